@@ -1,0 +1,1 @@
+"""Signatures and credentials: pure; secrets and tokens come through ports."""

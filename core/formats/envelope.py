@@ -1,0 +1,61 @@
+"""Carries one vendor's opaque reasoning state through another format's slot, and takes it out again unchanged.
+
+The envelope is text: a prefix that no vendor uses, then URL-safe base64 of compact JSON with sorted keys, so the
+same state is the same bytes on every turn. It is not encrypted: what is inside came from the client's own answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+from core.conversation import Origin, Reasoning
+
+PREFIX = "skybridge1."
+
+
+def seal(reasoning: Reasoning) -> str:
+    """The envelope of `reasoning`: everything that its issuer needs to take it back."""
+    origin = reasoning.origin or Origin("")
+    members = {
+        "vendor": origin.vendor,
+        "model": origin.model,
+        "texts": reasoning.texts,
+        "form": reasoning.form,
+        "signature": reasoning.signature,
+        "redacted": reasoning.redacted,
+        "encrypted": reasoning.encrypted,
+        "id": reasoning.id,
+        "extra": reasoning.extra,
+    }
+    text = json.dumps({key: value for key, value in members.items() if value}, separators=(",", ":"), sort_keys=True)
+    return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def unseal(value: str) -> Reasoning | None:
+    """The reasoning inside an envelope, None when `value` is not one (or was damaged on its way)."""
+    if not value.startswith(PREFIX):
+        return None
+    encoded = value[len(PREFIX) :]
+    try:
+        members = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    if not isinstance(members, dict):
+        return None
+    return Reasoning(
+        texts=list(members.get("texts", [])),
+        form=members.get("form", "raw"),
+        signature=members.get("signature"),
+        redacted=members.get("redacted"),
+        encrypted=members.get("encrypted"),
+        id=members.get("id"),
+        origin=Origin(members.get("vendor", ""), members.get("model", "")),
+        extra=dict(members.get("extra", {})),
+    )
+
+
+def is_sealed(value: str) -> bool:
+    """Whether `value` is (meant to be) an envelope."""
+    return value.startswith(PREFIX)

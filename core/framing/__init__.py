@@ -1,0 +1,1 @@
+"""Byte framings: server-sent events and AWS event streams."""

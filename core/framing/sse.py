@@ -1,0 +1,109 @@
+"""Server-sent events, both ways (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+Lines end with LF, CRLF or CR and nothing else: `str.splitlines` would also split at U+2028, which JSON may hold
+unescaped. A frame is the lines up to and with the empty one that ends it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(slots=True)
+class Record:
+    """One event. `event` is "" where the frame named none; `data` lines are joined with LF."""
+
+    event: str
+    data: str
+
+
+class FrameBuffer:
+    """Cuts a byte stream at frame ends, so that what is passed on is always whole frames."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole frames that are complete now; the incomplete rest is kept."""
+        buffer = self.rest + data if self.rest else data
+        end = buffer.rfind(b"\n\n") + 2 if b"\r" not in buffer else self._end_with_returns(buffer)
+        if end < 2:
+            self.rest = buffer
+            return b""
+        self.rest = buffer[end:]
+        return buffer[:end]
+
+    @staticmethod
+    def _end_with_returns(buffer: bytes) -> int:
+        # A CR at the very end may be half of a CRLF: what it ends is known with the next byte.
+        end = 0
+        for match in _FRAME_END.finditer(buffer):
+            if match.end() == len(buffer) and buffer.endswith(b"\r"):
+                break
+            end = match.end()
+        return end
+
+    def close(self) -> bytes:
+        """What is left at the stream's end: an unfinished frame, or one that a lone CR ended."""
+        rest, self.rest = self.rest, b""
+        return rest
+
+
+def records_of(frames: bytes) -> list[Record]:
+    """The events of whole frames. Comments, `id` and `retry` are passed over; a frame without data is none."""
+    records: list[Record] = []
+    event = ""
+    data: list[str] = []
+    lines = frames.split(b"\n") if b"\r" not in frames else _LINE_END.split(frames)
+    for line in lines:
+        if line.startswith(b"data:"):
+            value = line[6:] if line[5:6] == b" " else line[5:]
+            data.append(value.decode("utf-8", "replace"))
+        elif not line:
+            if data:
+                records.append(Record(event, "\n".join(data)))
+                data = []
+            event = ""
+        elif line.startswith(b"event:"):
+            event = line[6:].decode("utf-8", "replace").removeprefix(" ")
+        elif line == b"data":
+            data.append("")
+    return records
+
+
+class Decoder:
+    """Bytes at any split to events."""
+
+    def __init__(self) -> None:
+        self._buffer = FrameBuffer()
+        self._first = True
+
+    def feed(self, data: bytes) -> list[Record]:
+        """The events that are complete now."""
+        if self._first and data:
+            self._first = False
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        frames = self._buffer.feed(data)
+        return records_of(frames) if frames else []
+
+    def close(self) -> list[Record]:
+        """The event that a stream ended in without its empty line: the specification drops it, but servers
+        exist that end so, and a cut frame cannot be read as JSON anyway."""
+        rest = self._buffer.close()
+        return records_of(rest + b"\n\n") if rest else []
+
+
+def encode(data: str, event: str = "") -> bytes:
+    """One frame. `data` must be one line: JSON is."""
+    if event:
+        return f"event: {event}\ndata: {data}\n\n".encode()
+    return f"data: {data}\n\n".encode()
+
+
+def comment(text: str) -> bytes:
+    """A frame that every reader passes over: the keep-alive."""
+    return f": {text}\n\n".encode()

@@ -1,0 +1,44 @@
+"""The framework-neutral HTTP pair that the doors hand to the gateway and get back.
+
+Header names are lower case throughout. A request's repeated headers are joined with ", " (RFC 9110, 5.3);
+a response's stay apart, because `set-cookie` may not be joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+
+type HeaderList = list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request, its body read whole.
+
+    `path` is still percent-encoded and has no query; `query` has no question mark. `deadline` is the
+    platform's: a reading of `Clock.monotonic()` by which the answer must have ended, None where there is none.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    deadline: float | None = None
+
+
+@dataclass(slots=True)
+class Response:
+    """One HTTP response. A body that is a generator is streamed: the door closes it when the client goes."""
+
+    status: int
+    headers: HeaderList
+    body: bytes | AsyncGenerator[bytes]
+
+    def header(self, name: str) -> str | None:
+        """The first value of the header `name` (lower case), None when it is absent."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None

@@ -1,0 +1,54 @@
+"""What one model family accepts and refuses, as a value. The rows are in `core.models.families`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.conversation import Effort
+
+type Thinking = Literal["adaptive", "enabled", "disabled", "between_tools"]
+
+
+@dataclass(slots=True, frozen=True)
+class ModelFacts:
+    """Facts about a model family. The defaults suit an unknown model: everything plain is allowed.
+
+    `vendor` is whose opaque state (signatures, encrypted reasoning) its models read. `thinking`: the values of
+    Anthropic's `thinking.type` that are accepted. `efforts`: accepted effort levels, () when it takes none.
+    `sampling`: whether temperature, top_p and top_k may be sent; `sampling_while_thinking` the same while it
+    reasons. `forced_tool_choice`: whether a tool may be required or named. `prefill`: whether the conversation
+    may end with an assistant turn. `mid_system`: whether a system message may stand between turns.
+    `chat_tools_with_reasoning`: False where function tools with reasoning need the Responses API.
+    `thinking_levels`: Gemini's thinkingLevel (3 and later) instead of thinkingBudget.
+    `max_output` is in tokens; `max_images` per request; `max_image_bytes` and `max_document_bytes` before base64.
+    """
+
+    family: str
+    vendor: str
+    thinking: tuple[Thinking, ...] = ()
+    thinking_default: Literal["off", "on", "always"] = "off"
+    efforts: tuple[Effort, ...] = ()
+    default_effort: Effort | None = None
+    disable_thinking_up_to: Effort | None = None
+    sampling: bool = True
+    sampling_while_thinking: bool = True
+    forced_tool_choice: bool = True
+    forced_tool_choice_while_thinking: bool = True
+    prefill: bool = True
+    mid_system: bool = False
+    chat_tools_with_reasoning: bool = True
+    reasoning_model: bool = False
+    thinking_levels: bool = False
+    structured_output: bool = True
+    structured_output_on_bedrock: bool = True
+    stop_sequences: bool = True
+    images: bool = True
+    documents: bool = True
+    audio: bool = False
+    context_window: int | None = None
+    max_output: int | None = None
+    max_images: int | None = None
+    max_image_bytes: int | None = None
+    max_document_bytes: int | None = None
+    latest_anthropic_version: str = "2023-06-01"

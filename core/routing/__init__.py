@@ -1,0 +1,1 @@
+"""Which backend answers: the registry of names and the policy of attempts."""

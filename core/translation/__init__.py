@@ -1,0 +1,1 @@
+"""One conversation made fit for another format: names, turns, reasoning, content."""
