@@ -78,12 +78,16 @@ class ErrorAnswer:
 
 @dataclass(slots=True)
 class Observation:
-    """What an observer has learnt of an answer on its way through."""
+    """What an observer has learnt of an answer on its way through.
+
+    `error`: the answer is an error although its status is a success (OpenRouter answers so).
+    """
 
     model: str | None = None
     response_id: str | None = None
     stop: Stop | None = None
     usage: Usage = field(default_factory=Usage)
+    error: UpstreamFault | None = None
 
 
 class StreamObserver(Protocol):

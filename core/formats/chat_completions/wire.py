@@ -1,0 +1,144 @@
+"""What a pass-through route needs of Chat Completions: errors, keep-alives, and observing an answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from core.conversation import Stop
+from core.errors import UpstreamFault, upstream_fault
+from core.formats.chat_completions.errors import error_event, fault_of, read_error, write_error
+from core.formats.chat_completions.usage import read_stop, read_usage
+from core.formats.contract import Observation
+from core.framing import sse
+
+__all__ = [
+    "CONTENT_MEMBERS",
+    "PING",
+    "STREAM_CONTENT_TYPE",
+    "StreamObserver",
+    "error_event",
+    "observe_response",
+    "read_error",
+    "write_error",
+]
+
+PING = sse.comment("ping")
+STREAM_CONTENT_TYPE = "text/event-stream"
+
+# The members of a delta that the client's user waits for; `role` alone is none of them.
+CONTENT_MEMBERS = (
+    "content",
+    "tool_calls",
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "thinking_blocks",
+    "refusal",
+    "function_call",
+    "audio",
+)
+
+# One of these bytes stands in every chunk that an observer must read once content flows. Text cannot fake
+# them: inside a JSON string the quotes are escaped ([DONE] can, and is then parsed in vain).
+_MARKERS = (
+    b'"usage":{',
+    b'"finish_reason":"',
+    b"[DONE]",
+    b'"error"',
+    b'"usage": {',
+    b'"finish_reason": "',
+)
+
+
+def observe_response(body: bytes) -> Observation:
+    """Model, id, finish reason, usage and error (OpenRouter's, in a 200) of a whole answer. Never raises."""
+    observation = Observation()
+    answer = _json_object(body)
+    if answer.get("error"):
+        observation.error = read_error(200, {}, body)
+    _observe(observation, answer)
+    return observation
+
+
+class StreamObserver:
+    """Observes a stream of chunks. See core.formats.contract.StreamObserver.
+
+    Once content has been seen, a frame is parsed only when its bytes hold a marker: most frames cost a few
+    substring searches.
+    """
+
+    __slots__ = ("error", "finished", "observation", "started")
+
+    def __init__(self) -> None:
+        self.observation = Observation()
+        self.started = False
+        self.finished = False
+        self.error: UpstreamFault | None = None
+
+    def feed(self, frames: bytes) -> None:
+        """Takes whole frames, any number of them."""
+        if self.started:
+            for marker in _MARKERS:
+                if marker in frames:
+                    break
+            else:
+                return
+        for record in sse.records_of(frames):
+            data = record.data
+            if data.strip() == "[DONE]":
+                self.finished = True
+            else:
+                self._chunk(_json_object(data))
+
+    def _chunk(self, chunk: dict[str, Any]) -> None:
+        if chunk.get("error"):
+            self.error = self.observation.error = fault_of(chunk, 200, {})
+            return
+        choice = _observe(self.observation, chunk)
+        stop = self.observation.stop
+        if stop is not None and stop.reason == "error":
+            self.error = self.observation.error = broken_by(stop)
+        elif stop is not None:
+            self.started = self.finished = True
+        elif not self.started:
+            delta = choice.get("delta")
+            self.started = isinstance(delta, dict) and any(delta.get(name) for name in CONTENT_MEMBERS)
+
+
+def broken_by(stop: Stop) -> UpstreamFault:
+    """The fault that a finish reason such as `error` or `abort` stands for."""
+    return upstream_fault("upstream", f"the backend ended its answer with finish_reason {stop.raw!r}", 502)
+
+
+def _json_object(data: str | bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _observe(observation: Observation, answer: dict[str, Any]) -> dict[str, Any]:
+    """Takes what a chunk or an answer states; gives its first choice, {} when there is none."""
+    model, response_id = answer.get("model"), answer.get("id")
+    if observation.model is None and isinstance(model, str) and model:
+        observation.model = model
+    if observation.response_id is None and isinstance(response_id, str) and response_id:
+        observation.response_id = response_id
+    usage = answer.get("usage")
+    if isinstance(usage, dict):
+        observation.usage.merge(read_usage(usage))
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return {}
+    word = choice.get("finish_reason")
+    if isinstance(word, str) and word:
+        observation.stop = read_stop(word, called=_may_have_called(word))
+    return choice
+
+
+def _may_have_called(word: str) -> bool:
+    # An observer keeps no content, so the word is all that it has to go by.
+    return word in ("tool_calls", "function_call", "tool_use", "tool_call")
