@@ -135,7 +135,7 @@ _ROWS: dict[Kind, _Row] = {
     "cancelled": _Row(499, "server_error", "request_cancelled"),
 }
 
-# Clients act on these codes (Codex compacts on context_length_exceeded): a backend's variant never replaces them.
+# Clients act on these codes (Codex compacts on context_length_exceeded): a backend's variant is not used.
 _FIXED_CODES = frozenset[Kind](
     {"context_length", "content_filter", "quota", "billing", "spend_limit", "rate_limit"}
 )
@@ -143,7 +143,7 @@ _FIXED_CODES = frozenset[Kind](
 # Waiting does not help here; OpenAI's SDKs retry every 429 unless this header says no.
 _NO_RETRY = frozenset[Kind]({"quota", "billing", "spend_limit"})
 
-# A backend that refuses the gateway's own credential is the gateway's trouble: a 401 would make clients log in.
+# A backend that refuses the gateway's own credential is the gateway's trouble: on a 401 clients log in.
 _OWN_CREDENTIAL = frozenset[Kind]({"authentication", "permission"})
 _OWN_CREDENTIAL_MESSAGE = "The backend refused the gateway's credential."
 
@@ -210,7 +210,7 @@ def openai_error_object(error: GatewayError) -> JsonObject:
 
 
 def write_openai_error(error: GatewayError, request_id: str) -> ErrorAnswer:
-    """`error` as OpenAI would answer it. OpenAI's body has no place for `request_id`: it goes in `x-request-id`,
+    """`error` as OpenAI would answer it. Its body has no place for `request_id`: that goes in `x-request-id`,
     which the gateway sets on every answer."""
     body = json.dumps({"error": openai_error_object(error)}, separators=(",", ":"))
     headers: HeaderList = [("content-type", "application/json"), *_retry_headers(error)]
