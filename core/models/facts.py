@@ -14,14 +14,19 @@ type Thinking = Literal["adaptive", "enabled", "disabled", "between_tools"]
 class ModelFacts:
     """Facts about a model family. The defaults suit an unknown model: everything plain is allowed.
 
-    `vendor` is whose opaque state (signatures, encrypted reasoning) its models read. `thinking`: the values of
-    Anthropic's `thinking.type` that are accepted. `efforts`: accepted effort levels, () when it takes none.
+    `vendor` is whose opaque state (signatures, encrypted reasoning) its models read. `thinking`: the values
+    of Anthropic's `thinking.type` that are accepted. `efforts`: accepted effort levels, () for none.
     `sampling`: whether temperature, top_p and top_k may be sent; `sampling_while_thinking` the same while it
-    reasons. `forced_tool_choice`: whether a tool may be required or named. `prefill`: whether the conversation
-    may end with an assistant turn. `mid_system`: whether a system message may stand between turns.
+    reasons. `forced_tool_choice`: whether a tool may be required or named. `prefill`: whether the
+    conversation may end with an assistant turn. `mid_system`: whether a system message may stand later on.
     `chat_tools_with_reasoning`: False where function tools with reasoning need the Responses API.
-    `thinking_levels`: Gemini's thinkingLevel (3 and later) instead of thinkingBudget.
-    `max_output` is in tokens; `max_images` per request; `max_image_bytes` and `max_document_bytes` before base64.
+    `thinking_levels`: Gemini's thinkingLevel (3 and later) instead of thinkingBudget. `budget_minimum` and
+    `budget_maximum` bound a reasoning budget in tokens (a minimum above 0 with no `disabled`: cannot be off).
+    `signed_calls`: tool calls of the current turn must carry their thought signature (Gemini 3 and later).
+    `custom_tools`: free-text tools are native. `tools`: whether tools may be sent at all. `cache_marks`:
+    whether explicit prompt-cache breakpoints are accepted.
+    `max_output` is in tokens; `max_images` per request; `max_image_bytes` and `max_document_bytes` are before
+    base64.
     """
 
     family: str
@@ -52,3 +57,9 @@ class ModelFacts:
     max_image_bytes: int | None = None
     max_document_bytes: int | None = None
     latest_anthropic_version: str = "2023-06-01"
+    budget_minimum: int = 0
+    budget_maximum: int | None = None
+    signed_calls: bool = False
+    custom_tools: bool = False
+    tools: bool = True
+    cache_marks: bool = True

@@ -1,0 +1,1 @@
+"""Model families and what each accepts, as data. Adding a model is a row in `core.models.families`."""
