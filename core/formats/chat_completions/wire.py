@@ -6,10 +6,15 @@ import json
 from typing import Any
 
 from core.conversation import Stop
-from core.errors import UpstreamFault, upstream_fault
-from core.formats.chat_completions.errors import error_event, fault_of, read_error, write_error
+from core.errors import GatewayError, UpstreamFault, upstream_fault
 from core.formats.chat_completions.usage import read_stop, read_usage
 from core.formats.contract import Observation
+from core.formats.openai_errors import (
+    openai_error_object,
+    read_error_object,
+)
+from core.formats.openai_errors import read_openai_error as read_error
+from core.formats.openai_errors import write_openai_error as write_error
 from core.framing import sse
 
 __all__ = [
@@ -39,16 +44,15 @@ CONTENT_MEMBERS = (
     "audio",
 )
 
-# One of these bytes stands in every chunk that an observer must read once content flows. Text cannot fake
-# them: inside a JSON string the quotes are escaped ([DONE] can, and is then parsed in vain).
-_MARKERS = (
-    b'"usage":{',
-    b'"finish_reason":"',
-    b"[DONE]",
-    b'"error"',
-    b'"usage": {',
-    b'"finish_reason": "',
-)
+
+def error_event(error: GatewayError, request_id: str) -> bytes:
+    """The frame that ends a stream with an error: OpenAI's SDKs raise on a top-level `error`.
+
+    No [DONE] follows it: a reader that knows no error frames must see a cut stream, not a finished answer.
+    `request_id` stands in the answer's headers; the body has no place for it.
+    """
+    body = json.dumps({"error": openai_error_object(error)}, separators=(",", ":"))
+    return b"data: " + body.encode() + b"\n\n"
 
 
 def observe_response(body: bytes) -> Observation:
@@ -64,26 +68,34 @@ def observe_response(body: bytes) -> Observation:
 class StreamObserver:
     """Observes a stream of chunks. See core.formats.contract.StreamObserver.
 
-    Once content has been seen, a frame is parsed only when its bytes hold a marker: most frames cost a few
-    substring searches.
+    Once content has been seen, a frame is parsed only when its bytes hold one of a few markers. Text cannot
+    fake them: inside a JSON string the quotes are escaped.
     """
 
-    __slots__ = ("error", "finished", "observation", "started")
+    __slots__ = ("_finish_marker", "_usage_marker", "error", "finished", "observation", "started")
 
     def __init__(self) -> None:
         self.observation = Observation()
         self.started = False
         self.finished = False
         self.error: UpstreamFault | None = None
+        self._usage_marker = b'"usage":{'
+        self._finish_marker = b'"finish_reason":"'
 
     def feed(self, frames: bytes) -> None:
         """Takes whole frames, any number of them."""
-        if self.started:
-            for marker in _MARKERS:
-                if marker in frames:
-                    break
-            else:
-                return
+        if self.started and not (
+            self._usage_marker in frames
+            or self._finish_marker in frames
+            or b'"error"' in frames
+            # [DONE] stands last; in the rest of the frames it could only be text.
+            or frames.find(b"[DONE]", -32) >= 0
+        ):
+            return
+        if b'"choices": ' in frames:
+            # This server's JSON has a blank after the colon (json.dumps as it is by default).
+            self._usage_marker = b'"usage": {'
+            self._finish_marker = b'"finish_reason": "'
         for record in sse.records_of(frames):
             data = record.data
             if data.strip() == "[DONE]":
@@ -93,7 +105,7 @@ class StreamObserver:
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
-            self.error = self.observation.error = fault_of(chunk, 200, {})
+            self.error = self.observation.error = read_error_object(chunk["error"])
             return
         choice = _observe(self.observation, chunk)
         stop = self.observation.stop
