@@ -161,10 +161,10 @@ class StreamObserver:
         self.error: UpstreamFault | None = None
 
     def feed(self, frames: bytes) -> None:
-        """Reads whole frames."""
+        """Reads whole frames; the very last may lack its empty line."""
         if self.started and b'"message_' not in frames and b'"error"' not in frames:
             return
-        for record in sse.records_of(frames):
+        for record in sse.records_of(frames + b"\n\n"):
             if not self.started or '"message_' in record.data or '"error"' in record.data:
                 self.read(_object(record.data))
 
