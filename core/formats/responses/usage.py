@@ -59,7 +59,7 @@ def read_usage(usage: Any) -> Usage:
         input_tokens=None if whole is None else max(whole - (read or 0) - (written or 0), 0),
         output_tokens=_count(usage.get("output_tokens")),
         cache_read_tokens=read,
-        # OpenAI keeps a written prefix for 30 minutes or more; the price class nearest to that is the short one.
+        # OpenAI keeps a written prefix for 30 minutes at least; the nearest price class is the short one.
         cache_write_5m_tokens=written,
         reasoning_tokens=_count(output_details.get("reasoning_tokens")),
         raw=usage,

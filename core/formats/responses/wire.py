@@ -43,21 +43,15 @@ _FAILURE_CODES: dict[Kind, str] = {
 # Above any real count, so that the numbers still rise where the relay has not counted what went before.
 _LAST_SEQUENCE_NUMBER = 2**31 - 1
 
-# In every frame that the observer must read once content flows. Text may hold them too: it is then read in vain.
-_MARKERS = (
-    b"response.completed",
-    b"response.incomplete",
-    b"response.failed",
-    b'"type":"error"',
-    b'"type": "error"',
-    b'"error":{',
-)
+# One of these stands in every frame that must be read once content flows; text deltas cannot hold the quoted
+# ones, because quotes are escaped inside a JSON string.
+_MARKERS = (b'"response"', b'"error"', b"event: error")
 _TERMINALS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _CONTENT_EVENTS = frozenset({"response.output_item.added", "response.output_item.done"})
 
 
 def failure_of(error: GatewayError) -> JsonObject:
-    """`response.error` for `error`: code and message. Codex reads the wait for a rate limit from the message."""
+    """`response.error` for `error`: code and message. Codex reads how long to wait from the message."""
     rendered = openai_error_object(error)
     message = rendered["message"]
     if error.kind == "rate_limit" and error.retry_after is not None and "try again in" not in message:
@@ -156,12 +150,10 @@ class StreamObserver:
             else:
                 return
         for record in records_of(frames):
-            self._event(json_object(record.data))
+            event = json_object(record.data)
+            self._event(event_type(event, record.event), event)
 
-    def _event(self, event: JsonObject) -> None:
-        kind = event.get("type")
-        if not isinstance(kind, str):
-            kind = "error" if event.get("error") else ""
+    def _event(self, kind: str, event: JsonObject) -> None:
         response = event.get("response")
         if isinstance(response, dict):
             _observe(self.observation, response)
@@ -194,6 +186,15 @@ def _observe(observation: Observation, response: JsonObject) -> None:
     usage = response.get("usage")
     if isinstance(usage, dict):
         observation.usage.merge(read_usage(usage))
+
+
+def event_type(event: JsonObject, name: str) -> str:
+    """The type of a stream event; some servers say it in the frame's `event` line only, and an error may have
+    neither."""
+    kind = event.get("type")
+    if isinstance(kind, str):
+        return kind
+    return name or ("error" if event.get("error") else "")
 
 
 def json_object(data: str | bytes) -> JsonObject:
