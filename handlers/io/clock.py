@@ -1,0 +1,46 @@
+"""The machine's clock and randomness, as core.ports.Clock and core.ports.Random."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import string
+import time
+
+_ALPHABET = (string.ascii_letters + string.digits).encode()
+# A random byte becomes byte % 62; the 8 values above the last whole multiple of 62 are thrown away, so that
+# every character is equally likely.
+_LAST_WHOLE = 256 - 256 % len(_ALPHABET)
+_TO_ALPHABET = bytes(_ALPHABET[value % len(_ALPHABET)] for value in range(256))
+_REJECTED = bytes(range(_LAST_WHOLE, 256))
+
+
+class SystemClock:
+    """core.ports.Clock from the operating system and the running event loop."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow; for measuring."""
+        return time.monotonic()  # noqa: TID251 - this is the Clock port
+
+    def time(self) -> float:
+        """Seconds since the epoch; for dates."""
+        return time.time()  # noqa: TID251 - this is the Clock port
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets other tasks run for `seconds`."""
+        await asyncio.sleep(seconds)
+
+
+class SystemRandom:
+    """core.ports.Random from the operating system's generator."""
+
+    def token(self, length: int) -> str:
+        """`length` characters of [A-Za-z0-9], unguessable."""
+        letters = b""
+        while len(letters) < length:
+            letters += os.urandom(length + 8).translate(_TO_ALPHABET, _REJECTED)
+        return letters[:length].decode("ascii")
+
+    def uniform(self) -> float:
+        """A float in [0, 1), of 53 random bits."""
+        return (int.from_bytes(os.urandom(7)) >> 3) * 2.0**-53

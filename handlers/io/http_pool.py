@@ -1,0 +1,124 @@
+"""Idle connections, kept for the next request to the same scheme, host and port; the youngest is used first.
+
+A connection that closed while it was idle leaves by itself (connection_lost), and one whose goodbye is still
+unread in the socket is seen by `quiet`. Ages are measured on both clocks: a frozen Lambda environment may
+wake with a monotonic clock that stood still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.ports import Clock
+from handlers.io.http_connection import HttpConnection
+
+type Key = tuple[str, str, int]
+
+
+class Pool:
+    """All connections of one event loop: the idle ones by key, and a count of those that are open."""
+
+    def __init__(self, clock: Clock, *, idle_seconds: float, max_idle: int) -> None:
+        self._clock = clock
+        self._idle_seconds = idle_seconds
+        self._max_idle = max_idle
+        self._idle: dict[Key, list[HttpConnection]] = {}
+        self._open: set[HttpConnection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Future[None] | None = None
+
+    @property
+    def idle_count(self) -> int:
+        """How many connections wait for a request."""
+        return sum(map(len, self._idle.values()))
+
+    @property
+    def open_count(self) -> int:
+        """How many connections are open, idle or not."""
+        return len(self._open)
+
+    def make(self, key: Key) -> HttpConnection:
+        """A protocol for a connection that is about to be opened."""
+        return HttpConnection(key, self._open.add, self._forget)
+
+    def take(self, key: Key) -> HttpConnection | None:
+        """The youngest usable idle connection; the unusable ones that are met on the way are dropped."""
+        stack = self._idle.get(key)
+        while stack:
+            connection = stack.pop()
+            if connection.quiet() and not self._expired(connection):
+                connection.reused = True
+                return connection
+            connection.abort()
+        return None
+
+    def give(self, connection: HttpConnection) -> None:
+        """Takes a connection back when its exchange has ended."""
+        if not connection.release():
+            return
+        stack = self._idle.setdefault(connection.key, [])
+        seconds = min(self._idle_seconds, _server_allows(connection))
+        if seconds <= 0 or len(stack) >= self._max_idle:
+            connection.abort()
+            return
+        connection.expires = (self._clock.monotonic() + seconds, self._clock.time() + seconds)
+        stack.append(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(self._idle_seconds, self._sweep)
+
+    def drop(self) -> None:
+        """Closes every connection at once, the busy ones too."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in list(self._open):
+            connection.abort()
+        self._idle.clear()
+
+    async def drained(self) -> None:
+        """Until no connection is open any more."""
+        while self._open:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
+
+    def _expired(self, connection: HttpConnection) -> bool:
+        monotonic, wall = connection.expires
+        return self._clock.monotonic() >= monotonic or self._clock.time() >= wall
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        for key, stack in list(self._idle.items()):
+            young = []
+            for connection in stack:
+                if self._expired(connection):
+                    connection.abort()
+                else:
+                    young.append(connection)
+            if young:
+                self._idle[key] = young
+            else:
+                del self._idle[key]
+        if self._idle:
+            self._sweeper = asyncio.get_running_loop().call_later(self._idle_seconds, self._sweep)
+
+    def _forget(self, connection: HttpConnection) -> None:
+        self._open.discard(connection)
+        stack = self._idle.get(connection.key)
+        if stack and connection in stack:
+            stack.remove(connection)
+        if not self._open and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+
+def _server_allows(connection: HttpConnection) -> float:
+    """Idle seconds that `keep-alive: timeout=N` grants, with a second's margin for the way there.
+
+    The header is from RFC 2068, 19.7.1.1; Node's server and others send it.
+    """
+    if connection.head is None or "keep-alive" not in connection.head.headers:
+        return float("inf")
+    for part in connection.head.headers["keep-alive"].split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "timeout" and value.isdecimal():
+            return int(value) - 1.0
+    return float("inf")
