@@ -1,8 +1,8 @@
 """Runs the real Azure Functions worker (azure-functions-runtime) in a process of its own.
 
 `python azure_worker.py SOCKET_FD`: one JSON object a line, `{"id", "name", "request"}` in and
-`{"id", "response"}` out. It stands where Azure's proxy worker stands, with plain objects in place of the protobuf
-classes. The name `inspect` is no worker request: it tells the tests what the worker holds.
+`{"id", "response"}` out. It stands where Azure's proxy worker stands, with plain objects in place of the
+protobuf classes. The name `inspect` is no worker request: it tells the tests what the worker holds.
 """
 
 from __future__ import annotations
