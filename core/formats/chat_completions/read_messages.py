@@ -1,0 +1,182 @@
+"""The `messages` of a Chat Completions request to neutral turns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from core.conversation import (
+    Block,
+    JsonObject,
+    Message,
+    Opaque,
+    Origin,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from core.formats.chat_completions.fields import Fields, missing, wrong_value
+from core.formats.chat_completions.read_content import read_cache, read_content
+from core.formats.chat_completions.reasoning_slots import read_reasoning
+from core.formats.chat_completions.tool_arguments import arguments_text
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_REASONING_MEMBERS = ("reasoning_details", "thinking_blocks", "reasoning_content", "reasoning")
+
+
+def read_messages(messages: list[object]) -> list[Message]:
+    """The turns in order. Raises ClientFault."""
+    reader = _MessagesReader()
+    return [reader.read(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+class _MessagesReader:
+    """Reads one message after the other; knows the last legacy function call, which has no id of its own."""
+
+    def __init__(self) -> None:
+        self._functions = 0
+
+    def read(self, value: object, path: str) -> Message:
+        fields = Fields(value, path)
+        word = fields.required_text("role")
+        role = _ROLES.get(word)
+        if role is None:
+            raise wrong_value(fields.at("role"), f"{word!r} is none of {', '.join(map(repr, _ROLES))}.")
+        if role == "assistant":
+            return self._assistant(fields)
+        if role == "tool":
+            return self._result(fields, legacy=word == "function")
+        return _plain_message(fields, role)
+
+    def _assistant(self, fields: Fields) -> Message:
+        raw = dict(fields.rest)
+        content = fields.take("content")
+        written = read_content(content, fields.at("content"))
+        if content == "":  # what OpenAI's own answers hold beside tool calls
+            written = []
+        blocks: list[Block] = [*read_reasoning(raw), *written]
+        for name in _REASONING_MEMBERS:
+            fields.take(name)
+        refusal = fields.text("refusal")
+        if refusal:
+            blocks.append(Refusal(refusal))
+        audio = fields.object("audio")
+        if audio is not None:
+            blocks.append(Opaque("chat_completions", "audio", audio, content=True))
+        blocks += read_tool_calls(fields)
+        blocks += self._function_call(fields)
+        message = Message("assistant", blocks, plain=isinstance(content, str), name=fields.text("name"))
+        _take_signatures(fields.object("extra_content"), blocks)
+        _drop_empty(fields.rest, ("annotations", "function_call", "provider_specific_fields"))
+        _mark_last(message, fields)
+        return message
+
+    def _function_call(self, fields: Fields) -> list[Block]:
+        call = fields.fields("function_call")
+        if call is None:
+            return []
+        self._functions += 1
+        name, arguments = call.required_text("name"), call.text("arguments") or ""
+        return [ToolCall(self._function_id(), name, arguments, extra=call.rest)]
+
+    def _function_id(self) -> str:
+        return f"call_function_{self._functions}"
+
+    def _result(self, fields: Fields, *, legacy: bool) -> Message:
+        call_id = self._function_id() if legacy else fields.required_text("tool_call_id")
+        content = fields.take("content")
+        result = ToolResult(
+            call_id,
+            read_content(content, fields.at("content")),
+            is_error=fields.boolean("is_error"),
+            name=fields.text("name"),
+            plain=isinstance(content, str),
+            cache=read_cache(fields),
+        )
+        return Message("tool", [result], extra=fields.rest)
+
+
+def _plain_message(fields: Fields, role: Role) -> Message:
+    content = fields.take("content")
+    if content is None:
+        raise missing(fields.at("content"))
+    message = Message(
+        role,
+        read_content(content, fields.at("content")),
+        plain=isinstance(content, str),
+        name=fields.text("name"),
+    )
+    _mark_last(message, fields)
+    return message
+
+
+def _mark_last(message: Message, fields: Fields) -> None:
+    """A cache breakpoint on the message stands after its last block; what is left of the members is extra."""
+    mark = read_cache(fields)
+    if mark is not None:
+        for block in reversed(message.content):
+            if not isinstance(block, Reasoning | Refusal | Opaque) and hasattr(block, "cache"):
+                block.cache = block.cache or mark
+                break
+    message.extra = fields.rest
+
+
+def _drop_empty(members: JsonObject, names: tuple[str, ...]) -> None:
+    """Answers that clients send back hold empty members, which say nothing."""
+    for name in names:
+        if not members.get(name):
+            members.pop(name, None)
+
+
+def read_tool_calls(fields: Fields) -> list[Block]:
+    """The member `tool_calls` of a message."""
+    calls = fields.array("tool_calls") or []
+    path = fields.at("tool_calls")
+    return [_tool_call(Fields(call, f"{path}[{index}]")) for index, call in enumerate(calls)]
+
+
+def _tool_call(fields: Fields) -> ToolCall:
+    kind = fields.text("type") or "function"
+    fields.take("index")
+    extra_content = fields.object("extra_content")
+    if kind == "custom":
+        custom = fields.fields("custom")
+        if custom is None:
+            raise missing(fields.at("custom"))
+        name, arguments, inner = custom.required_text("name"), custom.text("input") or "", custom
+    else:
+        function = fields.fields("function")
+        if function is None:
+            raise missing(fields.at("function"))
+        name, inner = function.required_text("name"), function
+        arguments = arguments_text(function.take("arguments"), function.at("arguments"))
+    call_kind: Literal["function", "custom"] = "custom" if kind == "custom" else "function"
+    call = ToolCall(fields.text("id") or "", name, arguments, call_kind, cache=read_cache(fields))
+    for name in ("provider_specific_fields", "caller"):
+        _drop_empty(fields.rest, (name,))
+        _drop_empty(inner.rest, (name,))
+    call.extra = {**inner.rest, **fields.rest}
+    _take_signatures(extra_content, [call])
+    return call
+
+
+def _take_signatures(extra_content: JsonObject | None, blocks: list[Block]) -> None:
+    """Gemini's thought signature belongs to the first call of the message, or to its text
+    (https://ai.google.dev/gemini-api/docs/thought-signatures)."""
+    google = (extra_content or {}).get("google")
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    if not isinstance(signature, str) or not signature:
+        return
+    calls = [block for block in blocks if isinstance(block, ToolCall)]
+    signed: list[ToolCall | Text] = [*calls, *(block for block in blocks if isinstance(block, Text))]
+    if signed and signed[0].signature is None:
+        signed[0].signature, signed[0].origin = signature, Origin("google")
