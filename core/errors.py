@@ -135,7 +135,7 @@ class StreamBroken(UpstreamFault):
 
 
 # Statuses after which the next candidate is tried. A 400 is about the content: it would fail there too.
-RETRYABLE_STATUSES = frozenset({401, 403, 404, 408, 409, 424, 429, 500, 501, 502, 503, 504, 520, 522, 524, 529})
+RETRYABLE_STATUSES = frozenset({401, 403, 408, 409, 424, 429, 500, 501, 502, 503, 504, 520, 522, 524, 529})
 
 
 def upstream_fault(kind: Kind, message: str, status: int, *, retry_after: float | None = None) -> UpstreamFault:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from core.conversation import (
     Answer,
     Block,
-    Citation,
     FormatName,
     JsonObject,
     Reasoning,
@@ -116,26 +115,32 @@ def deltas_of(index: int, block: Block) -> Iterator[PartDelta]:
     """The deltas that fill `empty_copy(block)` up to `block` again."""
     match block:
         case Text():
-            if block.text:
-                yield PartDelta(index, "text", block.text)
-            for citation in block.citations:
-                yield PartDelta(index, "citation", citation)
-            if block.signature:
-                yield PartDelta(index, "signature", block.signature)
+            yield from _text_deltas(index, block)
         case Reasoning() if block.redacted is None:
-            for piece, text in enumerate(block.texts):
-                if text:
-                    yield PartDelta(index, "reasoning", text, piece)
-            if block.signature:
-                yield PartDelta(index, "signature", block.signature)
-        case ToolCall():
-            if block.arguments:
-                yield PartDelta(index, "arguments", block.arguments)
-        case Refusal():
-            if block.text:
-                yield PartDelta(index, "refusal", block.text)
+            yield from _reasoning_deltas(index, block)
+        case ToolCall() if block.arguments:
+            yield PartDelta(index, "arguments", block.arguments)
+        case Refusal() if block.text:
+            yield PartDelta(index, "refusal", block.text)
         case _:
             pass
+
+
+def _text_deltas(index: int, block: Text) -> Iterator[PartDelta]:
+    if block.text:
+        yield PartDelta(index, "text", block.text)
+    for citation in block.citations:
+        yield PartDelta(index, "citation", citation)
+    if block.signature:
+        yield PartDelta(index, "signature", block.signature)
+
+
+def _reasoning_deltas(index: int, block: Reasoning) -> Iterator[PartDelta]:
+    for piece, text in enumerate(block.texts):
+        if text:
+            yield PartDelta(index, "reasoning", text, piece)
+    if block.signature:
+        yield PartDelta(index, "signature", block.signature)
 
 
 def events_of(answer: Answer) -> Iterator[Event]:
@@ -150,21 +155,21 @@ def events_of(answer: Answer) -> Iterator[Event]:
 
 def apply_delta(block: Block, delta: PartDelta) -> None:
     """Grows `block` in place by `delta`. A kind that the block cannot take is a decoder's bug: ValueError."""
-    match (block, delta.kind):
-        case (Text(), "text") | (Refusal(), "refusal"):
-            block.text += delta.value
-        case (Text(), "citation") if isinstance(delta.value, Citation):
-            block.citations.append(delta.value)
-        case (Reasoning(), "reasoning"):
-            while len(block.texts) <= delta.piece:
-                block.texts.append("")
-            block.texts[delta.piece] += delta.value
-        case (Text() | Reasoning() | ToolCall(), "signature"):
-            block.signature = delta.value
-        case (ToolCall(), "arguments"):
-            block.arguments += delta.value
-        case _:
-            raise ValueError(f"a {type(block).__name__} takes no {delta.kind} delta")
+    kind, value = delta.kind, delta.value
+    if isinstance(block, Text | Refusal) and kind == ("text" if isinstance(block, Text) else "refusal"):
+        block.text += value
+    elif isinstance(block, ToolCall) and kind == "arguments":
+        block.arguments += value
+    elif isinstance(block, Reasoning) and kind == "reasoning":
+        while len(block.texts) <= delta.piece:
+            block.texts.append("")
+        block.texts[delta.piece] += value
+    elif isinstance(block, Text | Reasoning | ToolCall) and kind == "signature":
+        block.signature = value
+    elif isinstance(block, Text) and kind == "citation":
+        block.citations.append(value)
+    else:
+        raise ValueError(f"a {type(block).__name__} takes no {kind} delta")
 
 
 def answer_of(events: Iterable[Event]) -> Answer:

@@ -50,3 +50,33 @@ class Usage:
             if value is not None:
                 setattr(self, name, value)
         self.raw = {**self.raw, **later.raw}
+
+
+@dataclass(slots=True)
+class UsageRecord:
+    """What one request did and used, for the log and the bill. Times are in seconds, `started` since the epoch.
+
+    `finish`: the neutral stop reason; `outcome`: `complete`, `failed`, `cut` (after the commit) or `abandoned`
+    (the client left).
+    """
+
+    request_id: str
+    operation: str
+    client_format: str
+    started: float
+    model: str = ""
+    backend: str = ""
+    api_model: str = ""
+    backend_format: str = ""
+    streamed: bool = False
+    attempts: int = 0
+    status: int = 0
+    outcome: str = "failed"
+    finish: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    first_byte_seconds: float | None = None
+    seconds: float = 0.0
+    dropped: list[str] = field(default_factory=list)
+    edits: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    user_agent: str = ""

@@ -1,0 +1,58 @@
+"""Who may call: the pure decision about a request's credential.
+
+The key comes in whichever header the client's SDK sends. Nothing here reads `Host` or a forwarded header.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from core.errors import Refused
+
+_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+
+MISSING_KEY = (
+    "No API key was sent. Send the gateway's key as `Authorization: Bearer`, `x-api-key`, `api-key` or "
+    "`x-goog-api-key`."
+)
+WRONG_KEY = "The API key is not valid for this gateway."
+
+
+@dataclass(slots=True)
+class AccessRules:
+    """The keys that are let in. With none, everyone is: a door allows that only where nobody else can reach it."""
+
+    keys: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def open(self) -> bool:
+        return not self.keys
+
+
+def presented_keys(headers: Mapping[str, str], query_key: str | None = None) -> list[str]:
+    """Every key that a request carries. SDKs may send two (Claude Code does); one valid one is enough."""
+    keys = [headers[name].strip() for name in _KEY_HEADERS if headers.get(name)]
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        keys.append(value.strip())
+    if query_key:
+        keys.append(query_key)
+    return keys
+
+
+def check(rules: AccessRules, headers: Mapping[str, str], query_key: str | None = None) -> None:
+    """Lets the request pass or raises Refused (401). Comparison takes the same time wherever keys differ."""
+    if rules.open:
+        return
+    presented = presented_keys(headers, query_key)
+    if not presented:
+        raise Refused("authentication", MISSING_KEY)
+    valid = False
+    for key in presented:
+        encoded = key.encode("utf-8", "surrogateescape")
+        for known in rules.keys:
+            valid |= hmac.compare_digest(encoded, known.encode())
+    if not valid:
+        raise Refused("authentication", WRONG_KEY)

@@ -1,0 +1,247 @@
+"""A configuration document (already parsed from YAML or JSON) to a Registry.
+
+Two forms are told apart by their members: the native one, which the older registry form is a part of
+(`models:` whose rows name a backend type, with the credentials in the environment), and the router JSON
+(`model_mapping` and `providers`). What is wrong raises ConfigurationError, which names the key and what was
+expected; what is only absent from the environment makes the backends that need it answer 503.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.providers.table import PROVIDERS
+from core.routing.registry import Backend, Candidate, Registry, Route, is_pattern, make_backend
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+# Types whose servers often run without a key.
+_KEY_OPTIONAL = frozenset({"openai-compatible", "litellm"})
+
+# Backend names that may be used in a model row without a `backends` section: the type that each stands for.
+IMPLICIT_BACKENDS: dict[str, str] = {**{name: name for name in PROVIDERS}, "azure": "azure-openai"}
+
+# Members of a candidate that say where it goes; every other one is a default for a request knob.
+CANDIDATE_KEYS = frozenset({"backend", "api_model", "priority", "weight", "deployment_name"})
+MODEL_KEYS = frozenset({"candidates", "answer_model", "policy"})
+
+
+class ConfigurationError(ValueError):
+    """The configuration cannot be used. `key` is the path to the offending member ("models.gpt.backend")."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"{key}: {message}" if key else message)
+        self.key = key
+        self.message = message
+
+
+@dataclass(slots=True)
+class Limits:
+    """Bounds of this gateway. `max_body_bytes` None takes the platform's default."""
+
+    max_body_bytes: int | None = None
+    ping_seconds: float = 15.0
+    commit_grace_seconds: float = 5.0
+
+
+@dataclass(slots=True)
+class Configuration:
+    """Everything that a gateway is built from."""
+
+    registry: Registry
+    limits: Limits = field(default_factory=Limits)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Environment:
+    """Expands `${NAME}` and `${NAME:-default}`; remembers what was absent."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.absent: list[str] = []
+
+    def expand(self, value: Any) -> Any:
+        """`value` with every variable replaced, in nested lists and objects too."""
+        if isinstance(value, str):
+            return _VARIABLE.sub(self._replace, value)
+        if isinstance(value, Mapping):
+            return {key: self.expand(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.expand(item) for item in value]
+        return value
+
+    def _replace(self, found: re.Match[str]) -> str:
+        name, default = found.group(1), found.group(2)
+        value = self.variables.get(name)
+        if value:
+            return value
+        if default is None:
+            self.absent.append(name)
+        return default or ""
+
+
+def read_configuration(document: Mapping[str, Any], variables: Mapping[str, str]) -> Configuration:
+    """The configuration that `document` describes, with `variables` as the environment."""
+    if "model_mapping" in document or "providers" in document:
+        return Configuration(_read_router(document, variables))
+    known = {"backends", "models", "allow_direct", "limits", "answer_model"}
+    for key in document:
+        if key not in known:
+            raise ConfigurationError(str(key), f"unknown key; expected one of {', '.join(sorted(known))}")
+    backends = _read_backends(document.get("backends") or {}, variables)
+    answer_model = document.get("answer_model", "asked")
+    routes: dict[str, Route] = {}
+    models = document.get("models") or {}
+    if not isinstance(models, Mapping):
+        raise ConfigurationError("models", "expected a mapping of model names")
+    for name, row in models.items():
+        routes[str(name)] = _read_model(str(name), row, backends, variables, answer_model)
+    registry = Registry(backends, routes, allow_direct=bool(document.get("allow_direct")))
+    return Configuration(registry, _read_limits(document.get("limits") or {}))
+
+
+def _read_limits(section: Mapping[str, Any]) -> Limits:
+    try:
+        return Limits(**section)
+    except TypeError as error:
+        raise ConfigurationError("limits", str(error)) from error
+
+
+def _read_backends(section: Any, variables: Mapping[str, str]) -> dict[str, Backend]:
+    if not isinstance(section, Mapping):
+        raise ConfigurationError("backends", "expected a mapping of backend names")
+    backends = {}
+    for name, options in section.items():
+        key = f"backends.{name}"
+        if not isinstance(options, Mapping):
+            raise ConfigurationError(key, "expected a mapping with `type`")
+        type_name = options.get("type")
+        if type_name not in PROVIDERS:
+            raise ConfigurationError(f"{key}.type", f"expected one of {', '.join(PROVIDERS)}; got {type_name!r}")
+        backends[str(name)] = backend_from_options(str(name), str(type_name), options, variables)
+    return backends
+
+
+def backend_from_options(
+    name: str, type_name: str, options: Mapping[str, Any], variables: Mapping[str, str]
+) -> Backend:
+    """A backend with its variables expanded. A key or URL that is not given is taken from the variables that
+    the vendor's own SDK reads; one that is nowhere is remembered in `missing`."""
+    environment = Environment(variables)
+    expanded = environment.expand(dict(options))
+    provider = PROVIDERS[type_name]
+    if not options.get("api_key") and provider.key_variable and not expanded.get("auth"):
+        expanded["api_key"] = variables.get(provider.key_variable, "")
+        if not expanded["api_key"] and provider.auth in ("api-key", "bearer") and type_name not in _KEY_OPTIONAL:
+            environment.absent.append(provider.key_variable)
+    if not options.get("base_url") and provider.url_variable:
+        expanded["base_url"] = variables.get(provider.url_variable, "")
+        if not expanded["base_url"] and not provider.base_url:
+            environment.absent.append(provider.url_variable)
+    elif not options.get("base_url") and not provider.base_url:
+        raise ConfigurationError(f"backends.{name}.base_url", f"a backend of type {type_name} needs one")
+    if type_name == "bedrock" and not expanded.get("region"):
+        expanded["region"] = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or "us-east-1"
+    missing = f"{environment.absent[0]} not set in environment" if environment.absent else None
+    return make_backend(name, type_name, expanded, missing)
+
+
+def _read_model(
+    name: str, row: Any, backends: dict[str, Backend], variables: Mapping[str, str], answer_model: Any
+) -> Route:
+    key = f"models.{name}"
+    if not isinstance(row, Mapping):
+        raise ConfigurationError(key, "expected a mapping with `backend` or `candidates`")
+    rows = row.get("candidates")
+    if rows is None:
+        rows = [{member: value for member, value in row.items() if member not in MODEL_KEYS}]
+    if not isinstance(rows, list) or not rows:
+        raise ConfigurationError(f"{key}.candidates", "expected a list of at least one candidate")
+    candidates = [
+        _read_candidate(f"{key}.candidates[{index}]" if "candidates" in row else key, name, item, backends, variables)
+        for index, item in enumerate(rows)
+    ]
+    answer = row.get("answer_model", answer_model)
+    if answer not in ("asked", "served"):
+        raise ConfigurationError(f"{key}.answer_model", f"expected `asked` or `served`; got {answer!r}")
+    return Route(name, candidates, answer, policy=row.get("policy") or {})
+
+
+def _read_candidate(
+    key: str, model: str, row: Any, backends: dict[str, Backend], variables: Mapping[str, str]
+) -> Candidate:
+    if not isinstance(row, Mapping):
+        raise ConfigurationError(key, "expected a mapping with `backend`")
+    name = str(row.get("backend"))
+    backend = backends.get(name)
+    if backend is None and name in IMPLICIT_BACKENDS:
+        backend = backends[name] = _implicit_backend(name, variables)
+    if backend is None:
+        configured = ", ".join(backends) or "none"
+        raise ConfigurationError(f"{key}.backend", f"expected a configured backend ({configured}); got {name!r}")
+    defaults = {member: value for member, value in row.items() if member not in CANDIDATE_KEYS}
+    api_model = row.get("deployment_name") or row.get("api_model") or ("" if is_pattern(model) else model)
+    if name == "azure" and not row.get("deployment_name"):
+        api_model = variables.get("AZURE_DEPLOYMENT") or api_model
+    return Candidate(
+        backend, str(api_model), int(row.get("priority", 1)), float(row.get("weight", 1)), defaults
+    )
+
+
+def _implicit_backend(name: str, variables: Mapping[str, str]) -> Backend:
+    """The registry form: a type's name is a backend whose settings are all in the environment. `azure` there
+    speaks the Responses API."""
+    options: dict[str, Any] = {}
+    if name == "azure":
+        options = {"format": "responses", "api_version": variables.get("AZURE_API_VERSION", "")}
+    return backend_from_options(name, IMPLICIT_BACKENDS[name], options, variables)
+
+
+# The router JSON's provider types, and the one format that each endpoint of it serves.
+_ROUTER_TYPES = {"openai": ("openai", "chat_completions"), "anthropic": ("anthropic", "messages")}
+
+
+def _read_router(document: Mapping[str, Any], variables: Mapping[str, str]) -> Registry:
+    """`model_mapping` gives each name the names that providers know it by; providers are tried by priority.
+
+    A name is mapped to one name for all providers (`["a"]`) or to one for each provider of a format, in the order
+    of their priority.
+    """
+    providers = document.get("providers")
+    if not isinstance(providers, list) or not providers:
+        raise ConfigurationError("providers", "expected a list of at least one provider")
+    backends: dict[str, Backend] = {}
+    ordered: list[tuple[int, Backend]] = []
+    for index, row in enumerate(providers):
+        key = f"providers[{index}]"
+        if not isinstance(row, Mapping) or not row.get("name"):
+            raise ConfigurationError(key, "expected a mapping with `name`, `type`, `api_key`, `base_url`, `priority`")
+        if row.get("type") not in _ROUTER_TYPES:
+            raise ConfigurationError(f"{key}.type", f"expected `openai` or `anthropic`; got {row.get('type')!r}")
+        type_name, format_name = _ROUTER_TYPES[row["type"]]
+        options = {member: row[member] for member in ("api_key", "base_url", "timeout") if row.get(member)}
+        backend = backend_from_options(str(row["name"]), type_name, {**options, "format": format_name}, variables)
+        backends[backend.name] = backend
+        ordered.append((int(row.get("priority", index + 1)), backend))
+    mapping = document.get("model_mapping") or {}
+    if not isinstance(mapping, Mapping):
+        raise ConfigurationError("model_mapping", "expected a mapping of model names to lists of names")
+    routes = {str(name): _router_route(str(name), names, ordered) for name, names in mapping.items()}
+    fallback = _router_route("*", [], ordered)
+    return Registry(backends, routes, fallback=fallback)
+
+
+def _router_route(name: str, names: Any, ordered: list[tuple[int, Backend]]) -> Route:
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        raise ConfigurationError(f"model_mapping.{name}", "expected a list of model names")
+    candidates = []
+    position: dict[str | None, int] = {}
+    for priority, backend in sorted(ordered, key=lambda item: item[0]):
+        index = position[backend.format] = position.get(backend.format, -1) + 1
+        api_model = listed[min(index, len(listed) - 1)] if listed else ""
+        candidates.append(Candidate(backend, api_model, priority))
+    return Route(name, candidates, answer_model="served", translate=False)

@@ -1,0 +1,89 @@
+"""What a request for an answer asks, read once from its body: enough to route it, whatever its format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import ClientFault
+from core.http import Request
+from core.json_edit import Document, read_object
+from core.routes import Endpoint
+from core.routing.registry import Route
+
+# The member that holds the conversation, and the types that it may have.
+_CONTENT_MEMBERS: dict[tuple[str, str], tuple[str, tuple[type, ...]]] = {
+    ("generate", "chat_completions"): ("messages", (list,)),
+    ("generate", "messages"): ("messages", (list,)),
+    ("count_tokens", "messages"): ("messages", (list,)),
+    ("generate", "responses"): ("input", (str, list)),
+    ("generate", "generate_content"): ("contents", (list, dict, str)),
+    ("generate", "invoke"): ("messages", (list,)),
+    ("embeddings", "chat_completions"): ("input", (str, list)),
+}
+
+_TYPE_NAMES: dict[type, str] = {list: "a list", str: "a string", dict: "an object"}
+
+# Members without which the request may still be complete: Converse with a stored prompt, Responses with one.
+_OPTIONAL_CONTENT = {"responses": ("prompt", "previous_response_id", "conversation")}
+
+
+@dataclass(slots=True)
+class Generation:
+    """A request on its way: what was asked, and the caches that its attempts share.
+
+    `native_format` is the format that a backend must speak for a pass-through: the client's own. `memo` holds
+    what is computed once for all candidates (the neutral conversation).
+    """
+
+    request: Request
+    endpoint: Endpoint
+    document: Document
+    model: str
+    stream: bool
+    native_format: str
+    route: Route | None = None
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+def read_generation(request: Request, endpoint: Endpoint) -> Generation:
+    """Reads the body. Raises ClientFault (400) that names the member that is wrong."""
+    document = read_object(request.body)
+    values = document.values
+    model = endpoint.model if endpoint.model is not None else values.get("model")
+    if model is None:
+        raise ClientFault("bad_request", "The member 'model' is missing.", param="model")
+    if not isinstance(model, str) or not model:
+        raise ClientFault("bad_request", "The member 'model' must be a non-empty string.", param="model")
+    _check_content(values, endpoint)
+    return Generation(request, endpoint, document, model, _read_stream(values, endpoint), endpoint.format)
+
+
+def _read_stream(values: dict[str, Any], endpoint: Endpoint) -> bool:
+    if endpoint.operation != "generate":
+        return False
+    if endpoint.stream is not None:
+        return endpoint.stream
+    stream = values.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise ClientFault("bad_request", "The member 'stream' must be true or false.", param="stream")
+    return bool(stream)
+
+
+def _check_content(values: dict[str, Any], endpoint: Endpoint) -> None:
+    expected = _CONTENT_MEMBERS.get((endpoint.operation, endpoint.format))
+    if expected is None:
+        return
+    name, types = expected
+    value = values.get(name)
+    if value is None:
+        if any(member in values for member in _OPTIONAL_CONTENT.get(endpoint.format, ())):
+            return
+        if endpoint.format == "chat_completions" and "input" in values:
+            return  # Cursor sends Responses bodies here; the reader tells them apart by their shape
+        raise ClientFault("bad_request", f"The member '{name}' is missing.", param=name)
+    if not isinstance(value, types):
+        names = " or ".join(_TYPE_NAMES[kind] for kind in types)
+        raise ClientFault("bad_request", f"The member '{name}' must be {names}.", param=name)
+    if isinstance(value, list) and not value and endpoint.operation == "generate":
+        raise ClientFault("bad_request", f"The member '{name}' must not be empty.", param=name)

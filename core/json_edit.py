@@ -1,0 +1,154 @@
+"""Reads a JSON object once and replaces top-level members without touching any other byte.
+
+The values are found with the standard library's C scanner, member by member, so that reading costs what
+`json.loads` costs and gives each member's place beside its value. What is refused here (RFC 8259): invalid
+UTF-8, NaN and Infinity, anything but an object, and a top-level name that occurs twice, because the two ends
+of a connection may each believe another one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from json.decoder import scanstring  # type: ignore[attr-defined]  # public in practice, missing in typeshed
+from typing import Any
+
+from core.errors import ClientFault
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+_scan_value = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
+
+
+class Document:
+    """A JSON object: `values` by name, and the text they were read from."""
+
+    __slots__ = ("_edits", "spans", "text", "values")
+
+    def __init__(self, text: str, values: dict[str, Any], spans: dict[str, tuple[int, int]]) -> None:
+        self.text = text
+        self.values = values
+        self.spans = spans
+        self._edits: dict[str, Any] = {}
+
+    def set(self, name: str, value: Any) -> None:
+        """Replaces the member `name`, or adds it as the last one."""
+        self._edits[name] = value
+
+    def remove(self, name: str) -> None:
+        """Takes the member `name` out, if it is there."""
+        if name in self.spans:
+            self._edits[name] = _REMOVED
+
+    def edited(self) -> bytes:
+        """The object with its edits. With none, the very bytes that were read."""
+        if any(value is _REMOVED for value in self._edits.values()):
+            return self._rebuilt()
+        text = self.text
+        spans = self.spans
+        for name in sorted((name for name in self._edits if name in spans), key=lambda name: -spans[name][0]):
+            start, end = spans[name]
+            text = text[:start] + json.dumps(self._edits[name]) + text[end:]
+        added = {name: value for name, value in self._edits.items() if name not in spans}
+        if added:
+            members = json.dumps(added)[1:-1]
+            end = text.rindex("}")
+            text = text[:end] + (", " if spans else "") + members + text[end:]
+        return text.encode()
+
+    def _rebuilt(self) -> bytes:
+        """Every other member keeps its own text; only the white space between members changes."""
+        parts = []
+        for name, (start, end) in self.spans.items():
+            value = self._edits.get(name, _UNCHANGED)
+            if value is not _REMOVED:
+                text = self.text[start:end] if value is _UNCHANGED else json.dumps(value)
+                parts.append(f"{json.dumps(name)}: {text}")
+        for name, value in self._edits.items():
+            if name not in self.spans:
+                parts.append(f"{json.dumps(name)}: {json.dumps(value)}")
+        return ("{" + ", ".join(parts) + "}").encode()
+
+
+_REMOVED = object()
+_UNCHANGED = object()
+
+
+def read_object(body: bytes) -> Document:
+    """Reads a request body. Raises ClientFault (400) that says what is wrong and where."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ClientFault("bad_request", f"The request body is not valid UTF-8 (byte {error.start}).") from error
+    if not text.strip(" \t\n\r"):
+        raise ClientFault("bad_request", "The request body is empty; a JSON object is expected.")
+    try:
+        return _scan_object(text)
+    except json.JSONDecodeError as error:
+        raise ClientFault("bad_request", f"The request body is not valid JSON: {error}.") from error
+    except StopIteration as error:
+        place = int(error.value) if error.value is not None else len(text)
+        raise ClientFault("bad_request", f"The request body is not valid JSON at character {place}.") from error
+    except RecursionError as error:
+        raise ClientFault("bad_request", "The request body is nested too deeply.") from error
+    except ValueError as error:
+        raise ClientFault("bad_request", f"The request body is not valid JSON: {error}.") from error
+
+
+def _scan_object(text: str) -> Document:
+    skip = _SPACE.match
+    at = _end(skip(text, 0))
+    if text[at : at + 1] != "{":
+        raise ClientFault("bad_request", "The request body must be a JSON object.")
+    values: dict[str, Any] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    at = _end(skip(text, at + 1))
+    if text[at : at + 1] != "}":
+        at = _scan_members(text, at, values, spans)
+    at = _end(skip(text, at + 1))
+    if at != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+    return Document(text, values, spans)
+
+
+def _scan_members(text: str, at: int, values: dict[str, Any], spans: dict[str, tuple[int, int]]) -> int:
+    """Reads `"name": value, ...` from `at` on; gives the place of the closing brace."""
+    skip = _SPACE.match
+    while True:
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+        name, at = scanstring(text, at + 1, True)
+        if name in values:
+            raise ClientFault("bad_request", f"The member {name!r} occurs twice in the request body.", param=name)
+        at = _end(skip(text, at))
+        if text[at : at + 1] != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
+        start = _end(skip(text, at + 1))
+        values[name], end = _scan_value(text, start)
+        spans[name] = (start, end)
+        at = _end(skip(text, end))
+        closing = text[at : at + 1]
+        if closing == "}":
+            return at
+        if closing != ",":
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+        at = _end(skip(text, at + 1))
+
+
+def _end(match: re.Match[str] | None) -> int:
+    assert match is not None  # the pattern matches the empty string
+    return match.end()
+
+
+def dump(value: Any) -> bytes:
+    """Compact JSON in UTF-8. A lone surrogate, which UTF-8 has no bytes for, stays an escape."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,81 @@
+"""A candidate that speaks the client's own format: the request as it came, the answer as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.errors import Unsupported, UpstreamFault
+from core.formats import load_wire
+from core.formats.contract import Wire
+from core.framing import frame_buffer
+from core.generation import Generation
+from core.passthrough import backend_headers, edit_body, endpoint_url
+from core.ports import BackendRequest
+from core.relay import PassThroughPipe, Pipe, Renamer, WholeAnswer, pass_through_whole
+from core.routing.registry import Candidate
+
+# Formats whose body names the model; the others have it in the path.
+MODEL_IN_BODY = frozenset({"chat_completions", "responses", "messages"})
+
+
+class NativeRequest:
+    """A passed-through request (core.attempts.Prepared)."""
+
+    __slots__ = ("_renamer", "_wire", "backend_format", "dropped", "edits", "request", "translation")
+
+    def __init__(self, request: BackendRequest, edits: list[str], format_name: str, renamer: Renamer | None) -> None:
+        self.request = request
+        self.edits = edits
+        self.dropped: list[str] = []
+        self.backend_format = format_name
+        self.translation = "none"
+        self._wire: Wire = load_wire(format_name)
+        self._renamer = renamer
+
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
+        return self._wire.read_error(status, headers, body)
+
+    def pipe(self) -> Pipe:
+        return PassThroughPipe(
+            self._wire.StreamObserver(), frame_buffer(self._wire.STREAM_CONTENT_TYPE), self._renamer
+        )
+
+    def whole(self, body: bytes) -> WholeAnswer:
+        return pass_through_whole(self._wire, body, self._renamer)
+
+
+def prepare_native(generation: Generation, candidate: Candidate) -> NativeRequest:
+    """The client's request for `candidate`, changed only where the returned `edits` say so."""
+    backend = candidate.backend
+    format_name = generation.native_format
+    body, edits = edit_body(
+        generation.document, generation.request.body, candidate, format_name, format_name in MODEL_IN_BODY
+    )
+    url = endpoint_url(backend, _path(generation, candidate), candidate.api_model, _query(generation))
+    headers = backend_headers(backend, generation.request.headers)
+    route = generation.route
+    renamed = candidate.api_model != generation.model and format_name in MODEL_IN_BODY
+    asked = route is None or route.answer_model == "asked"
+    renamer = Renamer(generation.model) if renamed and asked else None
+    request = BackendRequest("POST", url, headers, body, backend.connect_timeout)
+    return NativeRequest(request, edits, format_name, renamer)
+
+
+def _path(generation: Generation, candidate: Candidate) -> str:
+    endpoint, backend = generation.endpoint, candidate.backend
+    if endpoint.operation == "embeddings":
+        if backend.provider.embeddings is None:
+            raise Unsupported("embeddings", f"Backend {backend.name} has no embeddings endpoint.")
+        return backend.provider.embeddings
+    paths = backend.paths(generation.native_format)
+    assert paths is not None  # `speaks` was asked first
+    if endpoint.operation == "count_tokens":
+        if paths.count_tokens is None:
+            raise Unsupported("count_tokens", f"Backend {backend.name} cannot count tokens.")
+        return paths.count_tokens
+    return paths.stream if generation.stream and paths.stream else paths.generate
+
+
+def _query(generation: Generation) -> str:
+    """Only Anthropic's clients put something in the query that is the backend's (`?beta=true`)."""
+    return generation.request.query if generation.native_format == "messages" else ""

@@ -1,0 +1,142 @@
+"""The request for a backend that speaks the client's own format: the client's bytes, but for a short list of edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from core.errors import NotConfigured
+from core.http import HeaderList
+from core.json_edit import Document
+from core.routing.registry import Backend, Candidate
+
+# Request headers that mean something to a backend. Everything else stays here: a client's credential above all.
+_FORWARDED = frozenset(
+    {
+        "accept", "user-agent", "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access",
+        "openai-beta", "originator", "session-id", "session_id", "thread-id", "conversation_id", "x-client-request-id",
+        "idempotency-key", "traceparent", "tracestate", "x-app", "http-referer", "x-title", "x-openrouter-title",
+        "x-session-id", "x-ms-client-request-id", "x-goog-api-client",
+    }
+)
+_FORWARDED_PREFIXES = ("x-stainless-", "x-codex-", "x-openai-", "x-claude-code-", "x-amzn-bedrock-")
+
+# Response headers that mean something to a client.
+_RETURNED = frozenset(
+    {
+        "content-type", "retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-amzn-requestid",
+        "x-amzn-errortype", "apim-request-id", "x-ms-region", "x-generation-id", "x-litellm-call-id", "cache-control",
+        "content-disposition",
+    }
+)
+_RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-amzn-bedrock-", "llm_provider-")
+
+
+def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The client's headers that go on to a backend."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _FORWARDED or (name.startswith(_FORWARDED_PREFIXES) and name not in _RETURNED)
+    }
+
+
+def returned_headers(headers: Mapping[str, str]) -> HeaderList:
+    """The backend's headers that go back to the client. Its own request id keeps a name of its own."""
+    kept = [
+        (name, value)
+        for name, value in headers.items()
+        if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)
+    ]
+    if "x-request-id" in headers:
+        kept.append(("x-skybridge-backend-request-id", headers["x-request-id"]))
+    return kept
+
+
+def endpoint_url(backend: Backend, path: str, model: str, query: str = "") -> str:
+    """The absolute URL of `path` (a row of the provider table) at `backend`. `query` is the client's own."""
+    if not backend.base_url:
+        raise NotConfigured(backend.missing or f"backend {backend.name}: base_url is not set")
+    filled = path.format(model=quote(model, safe=""), api_version=backend.api_version)
+    url = backend.base_url + filled
+    if query:
+        url += ("&" if "?" in url else "?") + query
+    return url
+
+
+def backend_headers(backend: Backend, client_headers: Mapping[str, str]) -> HeaderList:
+    """Headers of a request to `backend`: the type's defaults, the client's, then the configured ones."""
+    merged = dict(backend.provider.headers)
+    merged.update(forwarded_headers(client_headers))
+    merged["content-type"] = "application/json"
+    merged.update(backend.headers)
+    return list(merged.items())
+
+
+def edit_body(
+    document: Document, body: bytes, candidate: Candidate, format_name: str, model_in_body: bool
+) -> tuple[bytes, list[str]]:
+    """The body for `candidate`, and the edits by name. Without an edit it is `body` itself."""
+    fresh = Document(document.text, document.values, document.spans)
+    edits = []
+    if model_in_body and document.values.get("model") != candidate.api_model:
+        fresh.set("model", candidate.api_model)
+        edits.append("model")
+    for member, value in default_members(format_name, candidate.defaults, document.values).items():
+        fresh.set(member, value)
+        edits.append(member)
+    return (fresh.edited() if edits else body), edits
+
+
+# How each format calls a candidate's defaults: the member, and the path inside it.
+_DEFAULT_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "chat_completions": {
+        "max_tokens": ("max_completion_tokens",),
+        "reasoning_effort": ("reasoning_effort",),
+        "verbosity_level": ("verbosity",),
+    },
+    "responses": {
+        "max_tokens": ("max_output_tokens",),
+        "reasoning_effort": ("reasoning", "effort"),
+        "summary_level": ("reasoning", "summary"),
+        "verbosity_level": ("text", "verbosity"),
+        "truncation_strategy": ("truncation",),
+    },
+    "messages": {
+        "max_tokens": ("max_tokens",),
+        "reasoning_effort": ("output_config", "effort"),
+    },
+    "converse": {
+        "max_tokens": ("inferenceConfig", "maxTokens"),
+        "temperature": ("inferenceConfig", "temperature"),
+        "top_p": ("inferenceConfig", "topP"),
+    },
+    "generate_content": {
+        "max_tokens": ("generationConfig", "maxOutputTokens"),
+        "temperature": ("generationConfig", "temperature"),
+        "top_p": ("generationConfig", "topP"),
+    },
+}
+
+# A default is not applied where the client said the same thing under another name.
+_SAME_KNOB = {"max_completion_tokens": ("max_tokens",)}
+
+
+def default_members(format_name: str, defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that `defaults` add to a request whose members are `values`; what the client said stays."""
+    added: dict[str, Any] = {}
+    names = _DEFAULT_MEMBERS.get(format_name, {})
+    for knob, value in defaults.items():
+        path = names.get(knob, (knob,))
+        if len(path) == 1:
+            if path[0] not in values and not any(name in values for name in _SAME_KNOB.get(path[0], ())):
+                added[path[0]] = value
+            continue
+        outer, inner = path
+        current = added.get(outer, values.get(outer))
+        if current is None:
+            added[outer] = {inner: value}
+        elif isinstance(current, dict) and inner not in current:
+            added[outer] = {**current, inner: value}
+    return added

@@ -1,0 +1,155 @@
+"""What stands between a backend's bytes and the client's: pipes for streams, readers for whole answers.
+
+A pipe takes a backend's body as it arrives and gives what may go to the client. It passes whole frames on only,
+so that a ping or an error event can follow at any moment without cutting a frame in two.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Protocol
+
+from core.errors import ClientFault, UpstreamFault
+from core.formats.contract import Observation, StreamObserver, Wire
+from core.json_edit import read_object
+
+# A frame larger than this is passed on in pieces: memory per stream is bounded (generated images come in
+# frames of megabytes).
+LARGEST_HELD_FRAME = 8 * 1024 * 1024
+
+_MODEL_MEMBER = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+class FrameBuffer(Protocol):
+    """Cuts bytes at frame ends; core.framing.sse and core.framing.eventstream have one each."""
+
+    rest: bytes
+
+    def feed(self, data: bytes) -> bytes: ...
+
+
+class Pipe(Protocol):
+    """One backend stream on its way to the client.
+
+    `started`: content has been decoded, so the answer may be committed. `alive`: something good has come.
+    `finished`: the stream's proper end has been seen. `error`: the backend reported one.
+    """
+
+    observation: Observation
+
+    @property
+    def started(self) -> bool: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def error(self) -> UpstreamFault | None: ...
+
+    def feed(self, data: bytes) -> bytes:
+        """What may go to the client now."""
+        ...
+
+    def close(self) -> bytes:
+        """What is left to send when the backend's body has ended."""
+        ...
+
+
+class PassThroughPipe:
+    """The backend's own bytes, unchanged but for the model's name; an observer reads a copy."""
+
+    def __init__(self, observer: StreamObserver, buffer: FrameBuffer, renamer: Renamer | None = None) -> None:
+        self._observer = observer
+        self._buffer = buffer
+        self._renamer = renamer
+        self._alive = False
+        self.observation = observer.observation
+
+    @property
+    def started(self) -> bool:
+        return self._observer.started
+
+    @property
+    def alive(self) -> bool:
+        return self._alive and self._observer.error is None
+
+    @property
+    def finished(self) -> bool:
+        return self._observer.finished
+
+    @property
+    def error(self) -> UpstreamFault | None:
+        return self._observer.error
+
+    def feed(self, data: bytes) -> bytes:
+        frames = self._buffer.feed(data)
+        if not frames:
+            if len(self._buffer.rest) <= LARGEST_HELD_FRAME:
+                return b""
+            frames, self._buffer.rest = self._buffer.rest, b""
+        self._alive = True
+        self._observer.feed(frames)
+        return self._renamer.frames(frames, self.observation) if self._renamer else frames
+
+    def close(self) -> bytes:
+        """A last frame without its empty line goes out as it came if the stream is complete with it."""
+        rest, self._buffer.rest = self._buffer.rest, b""
+        if rest:
+            self._observer.feed(rest if self._observer.finished else rest + b"\n\n")
+        if not rest or not self._observer.finished:
+            return b""
+        return self._renamer.frames(rest, self.observation) if self._renamer else rest
+
+
+class Renamer:
+    """Puts the name that the client asked for where the backend wrote the name that it serves.
+
+    The served name is learnt from the first frame that the observer could read; from then on exactly that
+    member is replaced, which text cannot contain: quotes inside a JSON string are escaped.
+    """
+
+    def __init__(self, asked: str) -> None:
+        self._asked = json.dumps(asked).encode()
+        self._old = b""
+        self._new = b""
+
+    def frames(self, frames: bytes, observation: Observation) -> bytes:
+        """`frames` with the name replaced."""
+        if not self._old and observation.model is not None:
+            self._learn(frames, observation.model)
+        return frames.replace(self._old, self._new) if self._old else frames
+
+    def _learn(self, frames: bytes, served: str) -> None:
+        for found in _MODEL_MEMBER.finditer(frames):
+            if json.loads(found.group(1)) == served:
+                self._old = found.group(0)
+                self._new = self._old[: found.start(1) - found.start()] + self._asked
+                return
+
+    def whole(self, body: bytes) -> bytes:
+        """A whole JSON answer with its top-level `model` replaced; left alone when there is none to replace."""
+        try:
+            document = read_object(body)
+        except ClientFault:
+            return body
+        if not isinstance(document.values.get("model"), str):
+            return body
+        document.set("model", json.loads(self._asked))
+        return document.edited()
+
+
+class WholeAnswer:
+    """A non-streamed answer, ready for the client."""
+
+    __slots__ = ("body", "observation")
+
+    def __init__(self, body: bytes, observation: Observation) -> None:
+        self.body = body
+        self.observation = observation
+
+
+def pass_through_whole(wire: Wire, body: bytes, renamer: Renamer | None) -> WholeAnswer:
+    """The backend's own body, observed, with the model's name put back where it was changed."""
+    observation = wire.observe_response(body)
+    return WholeAnswer(renamer.whole(body) if renamer else body, observation)

@@ -1,0 +1,158 @@
+"""The one table of endpoints: method and path to what is asked, and in which wire format.
+
+A path is matched percent-encoded, without its query; a trailing slash is forgiven.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+type Operation = Literal[
+    "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet", "console"
+]
+
+
+@dataclass(slots=True, frozen=True)
+class Endpoint:
+    """What a path asks for. `format` is the wire format of request, answer and errors.
+
+    `model` and `stream` are set where the path says them, None where the body does. `databricks` and the like:
+    `backend` names the backend type that a dedicated path is bound to.
+    """
+
+    operation: Operation
+    format: str
+    model: str | None = None
+    stream: bool | None = None
+    backend: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class NoRoute:
+    """No endpoint. `format` is the one that path and headers suggest; `allow` is set where another method fits."""
+
+    format: str
+    allow: tuple[str, ...] = ()
+
+
+_OPENAI_PREFIXES = ("", "/v1", "/openai", "/openai/v1")
+_ANTHROPIC_PREFIXES = ("/v1", "/anthropic/v1", "/anthropic")
+
+
+def _static_routes() -> dict[str, dict[str, Endpoint]]:
+    table: dict[str, dict[str, Endpoint]] = {}
+
+    def add(method: str, path: str, endpoint: Endpoint) -> None:
+        table.setdefault(path, {})[method] = endpoint
+
+    for prefix in _OPENAI_PREFIXES:
+        add("POST", f"{prefix}/chat/completions", Endpoint("generate", "chat_completions"))
+        add("POST", f"{prefix}/responses", Endpoint("generate", "responses"))
+        add("POST", f"{prefix}/embeddings", Endpoint("embeddings", "chat_completions"))
+        add("GET", f"{prefix}/models", Endpoint("models", "chat_completions"))
+    for prefix in _ANTHROPIC_PREFIXES:
+        add("POST", f"{prefix}/messages", Endpoint("generate", "messages"))
+        add("POST", f"{prefix}/messages/count_tokens", Endpoint("count_tokens", "messages"))
+    add("GET", "/anthropic/v1/models", Endpoint("models", "messages"))
+    add("GET", "/v1beta/models", Endpoint("models", "generate_content"))
+    add("GET", "/health", Endpoint("health", "chat_completions"))
+    add("GET", "/ready", Endpoint("ready", "chat_completions"))
+    add("GET", "/", Endpoint("root", "chat_completions"))
+    # Claude Code's start-up probe and its telemetry (field-failures, "Claude Code and a gateway").
+    add("GET", "/api/hello", Endpoint("quiet", "messages"))
+    add("POST", "/api/event_logging/batch", Endpoint("quiet", "messages"))
+    return table
+
+
+_STATIC = _static_routes()
+
+# A segment may hold any character in percent-encoding; Bedrock's ids and ARNs do (":" and "/").
+_MODEL = r"(?P<model>[^/?#]+)"
+_PATTERNS: tuple[tuple[re.Pattern[str], str, Endpoint], ...] = tuple(
+    (re.compile(pattern + r"/?\Z"), method, endpoint)
+    for pattern, method, endpoint in (
+        (rf"/model/{_MODEL}/converse", "POST", Endpoint("generate", "converse", stream=False)),
+        (rf"/model/{_MODEL}/converse-stream", "POST", Endpoint("generate", "converse", stream=True)),
+        (rf"/model/{_MODEL}/invoke", "POST", Endpoint("generate", "invoke", stream=False)),
+        (rf"/model/{_MODEL}/invoke-with-response-stream", "POST", Endpoint("generate", "invoke", stream=True)),
+        (rf"/model/{_MODEL}/count-tokens", "POST", Endpoint("count_tokens", "converse")),
+        (
+            rf"/(?:v1beta|v1)/models/{_MODEL}:generateContent",
+            "POST",
+            Endpoint("generate", "generate_content", stream=False),
+        ),
+        (
+            rf"/(?:v1beta|v1)/models/{_MODEL}:streamGenerateContent",
+            "POST",
+            Endpoint("generate", "generate_content", stream=True),
+        ),
+        (rf"/(?:v1beta|v1)/models/{_MODEL}:countTokens", "POST", Endpoint("count_tokens", "generate_content")),
+        (rf"/openai/deployments/{_MODEL}/chat/completions", "POST", Endpoint("generate", "chat_completions")),
+        (rf"/openai/deployments/{_MODEL}/embeddings", "POST", Endpoint("embeddings", "chat_completions")),
+        (rf"/v1beta/models/{_MODEL}", "GET", Endpoint("model", "generate_content")),
+        (rf"/anthropic/v1/models/{_MODEL}", "GET", Endpoint("model", "messages")),
+        # Names in a list of models may hold a slash ("bedrock/amazon.nova-pro-v1:0"), so the rest is the name.
+        (r"(?:/openai)?(?:/v1)?/models/(?P<model>.+?)", "GET", Endpoint("model", "chat_completions")),
+        (r"/api/v1(?:/.*)?|/docs|/redoc|/openapi\.json|/console(?:/.*)?", "*", Endpoint("console", "console")),
+    )
+)
+
+
+def match(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:
+    """The endpoint for a request. HEAD is answered like GET."""
+    method = "GET" if method == "HEAD" else method
+    methods = _STATIC.get(path) or _STATIC.get(path.rstrip("/"))
+    if methods is not None:
+        endpoint = methods.get(method)
+        if endpoint is None:
+            return NoRoute(next(iter(methods.values())).format, tuple(methods))
+        if endpoint.operation == "models" and "anthropic-version" in headers:
+            return Endpoint("models", "messages")
+        return endpoint
+    return _match_pattern(method, path, headers)
+
+
+def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:
+    allowed: list[str] = []
+    format_name = ""
+    for pattern, wanted, endpoint in _PATTERNS:
+        found = pattern.match(path)
+        if found is None:
+            continue
+        if wanted not in (method, "*"):
+            allowed.append(wanted)
+            format_name = endpoint.format
+            continue
+        model = found.groupdict().get("model")
+        format_name = endpoint.format
+        if endpoint.operation == "model" and "anthropic-version" in headers:
+            format_name = "messages"
+        name = unquote(model) if model is not None else None
+        return Endpoint(endpoint.operation, format_name, name, endpoint.stream)
+    return NoRoute(format_name or guess_format(path, headers), tuple(allowed))
+
+
+def guess_format(path: str, headers: Mapping[str, str]) -> str:
+    """The format whose clients would read an error for an unknown path."""
+    for prefix, format_name in (
+        ("/v1/messages", "messages"),
+        ("/anthropic", "messages"),
+        ("/model/", "converse"),
+        ("/v1beta/", "generate_content"),
+        ("/api/v1", "console"),
+        ("/v1/responses", "responses"),
+        ("/responses", "responses"),
+    ):
+        if path.startswith(prefix):
+            return format_name
+    if "anthropic-version" in headers:
+        return "messages"
+    if "x-goog-api-key" in headers:
+        return "generate_content"
+    if headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
+        return "converse"
+    return "chat_completions"

@@ -1,0 +1,188 @@
+"""Model names to ordered candidates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate as glob_to_regex
+from typing import Any, Literal
+
+from core.errors import ClientFault
+from core.providers.table import FORCED_PATHS, PROVIDERS, Paths, Provider
+
+type AnswerModel = Literal["asked", "served"]
+
+
+@dataclass(slots=True)
+class Backend:
+    """One configured backend. Times are in seconds; None for `first_byte_timeout` leaves only `timeout`.
+
+    `missing` says which setting is absent ("AZURE_API_KEY not set in environment"): the backend is known, and
+    each request to it is a 503 that says so.
+    """
+
+    name: str
+    provider: Provider
+    base_url: str
+    auth: str
+    api_key: str = ""
+    format: str | None = None
+    region: str = ""
+    api_version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 600.0
+    connect_timeout: float = 5.0
+    first_byte_timeout: float | None = None
+    idle_timeout: float = 300.0
+    max_retries: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    missing: str | None = None
+
+    def paths(self, format_name: str) -> Paths | None:
+        """Where this backend serves `format_name`, None when it does not."""
+        found = self.provider.formats.get(format_name)
+        if found is None and self.format == format_name:
+            return FORCED_PATHS[format_name]
+        return found
+
+    def speaks(self, format_name: str, model: str) -> bool:
+        """Whether `model` can be asked in `format_name` here."""
+        if self.format is not None:
+            return format_name == self.format
+        paths = self.provider.formats.get(format_name)
+        return paths is not None and _serves(paths, model)
+
+    def richest_format(self, model: str) -> str:
+        """The format for a client whose own one this backend does not speak for `model`."""
+        if self.format is not None:
+            return self.format
+        for name, paths in self.provider.formats.items():
+            if _serves(paths, model):
+                return name
+        return next(iter(self.provider.formats))
+
+
+def _serves(paths: Paths, model: str) -> bool:
+    return not paths.models or re.search(paths.models, model) is not None
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One way to answer for a model name. `defaults` fill request knobs that the client left open."""
+
+    backend: Backend
+    api_model: str
+    priority: int = 1
+    weight: float = 1.0
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Route:
+    """All candidates of a model name. `translate` False: only candidates of the client's own format are used."""
+
+    name: str
+    candidates: Sequence[Candidate]
+    answer_model: AnswerModel = "asked"
+    translate: bool = True
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Registry:
+    """Looks model names up: an exact row first, then patterns in their order, then `backend/model`."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        routes: Mapping[str, Route],
+        *,
+        allow_direct: bool = False,
+        fallback: Route | None = None,
+    ) -> None:
+        self.backends = backends
+        self.routes = {name: route for name, route in routes.items() if not is_pattern(name)}
+        self.patterns = [(name, re.compile(glob_to_regex(name)), routes[name]) for name in routes if is_pattern(name)]
+        self.allow_direct = allow_direct
+        self._fallback = fallback
+
+    @property
+    def names(self) -> list[str]:
+        """The configured names, patterns after the exact ones."""
+        return [*self.routes, *(name for name, _, _ in self.patterns)]
+
+    def resolve(self, model: str) -> Route:
+        """The route of `model`. Raises ClientFault `model_not_found` that lists the configured names."""
+        route = self.routes.get(model)
+        if route is not None:
+            return route
+        for _, pattern, route in self.patterns:
+            if pattern.match(model):
+                return _for_pattern(route, model)
+        direct = self._direct(model)
+        if direct is not None:
+            return direct
+        if self._fallback is not None:
+            return _for_pattern(self._fallback, model)
+        available = ", ".join(self.names) or "none"
+        raise ClientFault(
+            "model_not_found", f"Model '{model}' is not configured. Available models: {available}", param="model"
+        )
+
+    def _direct(self, model: str) -> Route | None:
+        name, slash, rest = model.partition("/")
+        if not (self.allow_direct and slash and rest and name in self.backends):
+            return None
+        return Route(model, [Candidate(self.backends[name], rest)])
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a configured model name stands for many (`claude-*haiku*`)."""
+    return "*" in name or "?" in name
+
+
+def _for_pattern(route: Route, model: str) -> Route:
+    """A pattern's candidates serve one model under any name; those without an `api_model` take the name itself."""
+    candidates = [
+        candidate
+        if candidate.api_model
+        else Candidate(candidate.backend, model, candidate.priority, candidate.weight, candidate.defaults)
+        for candidate in route.candidates
+    ]
+    return Route(model, candidates, route.answer_model, route.translate, route.policy)
+
+
+def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing: str | None = None) -> Backend:
+    """A backend from checked options (the keys of design section 5). `options` hold expanded values."""
+    provider = PROVIDERS[type_name]
+    api_version = str(options.get("api_version") or "")
+    if type_name == "azure-openai" and api_version:
+        provider = PROVIDERS["azure-openai-classic"]
+    region = str(options.get("region") or "us-east-1")
+    base_url = str(options.get("base_url") or provider.base_url).replace("{region}", region).rstrip("/")
+    if base_url and "://" not in base_url:
+        base_url = f"https://{base_url}"
+    times = {
+        key: float(options[key])
+        for key in ("timeout", "connect_timeout", "first_byte_timeout", "idle_timeout")
+        if options.get(key) is not None
+    }
+    api_key = str(options.get("api_key") or "")
+    auth = str(options.get("auth") or "")
+    if not auth:
+        auth = "bearer" if provider.auth == "iam" and api_key else provider.auth
+    return Backend(
+        name=name,
+        provider=provider,
+        base_url=base_url,
+        auth=auth,
+        api_key=api_key,
+        format=options.get("format"),
+        region=region,
+        api_version=api_version,
+        headers={key.lower(): str(value) for key, value in dict(options.get("headers") or {}).items()},
+        max_retries=int(options.get("max_retries") or 0),
+        options=options,
+        missing=missing,
+        **times,
+    )

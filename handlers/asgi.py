@@ -1,0 +1,168 @@
+"""The one ASGI application, without a framework: the gateway on the hot routes, the console on the rest.
+
+A door may put into `scope["extensions"]`: `skybridge.deadline` (a reading of time.monotonic() by which the answer
+must have ended) and `skybridge.after` (a list; what is appended is run by the door after the last byte).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from core.errors import ClientFault
+from core.gateway import Gateway
+from core.http import Request, Response
+
+type Message = MutableMapping[str, Any]
+type Scope = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+type AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DEFAULT_BODY_LIMIT = 20 * 1024 * 1024
+
+
+class BodyTooLarge(Exception):
+    """The request's body is over the limit; the rest of it was not read."""
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete."""
+
+
+def make_app(gateway: Gateway, after_answer: Callable[[], Awaitable[None]] | None = None) -> AsgiApp:
+    """The application over `gateway`. `after_answer` is run after each answer, by the door where it offers that."""
+    limit = gateway.configuration.limits.max_body_bytes or DEFAULT_BODY_LIMIT
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        extensions = scope.get("extensions") or {}
+        request = _request_of(scope, extensions)
+        try:
+            request.body = await _read_body(request, receive, limit)
+        except ClientGone:
+            return
+        except BodyTooLarge:
+            fault = ClientFault("too_large", f"The request body is larger than the limit of {limit} bytes.")
+            await _send_whole(gateway.refuse(request, fault), request.method, send)
+            return
+        await _answer(gateway, request, receive, send)
+        if after_answer is not None:
+            deferred = extensions.get("skybridge.after")
+            if deferred is not None:
+                deferred.append(after_answer)
+            else:
+                await after_answer()
+
+    return app
+
+
+def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1")
+        value = raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    raw_path = scope.get("raw_path")
+    path = raw_path.decode("latin-1") if raw_path else scope["path"]
+    return Request(
+        scope["method"], path.partition("?")[0], scope.get("query_string", b"").decode("latin-1"), headers, b"",
+        extensions.get("skybridge.deadline"),
+    )
+
+
+async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise BodyTooLarge
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise BodyTooLarge
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise BodyTooLarge
+    return b"".join(parts)
+
+
+async def _answer(gateway: Gateway, request: Request, receive: Receive, send: Send) -> None:
+    """Runs the gateway while the client is there: its leaving cancels whatever is under way."""
+    task = asyncio.current_task()
+    assert task is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        response = await gateway.handle(request)
+        if isinstance(response.body, bytes):
+            await _send_whole(response, request.method, send)
+        else:
+            await _send_stream(response, send)
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        task.uncancel()
+    finally:
+        watcher.cancel()
+
+
+def _encoded(response: Response) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+
+
+async def _send_whole(response: Response, method: str, send: Send) -> None:
+    assert isinstance(response.body, bytes)
+    headers = _encoded(response)
+    headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+
+
+async def _send_stream(response: Response, send: Send) -> None:
+    body = response.body
+    assert not isinstance(body, bytes)
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": _encoded(response)})
+        async for data in body:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await body.aclose()
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def create_app() -> AsgiApp:
+    """The application as the environment configures it. Raises core.errors.NotConfigured or ConfigurationError."""
+    from handlers.composition import compose  # noqa: PLC0415  # the doors import this module before its settings
+
+    return compose().app

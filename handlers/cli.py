@@ -1,0 +1,88 @@
+"""The command line: `skybridge serve`, `skybridge check`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from core.configuration import ConfigurationError
+from core.errors import NotConfigured
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments."""
+    options = _parser().parse_args(arguments)
+    commands = {"serve": _serve, "check": _check}
+    try:
+        return commands[options.command](options)
+    except (ConfigurationError, NotConfigured) as error:
+        print(f"skybridge: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="skybridge", description="An LLM gateway with no servers.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve the gateway on this machine")
+    serve.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    check = commands.add_parser("check", help="check a configuration without serving it")
+    for command in (serve, check):
+        command.add_argument("--config", help="models.yaml or router JSON (default: MODEL_CONFIG_PATH, models.yaml)")
+        command.add_argument("--env", help="read .env.NAME instead of .env")
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from handlers import local  # noqa: PLC0415  # `check` needs no server
+    from handlers.composition import compose  # noqa: PLC0415
+
+    variables = _environment(options)
+    _validate(options, variables)
+    composition = compose(variables, options.config, local=True)
+    if composition.gateway.rules.open and options.host not in local.LOOPBACK:
+        raise NotConfigured(
+            f"SERVICE_API_KEY is not set: without a key the gateway serves loopback only, not {options.host}."
+        )
+    key = "open to this machine only: no SERVICE_API_KEY is set" if composition.gateway.rules.open else "key required"
+    print(f"Skybridge on http://{options.host}:{options.port} ({key}), {composition.config_path}", file=sys.stderr)
+    names = ", ".join(composition.gateway.configuration.registry.names)
+    print(f"Models: {names}", file=sys.stderr)
+    local.serve(composition, options.host, options.port)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    problems = _validate(options, _environment(options), strict=False)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print("The configuration is valid.")
+    return 1 if problems else 0
+
+
+def _validate(options: argparse.Namespace, variables: dict[str, str], *, strict: bool = True) -> list[str]:
+    from handlers.configuration_check import check_file  # noqa: PLC0415  # pydantic, at authoring time only
+    from handlers.io.configuration_files import configuration_path  # noqa: PLC0415
+
+    path = configuration_path(variables, options.config)
+    if path is None:
+        raise ConfigurationError("", "no configuration was found: set MODEL_CONFIG_PATH or write models.yaml")
+    problems = check_file(path, variables)
+    if problems and strict:
+        raise ConfigurationError("", "\n".join(problems))
+    return problems
+
+
+def _environment(options: argparse.Namespace) -> dict[str, str]:
+    from handlers.io.configuration_files import merged_environment  # noqa: PLC0415
+
+    variables = merged_environment(options.env)
+    os.environ.update(variables)
+    return variables
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The composition root: settings in, a running application out. Every impure thing is made here, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from core.access import AccessRules
+from core.configuration import Configuration, ConfigurationError, read_configuration
+from core.errors import NotConfigured
+from core.gateway import Gateway, Ports
+from core.ports import BackendRequest, Transport
+from core.usage import UsageRecord
+from handlers.asgi import AsgiApp, make_app
+from handlers.io.backend_auth import BackendAuthorizer
+from handlers.io.clock import SystemClock, SystemRandom
+from handlers.io.configuration_files import configuration_path, read_document
+from handlers.io.http_client import HttpTransport
+from handlers.io.log import JsonLog, write_record
+
+# The limits of a function URL's request (6 MB) leave no room for more on Lambda.
+LAMBDA_BODY_LIMIT = 6 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Composition:
+    """The application and what its owner must close."""
+
+    app: AsgiApp
+    gateway: Gateway
+    http: HttpTransport
+    log: JsonLog
+    config_path: Path | None
+
+
+class _LazyDemo:
+    """The demo backend, imported when a request first goes there."""
+
+    def __init__(self, clock: SystemClock, variables: Mapping[str, str]) -> None:
+        self._clock = clock
+        self._pace = float(variables.get("SKYBRIDGE_DEMO_PACE", "0.02"))
+        self._transport: Transport | None = None
+
+    async def send(self, request: BackendRequest) -> object:
+        if self._transport is None:
+            demo = import_module("core.providers.demo.transport")
+            self._transport = cast(Transport, demo.DemoTransport(self._clock, self._pace))
+        return await self._transport.send(request)
+
+
+def compose(
+    variables: Mapping[str, str] | None = None, config: str | None = None, *, local: bool = False
+) -> Composition:
+    """Builds the gateway from `variables` (the process's environment by default).
+
+    `local` allows a gateway without keys: its door binds to loopback only. Raises ConfigurationError for a
+    configuration that cannot be used and NotConfigured where keys are needed and there are none.
+    """
+    variables = os.environ if variables is None else variables
+    path = configuration_path(variables, config)
+    configuration = load_configuration(path, variables)
+    if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
+        configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
+    rules = read_access_rules(variables)
+    if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
+        raise NotConfigured(
+            "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
+            "Set it, or set SKYBRIDGE_AUTH=platform where the platform authenticates callers (AWS_IAM, Entra)."
+        )
+    clock, random = SystemClock(), SystemRandom()
+    log = JsonLog(clock, variables.get("LOG_LEVEL", "info"))
+    http = HttpTransport()
+
+    def record(usage: UsageRecord) -> None:
+        write_record(log, usage)
+
+    demo = cast(Transport, _LazyDemo(clock, variables))
+    transports: dict[str, Transport] = {"http": http, "https": http, "demo": demo}
+    authorizer = BackendAuthorizer(variables, http, clock)
+    gateway = Gateway(configuration, Ports(transports, clock, random, log, authorizer.authorize, record), rules)
+    return Composition(make_app(gateway), gateway, http, log, path)
+
+
+def load_configuration(path: Path | None, variables: Mapping[str, str]) -> Configuration:
+    """The configuration at `path`. Raises ConfigurationError that names the file."""
+    if path is None:
+        raise ConfigurationError("", "no configuration was found: set MODEL_CONFIG_PATH or write models.yaml")
+    document = read_document(path)
+    try:
+        return read_configuration(document, variables)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error.key}" if error.key else str(path), error.message) from error
+
+
+def read_access_rules(variables: Mapping[str, str]) -> AccessRules:
+    """The gateway's own keys: SERVICE_API_KEY, several separated by commas."""
+    keys = tuple(key.strip() for key in variables.get("SERVICE_API_KEY", "").split(",") if key.strip())
+    return AccessRules(keys)

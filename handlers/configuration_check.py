@@ -1,0 +1,200 @@
+"""Checks a configuration file at authoring time: the schema, with pydantic, and the line of each problem.
+
+The deployed function never imports this: it reads a file that was checked before it was shipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.configuration import ConfigurationError, read_configuration
+from core.providers.table import PROVIDERS
+from handlers.io.configuration_files import read_document
+
+type FormatName = Literal["chat_completions", "responses", "messages", "converse", "invoke", "generate_content"]
+type Seconds = Annotated[float, Field(gt=0)]
+type Flag = bool | Literal["true", "false"]
+
+_FORBID = ConfigDict(extra="forbid", strict=True, coerce_numbers_to_str=False)
+
+
+class BackendRow(BaseModel):
+    """One entry of `backends`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: str
+    base_url: str | None = None
+    format: FormatName | None = None
+    auth: Literal["api-key", "bearer", "iam", "managed-identity", "federated", "none"] | None = None
+    api_key: str | None = None
+    region: str | None = None
+    api_version: str | None = None
+    headers: dict[str, str] | None = None
+    timeout: Seconds | None = None
+    connect_timeout: Seconds | None = None
+    first_byte_timeout: Seconds | None = None
+    idle_timeout: Seconds | None = None
+    max_retries: Annotated[int, Field(ge=0, le=10)] | None = None
+
+
+class CandidateRow(BaseModel):
+    """One candidate, or a model row without `candidates`. Other members are defaults for request knobs."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    backend: str
+    api_model: str | None = None
+    deployment_name: str | None = None
+    priority: Annotated[int, Field(ge=1)] = 1
+    weight: Annotated[float, Field(ge=0)] = 1
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary_level: Literal["auto", "detailed", "concise"] | None = None
+    verbosity_level: Literal["low", "medium", "high"] | None = None
+    truncation_strategy: Literal["auto", "disabled"] | None = None
+
+
+class ModelRow(BaseModel):
+    """A model row with candidates."""
+
+    model_config = _FORBID
+
+    candidates: Annotated[list[CandidateRow], Field(min_length=1)]
+    answer_model: Literal["asked", "served"] = "asked"
+    policy: dict[str, Any] | None = None
+
+
+class LimitsSection(BaseModel):
+    model_config = _FORBID
+
+    max_body_bytes: Annotated[int, Field(gt=0)] | None = None
+    ping_seconds: Seconds | None = None
+    commit_grace_seconds: Annotated[float, Field(ge=0)] | None = None
+
+
+class NativeDocument(BaseModel):
+    """models.yaml, the registry form included."""
+
+    model_config = _FORBID
+
+    backends: dict[str, BackendRow] = {}
+    models: dict[str, Any] = {}
+    allow_direct: bool = False
+    answer_model: Literal["asked", "served"] = "asked"
+    limits: LimitsSection | None = None
+
+
+class RouterProvider(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    type: Literal["openai", "anthropic"]
+    api_key: str
+    base_url: str | None = None
+    priority: int | None = None
+    timeout: Seconds | None = None
+
+
+class RouterDocument(BaseModel):
+    """The router JSON."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model_mapping: dict[str, list[str] | str] = {}
+    providers: Annotated[list[RouterProvider], Field(min_length=1)]
+
+
+def check_file(path: Path, variables: Mapping[str, str]) -> list[str]:
+    """The problems of the file at `path`, a line of text each; empty when it can be used."""
+    try:
+        document = read_document(path)
+    except ConfigurationError as error:
+        return [str(error)]
+    lines = _Lines(path)
+    problems = [lines.place(place, message) for place, message in _problems(document)]
+    if problems:
+        return problems
+    try:
+        read_configuration(document, variables)
+    except ConfigurationError as error:
+        return [lines.place(_split(error.key), error.message)]
+    return []
+
+
+type Place = Sequence[str | int]
+
+
+def _problems(document: dict[str, Any]) -> list[tuple[Place, str]]:
+    if "providers" in document or "model_mapping" in document:
+        return _validate(RouterDocument, document, ())
+    found = _validate(NativeDocument, document, ())
+    backends = document.get("backends")
+    for name, row in (backends if isinstance(backends, dict) else {}).items():
+        if isinstance(row, dict) and isinstance(row.get("type"), str) and row["type"] not in PROVIDERS:
+            expected = ", ".join(PROVIDERS)
+            found.append((("backends", name, "type"), f"expected one of {expected}; got {row['type']!r}"))
+    models = document.get("models")
+    for name, row in (models if isinstance(models, dict) else {}).items():
+        schema = ModelRow if isinstance(row, dict) and "candidates" in row else CandidateRow
+        found.extend(_validate(schema, row, ("models", name)))
+    return found
+
+
+def _validate(schema: type[BaseModel], value: Any, prefix: Place) -> list[tuple[Place, str]]:
+    try:
+        schema.model_validate(value)
+    except ValidationError as error:
+        return [((*prefix, *item["loc"]), f"{item['msg']}; got {_shown(item)}") for item in error.errors()]
+    return []
+
+
+def _shown(item: Any) -> str:
+    """The offending value, but never one that may be a secret."""
+    if any("key" in str(part) for part in item["loc"]) or isinstance(item["input"], (dict, list)):
+        return type(item["input"]).__name__
+    return repr(item["input"])
+
+
+def _split(key: str) -> Place:
+    return tuple(part for part in key.replace("[", ".").replace("]", "").split(".") if part)
+
+
+class _Lines:
+    """Finds the line of a member in the file, YAML or JSON (which is YAML too)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+
+    def place(self, place: Place, message: str) -> str:
+        """`file, line N, key: message`."""
+        key = ".".join(str(part) for part in place)
+        return f"{self._path}, line {self._line(place)}, {key}: {message}"
+
+    def _line(self, place: Place) -> int:
+        node = self._root
+        line = 1
+        for part in place:
+            found = _child(node, part)
+            if found is None:
+                break
+            mark, node = found
+            line = mark.line + 1
+        return line
+
+
+def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key.start_mark, value
+    if isinstance(node, yaml.SequenceNode) and str(part).isdigit() and int(part) < len(node.value):
+        item = node.value[int(part)]
+        return item.start_mark, item
+    return None

@@ -1,0 +1,61 @@
+"""Picks each backend's credential by its auth scheme and keeps the authenticators that were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from core.errors import NotConfigured
+from core.ports import Authenticator, BackendRequest, Clock, Transport
+from core.routing.registry import Backend
+from handlers.io.authenticators import Bearer, HeaderKey
+
+
+class BackendAuthorizer:
+    """Adds the credential of a backend to its requests."""
+
+    def __init__(self, variables: Mapping[str, str], transport: Transport, clock: Clock) -> None:
+        self._variables = variables
+        self._transport = transport
+        self._clock = clock
+        self._made: dict[str, Authenticator] = {}
+        self._schemes: dict[str, Callable[[Backend], Authenticator]] = {
+            "none": lambda backend: _Open(),
+            "bearer": lambda backend: Bearer(backend.api_key, _variable(backend)),
+            "api-key": self._api_key,
+            "iam": self._signature,
+        }
+
+    async def authorize(self, backend: Backend, request: BackendRequest) -> None:
+        """Changes `request.headers` in place. Raises NotConfigured when the credential is missing."""
+        authenticator = self._made.get(backend.name)
+        if authenticator is None:
+            make = self._schemes.get(backend.auth)
+            if make is None:
+                known = ", ".join(self._schemes)
+                raise NotConfigured(f"backend {backend.name}: auth '{backend.auth}' is not one of {known}")
+            authenticator = self._made[backend.name] = make(backend)
+        await authenticator.authorize(request)
+
+    def _api_key(self, backend: Backend) -> Authenticator:
+        header = backend.provider.key_header
+        if header == "authorization":
+            return Bearer(backend.api_key, _variable(backend))
+        return HeaderKey(header, backend.api_key, _variable(backend))
+
+    def _signature(self, backend: Backend) -> Authenticator:
+        from handlers.io.authenticators import SigV4  # noqa: PLC0415  # AWS only
+        from handlers.io.aws_credentials import environment_credentials  # noqa: PLC0415  # AWS only
+
+        credentials = environment_credentials(self._variables, self._transport, self._clock)
+        return SigV4(credentials, backend.region, backend.provider.signing_service, self._clock)
+
+
+class _Open:
+    """A backend that asks for no credential."""
+
+    async def authorize(self, request: BackendRequest) -> None:
+        return None
+
+
+def _variable(backend: Backend) -> str:
+    return backend.provider.key_variable or f"backends.{backend.name}.api_key"

@@ -1,0 +1,68 @@
+"""Log lines as JSON, one object a line, to a stream that the platform collects."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+from core.ports import Clock
+from core.usage import UsageRecord
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class JsonLog:
+    """core.ports.Log over a text stream."""
+
+    def __init__(self, clock: Clock, level: str = "info", stream: TextIO | None = None) -> None:
+        self._clock = clock
+        self._threshold = _LEVELS.get(level.lower(), 20)
+        self._stream = stream or sys.stderr
+
+    def enabled(self, level: str) -> bool:
+        """Whether lines of `level` are written."""
+        return _LEVELS.get(level, 20) >= self._threshold
+
+    def event(self, level: str, event: str, /, **fields: object) -> None:
+        if not self.enabled(level):
+            return
+        time = datetime.fromtimestamp(self._clock.time(), UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "level": level, "event": event, **fields}
+        self._stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        self._stream.flush()
+
+
+def write_record(log: JsonLog, record: UsageRecord) -> None:
+    """The line that each request leaves behind."""
+    level = "info" if record.outcome in ("complete", "abandoned") else "warning"
+    if not log.enabled(level):
+        return
+    usage = record.usage
+    log.event(
+        level,
+        "request",
+        request_id=record.request_id,
+        operation=record.operation,
+        model=record.model,
+        backend=record.backend,
+        api_model=record.api_model,
+        client_format=record.client_format,
+        backend_format=record.backend_format,
+        streamed=record.streamed,
+        status=record.status,
+        outcome=record.outcome,
+        finish=record.finish,
+        attempts=record.attempts,
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        first_byte_ms=None if record.first_byte_seconds is None else round(record.first_byte_seconds * 1000, 1),
+        ms=round(record.seconds * 1000, 1),
+        edits=record.edits,
+        dropped=record.dropped,
+        errors=record.errors,
+    )
