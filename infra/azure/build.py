@@ -1,9 +1,9 @@
 """Builds what `func azure functionapp publish` would package: `dist/azure/` and `dist/azure.zip`.
 
-`python infra/azure/build.py` leaves the dependencies to Azure's remote build, which installs requirements.txt
-there. With `--with-packages` they are put where that build puts them, `.python_packages/lib/site-packages`, so
-that the folder runs as it is; the zip is made without them either way. The same tree gives the same zip, byte
-for byte.
+`python infra/azure/build.py` leaves the dependencies to Azure's remote build, which installs them from
+requirements.txt. With `--with-packages` they are put where that build puts them, in
+`.python_packages/lib/site-packages`, so that the folder runs as it is; the zip is made without them either
+way. The same tree gives the same zip, byte for byte.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def test_all_of_the_gateway_is_packaged(package: Path) -> None:
 def made_tree(root: Path) -> Path:
     """A small project with everything that must not be published."""
     kept = ("core/a.py", "host.json", "handlers/deep/b.py")
-    left = (".env", ".env.prod", "local.settings.json", "tests/test_x.py", "core/__pycache__/a.pyc", ".git/config")
+    left = (".env", ".env.prod", "local.settings.json", "tests/test_x.py", "core/__pycache__/a.pyc", ".git/c")
     for name in (*kept, *left):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
