@@ -144,6 +144,8 @@ class Attempts:
 
     def _failed(self, error: GatewayError) -> None:
         self.close()
+        if isinstance(error, UpstreamFault) and self.prepared is not None and self.prepared.translation != "none":
+            error.raw = None  # an answer in a format that the client does not read
         self.failures.append(error)
         try:
             self._next = self._plan.send(error)

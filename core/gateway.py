@@ -5,6 +5,7 @@ The gateway holds no state of a request and no platform: a door gives it a Reque
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl
 from core import access, listings
 from core.attempts import AttemptPorts, Attempts, Prepared, Timing, Winner
 from core.configuration import Configuration
-from core.errors import ClientFault, GatewayError, NotConfigured, upstream_fault
+from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
 from core.generation import Generation, read_generation
 from core.http import HeaderList, Request, Response
@@ -109,7 +110,7 @@ class Gateway:
             record.status = error.status
             record.errors.append(error.message)
             run.account("failed")
-            return self.error_response(error, endpoint.format, request_id, run.headers())
+            return run.relayed_error(error) or self.error_response(error, endpoint.format, request_id, run.headers())
         except BaseException:
             # The client has gone (the door cancels) or the process ends: what was used is still recorded.
             run.close()
@@ -210,25 +211,18 @@ class _Run:
 
     async def _relay(self, winner: Winner, ping: bytes) -> AsyncGenerator[bytes]:
         """The winner's bytes from the commit on. Raises when the stream breaks, stalls or runs out of time."""
-        pipe, exchange = winner.pipe, winner.exchange
+        pipe = winner.pipe
         assert pipe is not None
         if winner.pending:
             yield winner.pending
         silence = _Silence(winner.candidate.backend.idle_timeout, self._gateway.configuration.limits.ping_seconds)
         while True:
-            try:
-                data = await exchange.read(self._next_wait(silence.wait(pipe.finished)))
-            except TransportFault:
-                if pipe.finished:
-                    return
-                raise
-            if data == b"":
+            data = await _read(winner, self._next_wait(silence.wait(pipe.finished)))
+            if data == b"" or (data is None and pipe.finished):
                 break
             if data:
                 silence.broken()
                 out = pipe.feed(data)
-            elif pipe.finished:
-                return
             else:
                 out = silence.lasted(ping)
             if out:
@@ -281,6 +275,21 @@ class _Run:
             headers = [item for item in headers if item[0] not in ("content-type", "cache-control")]
         return headers
 
+    def relayed_error(self, error: GatewayError) -> Response | None:
+        """The backend's own error answer, byte for byte, for a client of the same format. None where it is not
+        the client's to see (the gateway's credential was refused) or nothing that its SDK could read."""
+        if not isinstance(error, UpstreamFault) or error.raw is None:
+            return None
+        raw = error.raw
+        if error.kind in _OWN_FAULTS or raw.status in (401, 403):
+            return None
+        if raw.status < 400 or not raw.headers.get("content-type", "").startswith("application/json"):
+            return None
+        headers = [item for item in returned_headers(raw.headers) if item[0] not in ("retry-after", "retry-after-ms")]
+        if error.retry_after is not None:
+            headers.append(("retry-after", str(max(1, math.ceil(error.retry_after)))))
+        return Response(raw.status, [*headers, *self.headers()], raw.body)
+
     def headers(self) -> HeaderList:
         """The gateway's own headers: which backend answered, and what was done to the request."""
         headers = [("x-request-id", self._record.request_id)]
@@ -319,6 +328,16 @@ class _Run:
         self._ports.record(record)
 
 
+async def _read(winner: Winner, wait: float) -> bytes | None:
+    """The winner's next bytes. A connection that breaks after the answer's proper end has done no harm."""
+    try:
+        return await winner.exchange.read(wait)
+    except TransportFault:
+        if winner.pipe is not None and winner.pipe.finished:
+            return b""
+        raise
+
+
 class _Silence:
     """How long a backend has said nothing, and what to do about it."""
 
@@ -345,6 +364,9 @@ class _Silence:
             raise upstream_fault("timeout", "The backend's stream fell silent.", 504)
         return ping
 
+
+# Failures that are about the gateway's own credential.
+_OWN_FAULTS = frozenset({"authentication", "permission", "configuration"})
 
 _OPEN_OPERATIONS = frozenset({"health", "ready", "root", "quiet"})
 

@@ -14,4 +14,4 @@ _FRAMINGS = {
 
 def frame_buffer(content_type: str) -> Any:
     """A new FrameBuffer for a stream of `content_type`."""
-    return import_module(_FRAMINGS[content_type]).FrameBuffer()
+    return import_module(_FRAMINGS[content_type.partition(";")[0]]).FrameBuffer()

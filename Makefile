@@ -1,0 +1,62 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3.13
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all lint check bench bench-check build-aws build-azure clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.runtime: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.tests: requirements-test.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+.venv-aws/.tools: requirements-aws-tools.txt
+	$(PYTHON) -m venv .venv-aws
+	.venv-aws/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-aws-tools.txt
+	@touch $@
+
+node_modules/.tests: package.json
+	npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	@touch $@
+
+run: $(VENV)/.runtime ## serve the gateway on port 8000 (demo backend unless models.yaml says otherwise)
+	$(BIN)/python -m handlers.cli serve --port $(PORT)
+
+check: $(VENV)/.runtime ## check models.yaml without serving it
+	$(BIN)/python -m handlers.cli check
+
+test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the tests need and run them
+	tests/system_packages.sh
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	$(BIN)/python tests/coverage_gate.py
+
+test-all: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## the slow tests too
+	tests/system_packages.sh
+	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python tests/coverage_gate.py
+
+lint: $(VENV)/.tests ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict -p core -p handlers
+
+bench: $(VENV)/.tests ## measure the gateway; BENCH_PEERS=1 sets up and measures the others in the same run
+	$(BIN)/python -m bench.run
+
+build-aws: $(VENV)/.runtime ## dist/aws: the Lambda package, and its zip
+	$(BIN)/python infra/aws/build.py
+
+build-azure: $(VENV)/.runtime ## dist/azure: the Functions package, and its zip
+	$(BIN)/python infra/azure/build.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .venv-aws node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage

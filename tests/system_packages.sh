@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the tests use and that are missing. Nothing where there is no apt-get.
+set -euo pipefail
+missing=()
+command -v openssl >/dev/null || missing+=(openssl)
+[ ${#missing[@]} -eq 0 ] && exit 0
+command -v apt-get >/dev/null || { echo "please install: ${missing[*]}" >&2; exit 0; }
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo="sudo"
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
