@@ -23,16 +23,16 @@ type App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 type AfterWork = list[Callable[[], Awaitable[None]]]
 type Log = Callable[..., None]
 
-# Seconds before the platform's deadline: by when the app must have ended its answer, and by when the door does.
+# Seconds before the platform's deadline by which the app has to have ended its answer, and the door ends it.
 APP_MARGIN = 1.5
 DOOR_MARGIN = 0.5
-# A front may wait for ever for a body that has no byte. A line feed is white space in all that is served here.
+# A front may wait for ever for a body without a byte. A line feed is white space in all formats served here.
 FILLER = b"\n"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 BUFFERED_LIMIT = 6 * 1024 * 1024
 # Not a 5xx, which clients would try again, and pay for again.
 TOO_LARGE = (
-    b'{"error":{"type":"response_too_large","message":"The answer is larger than the 6 MB that Lambda can return '
+    b'{"error":{"type":"response_too_large","message":"The answer is larger than the 6 MB that Lambda gives '
     b'unless it streams. Ask the function URL, which streams, or for a shorter answer."}}'
 )
 
@@ -130,7 +130,7 @@ class Cycle:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Takes http.response.start, then http.response.body. Raises OSError when nobody takes it any more."""
+        """Takes http.response.start, then http.response.body. Raises OSError when nobody takes it."""
         if self.ended.is_set():
             raise RuntimeApiFault("the answer has already ended")
         kind = message["type"]

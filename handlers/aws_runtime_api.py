@@ -241,7 +241,7 @@ class ResponseStream:
         self._connection = connection
 
     async def write(self, *chunks: bytes) -> None:
-        """Sends each of `chunks` (none may be empty) as a chunk of its own; waits while the reader is slow."""
+        """Sends each of `chunks` (none may be empty) as one of its own; waits while the reader is slow."""
         framed = b"".join([b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks])
         try:
             self._connection.writer.write(framed)

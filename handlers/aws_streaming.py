@@ -1,10 +1,10 @@
-"""The streaming door on AWS Lambda: `python -m handlers.aws_streaming` in place of the managed runtime's loop.
+"""The streaming door on AWS Lambda: `python -m handlers.aws_streaming`, where the managed runtime's loop was.
 
-The managed Python runtime does not stream, so the function's AWS_LAMBDA_EXEC_WRAPPER starts this module instead
-of /var/runtime/bootstrap.py. It keeps what that did: the import path, init errors, SnapStart, the trace id; and
-asks for AWS_LAMBDA_MAX_CONCURRENCY invocations at once, in one process. SKYBRIDGE_RESPONSE_MODE (auto,
-streaming, buffered) overrides what the events tell about their front: `streaming` for a REST API that is set to
-stream, `buffered` for a function URL that is not.
+The managed Python runtime does not stream, so the function's AWS_LAMBDA_EXEC_WRAPPER starts this module
+instead of /var/runtime/bootstrap.py. It keeps what that did: the import path, init errors, SnapStart, the
+trace id; and asks for AWS_LAMBDA_MAX_CONCURRENCY invocations at once, in one process. SKYBRIDGE_RESPONSE_MODE
+(auto, streaming, buffered) overrides what the events tell about their front: `streaming` for a REST API that
+is set to stream, `buffered` for a function URL that is not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ LAYER_PATHS = ("/opt/python/lib/python3.13/site-packages", "/opt/python")
 # The managed runtime's exit codes for a failed SnapStart hook before the snapshot and after the restore.
 EXIT_BEFORE_SNAPSHOT = 64
 EXIT_AFTER_RESTORE = 65
-NEXT_ATTEMPTS = 5
+# Seconds, as the managed runtime waits in its multi-concurrent mode.
+NEXT_PAUSES = (0.1, 0.2, 0.4, 0.8)
 
 
 def main() -> None:
@@ -139,7 +140,7 @@ class Runtime:
         return 0
 
     async def _poll_all(self) -> int:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
         pollers = [asyncio.create_task(self._poll(first=number == 0)) for number in range(self._concurrency)]
         done, pending = await asyncio.wait(pollers, return_when=asyncio.FIRST_EXCEPTION)
         for poller in pending:
@@ -149,7 +150,7 @@ class Runtime:
             log("error", "the runtime loop ended", **error_document(fault))
         return 1 if any(faults) else 0
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """SIGTERM: who waits for an invocation stops at once, who has one answers it first."""
         self._stopping = True
         for poller in self._idle:
@@ -172,14 +173,14 @@ class Runtime:
             await handler.handle(api, invocation)
 
     async def _next(self, api: RuntimeApi, warm: Callable[[], None] | None) -> Invocation:
-        """An invocation. One of many pollers asks again for a while before it takes the others down with it."""
-        for attempt in range(NEXT_ATTEMPTS if self._concurrency > 1 else 1):
+        """An invocation. One of many pollers asks again for a while before it ends the others."""
+        for pause in NEXT_PAUSES if self._concurrency > 1 else ():
             try:
                 return await api.next(warm)
             except RuntimeApiFault as fault:
-                last = fault
-                await asyncio.sleep(0.1 * 2**attempt)
-        raise last
+                log("warning", "asking for the next invocation failed", errorMessage=str(fault))
+                await asyncio.sleep(pause)
+        return await api.next(warm)
 
     def _set_trace_id(self, trace_id: str | None) -> None:
         """The X-Ray SDKs read the environment; with several invocations at once only the scope can tell."""
