@@ -1,0 +1,317 @@
+"""Neutral messages and blocks to Responses items.
+
+https://platform.openai.com/docs/api-reference/responses/create#responses-create-input
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from core.conversation import (
+    Audio,
+    Block,
+    Document,
+    Dropped,
+    FormatName,
+    Image,
+    JsonObject,
+    Message,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Role,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+from core.errors import Unsupported
+from core.formats.responses.content import (
+    PART,
+    add_cache,
+    write_audio,
+    write_file,
+    write_image,
+    write_refusal,
+    write_text,
+)
+from core.models.facts import ModelFacts
+
+# Formats whose file ids are OpenAI's too.
+_SAME_FILES: frozenset[FormatName] = frozenset({"responses", "chat_completions"})
+
+
+class ItemWriter:
+    """Writes the items of one conversation for a model of `facts`.
+
+    `dropped` fills with what had to be left out; content that cannot be sent raises Unsupported.
+    """
+
+    def __init__(self, client_format: FormatName, facts: ModelFacts) -> None:
+        self._client_format = client_format
+        self._own = client_format == "responses"
+        self._vendor = facts.vendor
+        self._marks_caches = self._own or (facts.cache_marks and not facts.unknown)
+        self._custom_calls: set[str] = set()
+        self.dropped: list[Dropped] = []
+
+    def items(self, messages: Iterable[Message]) -> list[JsonObject]:
+        """The input items of `messages`, in order."""
+        result: list[JsonObject] = []
+        for message in messages:
+            self._check_extra(message.extra)
+            for block in message.content:
+                self._check_extra(getattr(block, "extra", {}))
+                self._check_cache(block, message.role)
+            if message.role == "assistant":
+                result += self._turn(message)
+            else:
+                result += self._input(message)
+        return result
+
+    # --- the assistant's items ------------------------------------------------------------------------------
+
+    def _turn(self, message: Message) -> Iterator[JsonObject]:
+        """A message item ends where another kind of block follows, or where the reader noted the next one."""
+        spoken: list[Text | Refusal | Opaque] = []
+        for block in message.content:
+            if isinstance(block, Text | Refusal) or (isinstance(block, Opaque) and self._is_part(block)):
+                if spoken and "item" in getattr(block, "extra", {}):
+                    yield self._output_message(spoken)
+                    spoken = []
+                spoken.append(block)
+                continue
+            if spoken:
+                yield self._output_message(spoken)
+                spoken = []
+            yield from self._turn_item(block)
+        if spoken:
+            yield self._output_message(spoken)
+
+    def _output_message(self, spoken: list[Text | Refusal | Opaque]) -> JsonObject:
+        first = spoken[0]
+        shell = first.extra.get("item") if self._own and not isinstance(first, Opaque) else None
+        if shell is None:
+            only = first if len(spoken) == 1 else None
+            if isinstance(only, Text) and not only.citations:
+                return {"role": "assistant", "content": only.text}
+            return {"type": "message", "role": "assistant", "content": self._spoken_parts(spoken)}
+        if shell.get("empty"):
+            return {**shell["members"], "content": []}
+        if shell.get("plain") and isinstance(first, Text):
+            return {**shell["members"], "content": first.text}
+        return {**shell["members"], "content": self._spoken_parts(spoken)}
+
+    def _spoken_parts(self, spoken: list[Text | Refusal | Opaque]) -> list[JsonObject]:
+        parts: list[JsonObject] = []
+        for block in spoken:
+            match block:
+                case Text():
+                    parts.append(write_text(block, assistant=True, own=self._own))
+                case Refusal():
+                    parts.append(write_refusal(block, own=self._own))
+                case Opaque():
+                    parts.append(block.raw)
+        return parts
+
+    def _turn_item(self, block: Block) -> Iterator[JsonObject]:
+        match block:
+            case Reasoning():
+                yield from self._reasoning(block)
+            case ToolCall():
+                yield self._tool_call(block)
+            case ServerToolCall() | ServerToolResult():
+                if block.format == "responses":
+                    yield block.raw
+                else:
+                    self._drop("messages", f"the history of the {block.format} format's own {block.tool} tool")
+            case Opaque():
+                yield from self._opaque(block)
+            case ToolResult():
+                yield self._tool_result(block)
+            case Image() | Document() | Audio() | Video():
+                raise Unsupported("messages", "Responses takes no media from the assistant.")
+            case Text() | Refusal():  # pragma: no cover - the caller has gathered these
+                pass
+            case _:
+                assert_never(block)
+
+    def _reasoning(self, block: Reasoning) -> Iterator[JsonObject]:
+        """A reasoning item, for OpenAI's own state only: foreign state is refused, and another vendor's
+        thoughts must not become visible text either."""
+        if block.origin is None or block.origin.vendor != self._vendor or not (block.encrypted or block.id):
+            self._drop("messages", "reasoning that the target's models cannot read")
+            return
+        yield write_reasoning(block, block.encrypted)
+
+    def _tool_call(self, block: ToolCall) -> JsonObject:
+        if block.kind == "custom":
+            self._custom_calls.add(block.id)
+        return write_tool_call(block, own=self._own)
+
+    # --- everybody else's items -----------------------------------------------------------------------------
+
+    def _input(self, message: Message) -> Iterator[JsonObject]:
+        """Tool results and whole items stand by themselves; runs of other blocks are messages."""
+        parts: list[JsonObject] = []
+        for block in message.content:
+            if isinstance(block, ToolResult) or (isinstance(block, Opaque) and not self._is_part(block)):
+                if parts:
+                    yield self._input_message(message, parts)
+                    parts = []
+                if isinstance(block, ToolResult):
+                    yield self._tool_result(block)
+                else:
+                    yield from self._opaque(block)
+                continue
+            parts += self._parts([block])
+        if parts or (self._own and not message.content):
+            yield self._input_message(message, parts)
+
+    def _input_message(self, message: Message, parts: list[JsonObject]) -> JsonObject:
+        role = "user" if message.role == "tool" else message.role
+        extra = {name: value for name, value in message.extra.items() if self._own and name != "input"}
+        if message.plain and len(parts) == 1 and "text" in parts[0]:
+            return {**extra, "role": role, "content": parts[0]["text"]}
+        return {**extra, "role": role, "content": parts}
+
+    def _tool_result(self, block: ToolResult) -> JsonObject:
+        custom = block.kind == "custom" or block.call_id in self._custom_calls
+        item: JsonObject = {"type": "custom_tool_call_output" if custom else "function_call_output"}
+        if block.call_id:
+            item["call_id"] = block.call_id
+        item["output"] = self._output(block)
+        if self._own:
+            if block.name is not None:
+                item["name"] = block.name
+            item.update(block.extra)
+        return item
+
+    def _output(self, block: ToolResult) -> str | list[JsonObject]:
+        parts = self._parts(block.content)
+        if block.cache is not None and self._marks_caches and parts:
+            add_cache(parts[-1], block.cache)
+        if block.is_error:
+            # The format has no flag for it, so the model is told in words.
+            parts.insert(0, {"type": "input_text", "text": "The tool call failed:"})
+            if all(part.keys() == {"type", "text"} for part in parts):
+                return "\n".join(part["text"] for part in parts)
+        if len(parts) == 1 and parts[0].keys() == {"type", "text"} and (block.plain or not self._own):
+            text = parts[0]["text"]
+            return text if isinstance(text, str) else parts
+        return parts if parts or self._own else ""
+
+    # --- content --------------------------------------------------------------------------------------------
+
+    def _parts(self, blocks: Iterable[Block]) -> list[JsonObject]:
+        parts: list[JsonObject] = []
+        for block in blocks:
+            parts += self._part(block)
+            if not self._marks_caches and parts:
+                parts[-1].pop("prompt_cache_breakpoint", None)
+        return parts
+
+    def _part(self, block: Block) -> Iterator[JsonObject]:
+        match block:
+            case Text():
+                yield write_text(block, assistant=False, own=self._own)
+            case Refusal():
+                yield {"type": "input_text", "text": block.text}
+            case Image():
+                self._check_source(block.source.kind, "an image")
+                yield write_image(block, own=self._own)
+            case Document():
+                yield from self._document(block)
+            case Audio():
+                self._check_source(block.source.kind, "audio")
+                yield write_audio(block, own=self._own)
+            case Video():
+                raise Unsupported("messages", "The Responses API takes no video.")
+            case Opaque():
+                yield from self._opaque(block)
+            case ServerToolCall() | ServerToolResult():
+                self._drop("messages", f"the history of the {block.format} format's own {block.tool} tool")
+            case Reasoning() | ToolCall() | ToolResult():
+                raise Unsupported("messages", f"A {type(block).__name__} cannot stand in a user's message.")
+            case _:
+                assert_never(block)
+
+    def _document(self, block: Document) -> Iterator[JsonObject]:
+        """A text document is text: not every server reads such files. Nested content is laid out flat."""
+        source = block.source
+        if source.kind in ("text", "blocks"):
+            heading = "\n".join(text for text in (block.name, block.context) if text)
+            if heading:
+                yield {"type": "input_text", "text": heading}
+            yield from [{"type": "input_text", "text": source.data}] if source.kind == "text" else []
+            yield from self._parts(source.blocks)
+            return
+        self._check_source(source.kind, "a document")
+        yield write_file(block, own=self._own)
+
+    def _check_source(self, kind: str, what: str) -> None:
+        if kind == "file_id" and self._client_format not in _SAME_FILES:
+            raise Unsupported("messages", f"The file id of {what} is known to its own vendor only.")
+        if kind not in ("base64", "url", "file_id"):
+            raise Unsupported("messages", f"The Responses API takes no {kind} source for {what}.")
+
+    def _opaque(self, block: Opaque) -> Iterator[JsonObject]:
+        if block.format == "responses":
+            yield block.raw
+        elif block.content:
+            raise Unsupported("messages", f"The Responses API has nothing like '{block.kind}'.")
+        else:
+            self._drop("messages", f"'{block.kind}' is known to the {block.format} format only")
+
+    def _check_extra(self, extra: JsonObject) -> None:
+        """Members that only the client's own format has are left out, and said so."""
+        if not self._own:
+            for name in extra:
+                self._drop(f"messages.{name}", "the Responses API has no such member")
+
+    def _check_cache(self, block: Block, role: Role) -> None:
+        """Cache breakpoints stand on input parts only, and only where the model is known to take them."""
+        cache = getattr(block, "cache", None)
+        if cache is not None and (role == "assistant" or not self._marks_caches):
+            self._drop("cache", "a cache breakpoint that the target does not take")
+
+    def _is_part(self, block: Opaque) -> bool:
+        return block.format == "responses" and block.kind.startswith(PART)
+
+    def _drop(self, path: str, reason: str) -> None:
+        warning = Dropped(path, reason)
+        if warning not in self.dropped:
+            self.dropped.append(warning)
+
+
+def write_tool_call(block: ToolCall, *, own: bool) -> JsonObject:
+    """A function_call or custom_tool_call item. OpenAI refuses empty arguments: no arguments are `{}`."""
+    item: JsonObject = {"type": "custom_tool_call" if block.kind == "custom" else "function_call"}
+    if own:
+        item.update(block.extra)
+    item["call_id"] = block.id
+    item["name"] = block.name
+    if block.kind == "custom":
+        item["input"] = block.arguments
+    else:
+        item["arguments"] = block.arguments or ("" if own else "{}")
+    if block.namespace is not None:
+        item["namespace"] = block.namespace
+    return item
+
+
+def write_reasoning(block: Reasoning, encrypted: str | None) -> JsonObject:
+    """A reasoning item whose `encrypted_content` is `encrypted`."""
+    item: JsonObject = {"type": "reasoning", **block.extra}
+    if block.id is not None:
+        item["id"] = block.id
+    summary = block.texts if block.form == "summary" else []
+    item["summary"] = [{"type": "summary_text", "text": text} for text in summary]
+    if block.form == "raw" and block.texts:
+        item["content"] = [{"type": "reasoning_text", "text": text} for text in block.texts]
+    if encrypted is not None:
+        item["encrypted_content"] = encrypted
+    return item
