@@ -112,8 +112,8 @@ def _read_version_2(event: Object, context: Object) -> HttpEvent:
     request.headers = _single_headers(event)
     cookies = event.get("cookies")
     if cookies:
-        request.headers.append((b"cookie", "; ".join(map(str, cookies)).encode("utf-8")))
-    request.client = http.get("sourceIp")
+        request.headers.append(_header("cookie", "; ".join(map(str, _each(cookies)))))
+    request.client = _client(http)
     return request
 
 
@@ -130,8 +130,7 @@ def _read_version_1(event: Object, context: Object) -> HttpEvent:
     )
     request.headers = _repeated_headers(event)
     request.multi_value = True
-    identity = context.get("identity")
-    request.client = identity.get("sourceIp") if isinstance(identity, dict) else None
+    request.client = _client(context.get("identity"))
     return request
 
 
@@ -171,7 +170,12 @@ def _repeated_headers(event: Object) -> list[tuple[bytes, bytes]]:
 
 
 def _header(name: str, value: object) -> tuple[bytes, bytes]:
-    return name.lower().encode("utf-8"), str(value).encode("utf-8")
+    return name.lower().encode("utf-8", "surrogatepass"), str(value).encode("utf-8", "surrogatepass")
+
+
+def _client(source: object) -> str | None:
+    address = source.get("sourceIp") if isinstance(source, dict) else None
+    return address if isinstance(address, str) else None
 
 
 def _pairs(event: Object, repeated: str, single: str) -> list[tuple[str, str]]:

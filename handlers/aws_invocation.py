@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from handlers.aws_events import HttpEvent, is_notice, read_event
 from handlers.aws_response import PRELUDE_END, Head, HeaderRows, buffered, may_stream, prelude
 from handlers.aws_runtime_api import Invocation, ResponseStream, RuntimeApi, RuntimeApiFault, error_document
 
-type Message = dict[str, Any]
+type Message = MutableMapping[str, Any]
+type Scope = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
-type App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+type App = Callable[[Scope, Receive, Send], Awaitable[None]]
 type AfterWork = list[Callable[[], Awaitable[None]]]
 type Log = Callable[..., None]
 

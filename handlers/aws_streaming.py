@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _create_gateway() -> App:
-    from handlers.asgi import create_app  # noqa: PLC0415 what goes wrong in this import is an init error to report
+    from handlers.asgi import create_app  # noqa: PLC0415 what goes wrong in this import is an init error
 
     return create_app()
 

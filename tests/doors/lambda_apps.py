@@ -13,9 +13,7 @@ import sys
 from typing import Any
 
 from handlers import aws_streaming
-from handlers.aws_invocation import App, Receive, Send
-
-Scope = dict[str, Any]
+from handlers.aws_invocation import App, Receive, Scope, Send
 
 
 async def read_body(receive: Receive) -> bytes:

@@ -252,11 +252,14 @@ async def test_an_empty_part_sends_the_head() -> None:
         await apps.body(send, b"", more=True)
         await apps.body(send, b"late")
 
-    async with hosted(lambda: app) as emulator, url_client(emulator) as client:
-        async with client.stream("GET", "/") as response:
-            assert response.status_code == 200
-            opened.set()
-            assert await response.aread() == b"late"
+    async with (
+        hosted(lambda: app) as emulator,
+        url_client(emulator) as client,
+        client.stream("GET", "/") as response,
+    ):
+        assert response.status_code == 200
+        opened.set()
+        assert await response.aread() == b"late"
 
 
 async def test_a_body_of_many_megabytes_goes_both_ways() -> None:

@@ -1,0 +1,106 @@
+"""The buffered door on AWS Lambda: `handlers.aws_buffered.handler`, behind API Gateway or a load balancer.
+
+Mangum turns events into ASGI and back; this module gives the app what the streaming door gives it: the request's
+path as the client wrote it, the deadline, and work after the answer, which here runs before the answer is
+returned, because the environment may be frozen from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from mangum import Mangum
+
+from handlers.aws_events import read_event
+from handlers.aws_invocation import (
+    DOOR_MARGIN,
+    AfterWork,
+    App,
+    DeadlineExceeded,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    before,
+    extensions,
+    guarded,
+)
+from handlers.aws_runtime_api import error_document
+
+type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+LATE = b'{"error":{"type":"timeout_error","message":"The answer was not over before the function\'s time was."}}'
+
+
+class Bounded:
+    """An ASGI app as Mangum shall run it: with a deadline, and its work after the answer done."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one event. Raises what the app raised, which Mangum logs and answers with a 500."""
+        event = read_event(scope["aws.event"])
+        if event is not None:
+            scope.update(event.scope())
+        after: AfterWork = []
+        deadline = _deadline(scope["aws.context"])
+        scope["extensions"] = extensions("lambda-buffered", deadline, after)
+        scope["extensions"]["skybridge.request_id"] = getattr(scope["aws.context"], "aws_request_id", None)
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        async def answer() -> None:
+            await self.app(scope, receive, watched)
+
+        fault = await guarded(answer(), before(deadline, DOOR_MARGIN))
+        if isinstance(fault, DeadlineExceeded) and not started:
+            await _send_late(send)
+            fault = None
+        for work in after:
+            failed = await guarded(work(), before(deadline, DOOR_MARGIN / 2))
+            if failed is not None:
+                _log("work after the answer failed", failed)
+        if fault is not None:
+            raise fault
+
+
+async def _send_late(send: Send) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 504, "headers": headers})
+    await send({"type": "http.response.body", "body": LATE})
+
+
+def _deadline(context: Any) -> float | None:
+    """The invocation's deadline as a loop time; None where the context does not tell (in a test, say)."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return None if remaining is None else asyncio.get_running_loop().time() + remaining() / 1000
+
+
+def _log(event: str, fault: Exception) -> None:
+    sys.stdout.write(json.dumps({"level": "error", "event": event, **error_document(fault)}) + "\n")
+    sys.stdout.flush()
+
+
+def make_handler(app: App) -> Handler:
+    """The Lambda handler for `app`. Bodies that are not text, Amazon's event streams among them, go as base64."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    adapter: Handler = Mangum(Bounded(app), lifespan="off")
+    return adapter
+
+
+def __getattr__(name: str) -> Handler:
+    """`handler` is made when the runtime looks it up, so that what is wrong then is reported as an init error."""
+    if name != "handler":
+        raise AttributeError(name)
+    from handlers.asgi import create_app  # noqa: PLC0415 what goes wrong in this import is an init error
+
+    globals()["handler"] = made = make_handler(create_app())
+    return made
