@@ -97,6 +97,7 @@ _CLAUDE_OPUS_5_5 = replace(
     default_effort="medium",
     forced_tool_choice=False,
     forced_tool_choice_while_thinking=False,
+    bound_thinking=True,
 )
 _CLAUDE_SONNET_5_5 = replace(
     _CLAUDE_OPUS_5_5,

@@ -87,4 +87,4 @@ def facts_for(model_id: str) -> ModelFacts:
         for pattern, facts in FAMILIES:
             if fnmatchcase(candidate, pattern):
                 return facts
-    return ModelFacts(family=name, vendor=vendor)
+    return ModelFacts(family=name, vendor=vendor, unknown=True)

@@ -1,0 +1,304 @@
+"""Content blocks made fit for a target: media, documents, foreign blocks, cache marks.
+
+What a target cannot show its model is refused with the feature's name; only what is no content (citations of past
+answers, bookkeeping blocks) is left out with a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from core.conversation import (
+    Audio,
+    Block,
+    CacheMark,
+    Conversation,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    Refusal,
+    ServerToolCall,
+    ServerToolResult,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+from core.errors import Unsupported
+from core.models.facts import ModelFacts
+from core.translation.losses import Losses
+from core.translation.paths import client_path
+from core.translation.rules import FormatRules
+
+_DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
+_MEDIA_TYPES: Final = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "audio/mp3": "audio/mpeg",
+    "audio/x-wav": "audio/wav",
+    "application/x-pdf": "application/pdf",
+}
+# URLs that Gemini reads by itself (https://ai.google.dev/gemini-api/docs/files).
+_GOOGLE_READS = re.compile(
+    r"gs://|https://generativelanguage\.googleapis\.com/|https://(?:www\.)?(?:youtube\.com|youtu\.be)/"
+)
+_MARKABLE: Final = (Text, Image, Document, Audio, Video, ToolCall, ToolResult)
+_NAME_LENGTH: Final = 200
+ATTACHED: Final = "See the attached document."
+
+
+def normalised_source(source: Source) -> Source:
+    """The source with data URIs taken apart and its media type in its usual spelling."""
+    if source.kind == "url":
+        uri = _DATA_URI.match(source.data)
+        if uri and uri.group(3):
+            media_type = uri.group(1).lower() or source.media_type
+            source = replace(source, kind="base64", data=source.data[uri.end() :], media_type=media_type)
+    spelling = source.media_type.lower().split(";")[0].strip()
+    return replace(source, media_type=_MEDIA_TYPES.get(spelling, spelling))
+
+
+def media_sources(conversation: Conversation) -> Iterator[tuple[Block, Source]]:
+    """Every image, document, audio and video with its source, those inside tool results too."""
+    for message in conversation.messages:
+        for block in message.content:
+            inner = [*block.content] if isinstance(block, ToolResult) else [block]
+            for one in inner:
+                if isinstance(one, Image | Document | Audio | Video):
+                    yield one, one.source
+
+
+def urls_to_inline(conversation: Conversation, rules: FormatRules) -> list[Source]:
+    """The sources whose URLs the target does not fetch itself, each URL once. Who fetches them guards against
+    private addresses, and hands the bytes to `with_inlined`."""
+    found: dict[str, Source] = {}
+    for block, source in media_sources(conversation):
+        if _needs_inlining(block, normalised_source(source), rules):
+            found.setdefault(source.data, source)
+    return list(found.values())
+
+
+def _needs_inlining(block: Block, source: Source, rules: FormatRules) -> bool:
+    if source.kind != "url":
+        return False
+    if rules.format == "generate_content" and _GOOGLE_READS.match(source.data):
+        return False
+    return not (rules.image_urls if isinstance(block, Image) else rules.document_urls)
+
+
+def with_inlined(conversation: Conversation, fetched: Mapping[str, Source]) -> Conversation:
+    """The conversation with the sources of `fetched` (by URL) in the place of their URLs."""
+
+    def inlined(block: Block) -> Block:
+        match block:
+            case Image() | Document() | Audio() | Video() if block.source.kind == "url":
+                return replace(block, source=fetched.get(block.source.data, block.source))
+            case ToolResult():
+                return replace(block, content=[inlined(inner) for inner in block.content])
+            case _:
+                return block
+
+    messages = [
+        replace(message, content=[inlined(block) for block in message.content]) for message in conversation.messages
+    ]
+    return replace(conversation, messages=messages)
+
+
+@dataclass(slots=True)
+class ContentFitter:
+    """Fits blocks one after another. It remembers the document names that it gave: they must be unique, and
+    the same on every turn."""
+
+    conversation: Conversation
+    rules: FormatRules
+    facts: ModelFacts
+    losses: Losses
+    names: set[str] = field(default_factory=set)
+
+    def fitted(self, messages: list[Message]) -> list[Message]:
+        """The messages with every block in a form that the target takes. Raises Unsupported."""
+        result: list[Message] = []
+        for index, message in enumerate(messages):
+            path = f"{client_path(self.conversation.format, 'messages')}[{index}]"
+            content = [new for block in message.content for new in self._block(block, path)]
+            if self.rules.document_names and message.role in ("user", "tool"):
+                content = _with_text(content)
+            result.append(replace(message, content=content))
+        return result
+
+    @property
+    def _foreign(self) -> bool:
+        return self.conversation.format != self.rules.format
+
+    def _block(self, block: Block, path: str) -> list[Block]:
+        handler = _HANDLERS.get(type(block))
+        return [block] if handler is None else handler(self, block, path)
+
+    def _text(self, block: Text, _path: str) -> list[Block]:
+        if not (self._foreign and block.citations):
+            return [block]
+        self.losses.add("messages", "citations of past answers were left out")
+        return [replace(block, citations=[])]
+
+    def _image(self, block: Image, path: str) -> list[Block]:
+        if not self.facts.images:
+            raise Unsupported(path, "The model does not take images.")
+        return [replace(block, source=self._source(block, path))]
+
+    def _document(self, block: Document, path: str) -> list[Block]:
+        source = normalised_source(block.source)
+        readable = source.kind in ("text", "blocks")
+        if readable and (not self.rules.text_documents or not self.facts.documents):
+            return self._document_text(block, source, path)
+        if not self.facts.documents:
+            raise Unsupported(path, "The model does not take documents.")
+        name = self._document_name(block.name) if self.rules.document_names else block.name
+        return [replace(block, source=self._source(block, path), name=name)]
+
+    def _document_text(self, block: Document, source: Source, path: str) -> list[Block]:
+        title = f' name="{block.name}"' if block.name else ""
+        if source.kind == "text":
+            return [Text(f"<document{title}>\n{source.data}\n</document>", cache=block.cache)]
+        inner = [new for nested in source.blocks for new in self._block(nested, path)]
+        return [Text(f"<document{title}>"), *inner, Text("</document>", cache=block.cache)]
+
+    def _document_name(self, name: str | None) -> str:
+        """Letters, digits, single spaces, `-()[]`; at most 200, and no two alike
+        (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html)."""
+        cleaned = re.sub(r"[^A-Za-z0-9\-()\[\] ]", " ", name or "")
+        base = re.sub(r" +", " ", cleaned).strip()[: _NAME_LENGTH - 8].strip() or "Document"
+        unique, number = base, 1
+        while unique in self.names:
+            number += 1
+            unique = f"{base} {number}"
+        self.names.add(unique)
+        return unique
+
+    def _audio(self, block: Audio, path: str) -> list[Block]:
+        if not (self.rules.audio and self.facts.audio):
+            raise Unsupported(path, "The model does not take audio.")
+        return [replace(block, source=self._source(block, path))]
+
+    def _video(self, block: Video, path: str) -> list[Block]:
+        if not self.rules.video:
+            raise Unsupported(path, "The model does not take video.")
+        return [replace(block, source=self._source(block, path))]
+
+    def _source(self, block: Image | Document | Audio | Video, path: str) -> Source:
+        source = normalised_source(block.source)
+        if _needs_inlining(block, source, self.rules):
+            raise Unsupported(path, "The target reads no URLs, and this one was not fetched.")
+        if self._foreign and source.kind == "file_id":
+            raise Unsupported(path, "A file id is known to the vendor that issued it only.")
+        if source.kind == "s3" and self.rules.format != "converse":
+            raise Unsupported(path, "An S3 location can be read by Bedrock only.")
+        return source
+
+    def _result(self, block: ToolResult, path: str) -> list[Block]:
+        content = [new for inner in block.content for new in self._block(inner, path)]
+        return [replace(block, content=content)]
+
+    def _refusal(self, block: Refusal, _path: str) -> list[Block]:
+        return [block] if self.rules.refusals else [Text(block.text)]
+
+    def _server_call(self, block: ServerToolCall, _path: str) -> list[Block]:
+        if block.format == self.rules.format:
+            return [block]
+        self.losses.add("messages", f"a past call of the vendor's own {block.tool} was left out")
+        return []
+
+    def _server_result(self, block: ServerToolResult, _path: str) -> list[Block]:
+        if block.format == self.rules.format:
+            return [block]
+        self.losses.add("messages", f"a past result of the vendor's own {block.tool} became text")
+        return [Text(f"[Result of {block.tool}]\n{block.text}")] if block.text else []
+
+    def _opaque(self, block: Opaque, path: str) -> list[Block]:
+        if block.format == self.rules.format:
+            return [block]
+        if block.content:
+            raise Unsupported(path, f"The target has nothing that could hold a {block.kind!r} block.")
+        self.losses.add("messages", f"blocks of type {block.kind!r} were left out")
+        return []
+
+
+# Each handler takes the type that is its key.
+_HANDLERS: Final[dict[type, Callable[[ContentFitter, Any, str], list[Block]]]] = {
+    Text: ContentFitter._text,
+    Image: ContentFitter._image,
+    Document: ContentFitter._document,
+    Audio: ContentFitter._audio,
+    Video: ContentFitter._video,
+    ToolResult: ContentFitter._result,
+    Refusal: ContentFitter._refusal,
+    ServerToolCall: ContentFitter._server_call,
+    ServerToolResult: ContentFitter._server_result,
+    Opaque: ContentFitter._opaque,
+}
+
+
+def _with_text(content: list[Block]) -> list[Block]:
+    """Converse wants words beside a document."""
+    has_document = any(isinstance(block, Document) for block in content)
+    if not has_document or any(isinstance(block, Text) and block.text.strip() for block in content):
+        return content
+    return [*content, Text(ATTACHED)]
+
+
+def limited_cache_marks(
+    conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses
+) -> Conversation:
+    """At most as many cache marks as the target takes. The oldest ones in messages go first: the newest cover
+    the longest prefix, and those on tools and system text cover what never changes."""
+    most = rules.max_cache_marks if facts.cache_marks else 0
+    head = {id(message) for message in conversation.messages if message.role in ("system", "developer")}
+    fixed = sum(tool.cache is not None for tool in conversation.tools) + (conversation.cache is not None)
+    movable = 0
+    for message in conversation.messages:
+        marks = sum(_cache_of(block) is not None for block in message.content)
+        fixed, movable = (fixed + marks, movable) if id(message) in head else (fixed, movable + marks)
+    excess = fixed + movable - most
+    if excess <= 0:
+        return conversation
+    if most:
+        losses.add("cache", f"the target takes at most {most} cache marks: the oldest were left out")
+    else:
+        losses.add("cache", "the target takes no cache marks")
+    budget = [min(excess, movable), max(0, excess - movable)]
+    return _without_marks(conversation, budget, head)
+
+
+def _without_marks(conversation: Conversation, budget: list[int], head: set[int]) -> Conversation:
+    """Takes `budget[0]` marks off the messages and `budget[1]` off system text and tools, from the front."""
+    messages: list[Message] = []
+    for message in conversation.messages:
+        place = 1 if id(message) in head else 0
+        content: list[Block] = []
+        for block in message.content:
+            if budget[place] and _cache_of(block) is not None:
+                budget[place] -= 1
+                block = _unmarked(block)
+            content.append(block)
+        messages.append(replace(message, content=content))
+    tools = []
+    for tool in conversation.tools:
+        if budget[1] and tool.cache is not None:
+            budget[1] -= 1
+            tool = replace(tool, cache=None)
+        tools.append(tool)
+    cache = None if budget[1] else conversation.cache
+    return replace(conversation, messages=messages, tools=tools, cache=cache)
+
+
+def _cache_of(block: Block) -> CacheMark | None:
+    return block.cache if isinstance(block, _MARKABLE) else None
+
+
+def _unmarked(block: Block) -> Block:
+    return replace(block, cache=None) if isinstance(block, _MARKABLE) else block

@@ -1,0 +1,147 @@
+"""Tuning knobs: sampling, stop sequences, token limits and the tool choice, cut to what the model accepts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from core.conversation import Conversation, ReasoningRequest, Sampling, ToolChoice
+from core.errors import Unsupported
+from core.models.facts import ModelFacts
+from core.translation.losses import Losses
+from core.translation.paths import client_path
+from core.translation.reasoning_request import is_reasoning, turned_off
+from core.translation.rules import FormatRules
+
+# For a model about which nothing is known, where the format insists on a limit.
+DEFAULT_MAX_TOKENS: Final = 8_192
+_SAMPLING: Final = ("temperature", "top_p", "top_k")
+_MORE_OF_OPENAI: Final = ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
+
+
+def fitted_sampling(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> Sampling:
+    """The sampling parameters that the model takes in this request. `conversation.reasoning` is final."""
+    sampling = replace(conversation.sampling)
+    reasons = is_reasoning(conversation.reasoning, facts)
+    if not (facts.sampling_while_thinking if reasons and facts.sampling else facts.sampling):
+        more = _MORE_OF_OPENAI if facts.reasoning_model else ()
+        for name in (*_SAMPLING, *more):
+            if getattr(sampling, name) is not None:
+                setattr(sampling, name, None)
+                losses.add(name, "the model refuses it" + (" while it reasons" if facts.sampling else ""))
+        return sampling
+    if sampling.temperature is not None and sampling.temperature > rules.max_temperature:
+        losses.add("temperature", f"the target's highest temperature is {rules.max_temperature:g}")
+        sampling.temperature = rules.max_temperature
+    if facts.vendor == "anthropic" and sampling.temperature is not None and sampling.top_p is not None:
+        losses.add("top_p", "Claude takes temperature or top_p, not both")
+        sampling.top_p = None
+    return sampling
+
+
+def fitted_stop(stop: list[str], rules: FormatRules, facts: ModelFacts, losses: Losses) -> list[str]:
+    """The stop sequences that the target takes."""
+    kept = [sequence for sequence in stop if sequence.strip()] if facts.vendor == "anthropic" else stop
+    if len(kept) < len(stop):
+        losses.add("stop", "the target takes no stop sequences of white space")
+    most = rules.max_stop if facts.stop_sequences else 0
+    if most is None or len(kept) <= most:
+        return kept
+    losses.add("stop", f"the target takes at most {most} stop sequences" if most else "the target takes none")
+    return kept[:most]
+
+
+def fitted_max_tokens(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> int | None:
+    """The token limit: there where the format insists on one, above the reasoning budget, and not above what
+    the model can write. `conversation.reasoning` is final but for its budget."""
+    limit = conversation.max_tokens
+    if limit is None and rules.max_tokens_required:
+        limit = facts.max_output or DEFAULT_MAX_TOKENS
+    if limit is None:
+        return None
+    request = conversation.reasoning
+    if rules.reasoning == "thinking" and request is not None and request.budget and limit <= request.budget:
+        limit += request.budget
+    if facts.max_output is not None and limit > facts.max_output:
+        losses.add("max_tokens", f"the model writes at most {facts.max_output} tokens")
+        limit = facts.max_output
+    return limit
+
+
+def fitted_budget(request: ReasoningRequest | None, max_tokens: int | None) -> ReasoningRequest | None:
+    """The reasoning request with its budget below the token limit, as Anthropic demands."""
+    if request is None or request.budget is None or max_tokens is None or request.budget < max_tokens:
+        return request
+    return replace(request, budget=max_tokens - 1)
+
+
+def fitted_choice(
+    conversation: Conversation, facts: ModelFacts, losses: Losses
+) -> tuple[ToolChoice | None, ReasoningRequest | None]:
+    """The tool choice that the model takes, and the reasoning request that goes with it: a call that is
+    demanded outweighs thinking."""
+    choice, request = conversation.tool_choice, conversation.reasoning
+    if choice is None or not _forces(choice):
+        return choice, request
+    if not facts.forced_tool_choice:
+        losses.add("tool_choice", "the model cannot be made to call a tool: it may choose")
+        allowed = choice.mode == "allowed"
+        return ToolChoice("allowed", choice.names) if allowed else ToolChoice("auto"), request
+    thinks = request is not None and request.mode in ("budget", "adaptive") and bool(facts.thinking)
+    if thinks and not facts.forced_tool_choice_while_thinking:
+        losses.add("reasoning", "the model cannot think when a tool call is demanded: thinking is off")
+        return choice, turned_off(request)
+    return choice, request
+
+
+def _forces(choice: ToolChoice) -> bool:
+    return choice.mode in ("required", "named") or (choice.mode == "allowed" and choice.required)
+
+
+def filtered_tools(conversation: Conversation, rules: FormatRules) -> Conversation:
+    """`allowed` becomes a shorter list of tools where the format has no such choice."""
+    choice = conversation.tool_choice
+    if choice is None or choice.mode != "allowed" or rules.allowed_tools:
+        return conversation
+    tools = [tool for tool in conversation.tools if tool.name in choice.names]
+    if not tools:
+        raise Unsupported(
+            client_path(conversation.format, "tool_choice"), "None of the allowed tools is among the tools."
+        )
+    return replace(conversation, tools=tools, tool_choice=ToolChoice("required" if choice.required else "auto"))
+
+
+# Members without a neutral field that ask for something only their own format gives. A value that asks for
+# nothing (`null`, `false`, `["text"]`, `auto`) passes.
+REFUSED_MEMBERS: Final[dict[str, frozenset[str]]] = {
+    "chat_completions": frozenset({"audio", "modalities"}),
+    "responses": frozenset({"background", "conversation", "prompt"}),
+    "messages": frozenset({"container", "mcp_servers", "thread", "fallback_credit_token"}),
+    "converse": frozenset({"guardrailConfig", "promptVariables"}),
+    "generate_content": frozenset({"cachedContent"}),
+}
+_NOTHING: Final[tuple[object, ...]] = (None, False, [], {}, "", ["text"])
+
+
+def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
+    """Raises Unsupported, naming the parameter, for what another format cannot do at all."""
+    if conversation.format == rules.format:
+        return
+    sampling = conversation.sampling
+    asked = {
+        "n": (sampling.n or 1) > 1,
+        "logprobs": bool(sampling.logprobs),
+        "top_logprobs": bool(sampling.top_logprobs),
+    }
+    for name, wanted in asked.items():
+        if wanted:
+            path = client_path(conversation.format, name)
+            raise Unsupported(path, f"{path} is not supported by this model's backend.")
+    if conversation.previous_response_id is not None:
+        raise Unsupported(
+            "previous_response_id",
+            "previous_response_id needs a backend that stores responses: send the whole conversation instead.",
+        )
+    for name in sorted(REFUSED_MEMBERS[conversation.format] & conversation.extra.keys()):
+        if conversation.extra[name] not in _NOTHING:
+            raise Unsupported(name, f"{name} is not supported by this model's backend.")

@@ -1,0 +1,23 @@
+"""Collects the warnings of one translation; the same warning is kept once, however often it applies."""
+
+from __future__ import annotations
+
+from core.conversation import Dropped, FormatName
+from core.translation.paths import client_path
+
+
+class Losses:
+    """What a translation had to leave out, in the order of its discovery."""
+
+    def __init__(self, client_format: FormatName) -> None:
+        self._client_format: FormatName = client_format
+        self._seen: dict[tuple[str, str], None] = {}
+
+    def add(self, name: str, reason: str) -> None:
+        """Warns that the neutral member `name` (a key of `core.translation.paths`, or a path of its own)
+        could not be carried as it was."""
+        self._seen.setdefault((client_path(self._client_format, name), reason))
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        return [Dropped(path, reason) for path, reason in self._seen]

@@ -1,0 +1,31 @@
+"""A client's request to a backend's body, and the way back for the answer: what the gateway calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.conversation import Conversation
+from core.formats import load_format
+from core.formats.contract import Target, Written
+from core.translation.prepare import Restore, prepare
+from core.translation.rules import rules_for
+
+
+@dataclass(slots=True)
+class Translated:
+    """The body for the backend with all warnings in `written.dropped`, in the client's own terms, and the way
+    back for its answer."""
+
+    written: Written
+    restore: Restore
+
+
+def translate_request(conversation: Conversation, format_name: str, target: Target) -> Translated:
+    """Writes `conversation` in the format `format_name` for `target`.
+
+    Raises Unsupported where this target cannot carry the request, and ClientFault where no target could.
+    """
+    prepared = prepare(conversation, target, rules_for(format_name, target))
+    written = load_format(format_name).write_request(prepared.conversation, target)
+    written.dropped = [*prepared.dropped, *written.dropped]
+    return Translated(written, prepared.restore)

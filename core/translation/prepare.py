@@ -1,0 +1,183 @@
+"""A conversation in any format made fit for one target, step by step; and the way back for its answer.
+
+Every step is a pure function of the conversation, the format's rules and the model's facts: no clock, no
+randomness, nothing remembered from the last request. So the same history is the same bytes on every turn, and
+prompt caches and signatures hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from core.conversation import Answer, Conversation, Dropped, Message, Tool, ToolCall, ToolResult
+from core.errors import Unsupported
+from core.events import Event
+from core.formats.contract import Target
+from core.models.facts import ModelFacts
+from core.translation import turns
+from core.translation.content import ContentFitter, limited_cache_marks
+from core.translation.knobs import (
+    filtered_tools,
+    fitted_budget,
+    fitted_choice,
+    fitted_max_tokens,
+    fitted_sampling,
+    fitted_stop,
+    refuse_members,
+)
+from core.translation.losses import Losses
+from core.translation.paths import client_path
+from core.translation.reasoning_request import BINDING_BETA, BINDING_KEYS, reasoning_for, turned_off
+from core.translation.reasoning_state import (
+    SignatureExposer,
+    attached_signatures,
+    open_loop_without_thinking,
+    own_state,
+    with_sentinels,
+)
+from core.translation.rules import FormatRules
+from core.translation.structured_output import OutputRestorer, with_structured_output
+from core.translation.tool_names import (
+    ToolRestorer,
+    mapped_choice,
+    mapped_messages,
+    mapped_tools,
+    tool_map,
+)
+from core.translation.vendor_tools import fitted_vendor_tools
+
+INERT_TOOL = Tool(
+    "unavailable",
+    "Stands for tools of earlier turns. It does nothing: never call it.",
+    {"type": "object", "properties": {}},
+)
+
+
+class Restore:
+    """The way back for one answer: the client's own tools, its output format, signatures where it can see them.
+
+    Use `answer` for a whole answer or `events` for each event of a stream, on one object per request.
+    """
+
+    def __init__(self, steps: tuple[OutputRestorer, ToolRestorer, SignatureExposer]) -> None:
+        self._steps = steps
+
+    def answer(self, answer: Answer) -> Answer:
+        """A backend's answer in the client's terms."""
+        for step in self._steps:
+            answer = step.answer(answer)
+        return answer
+
+    def events(self, event: Event) -> list[Event]:
+        """What the client's encoder gets for one event of the backend's stream."""
+        events = [event]
+        for step in self._steps:
+            events = [new for old in events for new in step.feed(old)]
+        return events
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A conversation that the target's writer can write as it stands, the warnings, and the way back."""
+
+    conversation: Conversation
+    dropped: list[Dropped]
+    restore: Restore
+
+
+def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> Prepared:
+    """Makes `conversation` fit for `target`, whose format's row is `rules`. The original stays untouched.
+
+    Raises Unsupported, naming the feature, for content, tools and schemas that the target cannot carry.
+    """
+    facts, losses = target.facts, Losses(conversation.format)
+    refuse_members(conversation, rules)
+    prepared = replace(conversation, tools=fitted_vendor_tools(conversation, rules, facts, losses))
+    prepared, output_as_call = with_structured_output(prepared, rules, facts, losses)
+    prepared = filtered_tools(prepared, rules)
+    _check_tools(prepared, facts)
+
+    messages = turns.without_billing_header(prepared.messages, target.provider, losses)
+    messages = attached_signatures(messages)
+    messages = own_state(messages, facts, rules, losses)
+    mapping = tool_map(replace(prepared, messages=messages), rules, facts)
+    prepared = replace(
+        prepared,
+        tools=mapped_tools(prepared.tools, mapping, losses),
+        tool_choice=mapped_choice(prepared.tool_choice, prepared, mapping),
+    )
+    messages = mapped_messages(messages, mapping)
+    prepared = replace(prepared, messages=_shaped(messages, prepared, target, rules, losses))
+    prepared = limited_cache_marks(prepared, rules, facts, losses)
+    prepared = _with_tools_for_history(prepared, rules, losses)
+    prepared = _with_bound_thinking(_with_knobs(prepared, rules, facts, losses), target)
+    steps = (OutputRestorer(output_as_call), ToolRestorer(mapping), SignatureExposer(conversation.format))
+    return Prepared(prepared, losses.dropped, Restore(steps))
+
+
+def _check_tools(conversation: Conversation, facts: ModelFacts) -> None:
+    if conversation.tools and not facts.tools:
+        raise Unsupported(client_path(conversation.format, "tools"), "The model does not take tools.")
+
+
+def _shaped(
+    messages: list[Message], conversation: Conversation, target: Target, rules: FormatRules, losses: Losses
+) -> list[Message]:
+    facts = target.facts
+    messages = turns.placed_system(messages, rules, facts)
+    messages = ContentFitter(conversation, rules, facts, losses).fitted(messages)
+    messages = turns.answered_calls(messages, rules)
+    messages = turns.without_empty_text(messages)
+    messages = turns.merged_turns(messages, rules)
+    if facts.signed_calls and rules.format == "generate_content":
+        messages = with_sentinels(messages)
+    return turns.without_prefill(messages, facts, losses)
+
+
+def _with_tools_for_history(conversation: Conversation, rules: FormatRules, losses: Losses) -> Conversation:
+    """Formats that want tools declared whenever the history has tool blocks, or that cannot say `none`."""
+    has_history = any(
+        isinstance(block, ToolCall | ToolResult) for message in conversation.messages for block in message.content
+    )
+    choice = conversation.tool_choice
+    if choice is not None and choice.mode == "none" and not rules.tool_choice_none:
+        losses.add("tool_choice", "the target cannot be told to call no tool: no tool was offered")
+        conversation = replace(conversation, tools=[], tool_choice=None)
+    if rules.tools_with_history and has_history and not conversation.tools:
+        return replace(conversation, tools=[INERT_TOOL])
+    return conversation
+
+
+def _with_knobs(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> Conversation:
+    """The knobs, each of which depends on the one before: reasoning, tool choice, limits, sampling."""
+    prepared = replace(conversation, reasoning=reasoning_for(conversation, rules, facts, losses))
+    choice, reasoning = fitted_choice(prepared, facts, losses)
+    budget = reasoning is not None and reasoning.mode == "budget" and facts.vendor == "anthropic"
+    if budget and open_loop_without_thinking(prepared.messages):
+        losses.add("reasoning", "the open tool loop began without thinking: it is off for this request")
+        reasoning = turned_off(reasoning)
+    prepared = replace(prepared, tool_choice=choice, reasoning=reasoning)
+    limit = fitted_max_tokens(prepared, rules, facts, losses)
+    if rules.reasoning == "thinking":
+        prepared.reasoning = fitted_budget(reasoning, limit)
+    prepared.max_tokens = limit
+    prepared.sampling = fitted_sampling(prepared, rules, facts, losses)
+    prepared.stop = fitted_stop(conversation.stop, rules, facts, losses)
+    return prepared
+
+
+def _with_bound_thinking(conversation: Conversation, target: Target) -> Conversation:
+    """Models that sign their thinking over all that stands before it refuse it after an edit. A translated
+    prefix is stable, but a warning-only loss (a tool choice, a prefill) may move: let them drop it instead.
+
+    https://platform.claude.com/docs/en/build-with-claude/extended-thinking
+    """
+    request = conversation.reasoning
+    if not target.facts.bound_thinking or request is None or request.mode != "adaptive":
+        return conversation
+    if "block_binding" in request.extra:
+        return conversation
+    key = BINDING_KEYS.get(target.provider, "prefix_mismatch_behavior")
+    binding = {"block_binding": {key: "drop_block"}}
+    betas = list(dict.fromkeys([*conversation.betas, BINDING_BETA]))
+    return replace(conversation, reasoning=replace(request, extra={**request.extra, **binding}), betas=betas)

@@ -1,0 +1,176 @@
+"""Opaque reasoning state: goes back to its issuer and to nobody else; and Gemini's signatures on tool calls.
+
+A signature sits on the call itself in Gemini's own format. A client format without a slot there gets it as a
+reasoning block in front of the call (`extra["for_call"]` is the call's id), sealed by that format's writer like all
+foreign state; the next request brings it back and `attached_signatures` puts it on the call again.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import replace
+from typing import Final
+
+from core.conversation import Answer, Block, FormatName, Message, Origin, Reasoning, Text, ToolCall
+from core.events import Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
+from core.models.facts import ModelFacts
+from core.translation.losses import Losses
+from core.translation.rules import RULES, FormatRules
+
+FOR_CALL: Final = "for_call"
+# Accepted in the place of a signature for calls that another model made
+# (https://ai.google.dev/gemini-api/docs/thought-signatures).
+SENTINEL: Final = base64.b64encode(b"skip_thought_signature_validator").decode()
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+
+
+def attached_signatures(messages: list[Message]) -> list[Message]:
+    """Puts signatures that travelled as reasoning blocks back on their calls."""
+    return [replace(message, content=_attached(message.content)) for message in messages]
+
+
+def _attached(content: list[Block]) -> list[Block]:
+    carried = [block for block in content if isinstance(block, Reasoning) and FOR_CALL in block.extra]
+    if not carried:
+        return content
+    by_call = {block.extra[FOR_CALL]: block for block in carried if isinstance(block.extra[FOR_CALL], str)}
+    result: list[Block] = []
+    for block in content:
+        if isinstance(block, Reasoning) and FOR_CALL in block.extra:
+            continue
+        if isinstance(block, ToolCall) and block.signature is None and block.id in by_call:
+            carrier = by_call[block.id]
+            block = replace(block, signature=carrier.signature, origin=carrier.origin)
+        result.append(block)
+    return result
+
+
+def own_state(messages: list[Message], facts: ModelFacts, rules: FormatRules, losses: Losses) -> list[Message]:
+    """The messages with only the reasoning state that a model of `facts.vendor` can read."""
+    result: list[Message] = []
+    for message in messages:
+        content: list[Block] = []
+        for block in message.content:
+            kept = _own_block(block, facts, rules)
+            if kept is None:
+                losses.add("messages", "reasoning of another vendor, or without its whole signature, was left out")
+            else:
+                content.append(kept)
+        result.append(replace(message, content=content))
+    return result
+
+
+def _own_block(block: Block, facts: ModelFacts, rules: FormatRules) -> Block | None:
+    match block:
+        case Reasoning():
+            return block if _is_own(block, facts, rules) else None
+        case ToolCall() | Text() if block.signature is not None and not _from(block.origin, facts):
+            return replace(block, signature=None, origin=None)
+        case _:
+            return block
+
+
+def _from(origin: Origin | None, facts: ModelFacts) -> bool:
+    return origin is not None and bool(facts.vendor) and origin.vendor == facts.vendor
+
+
+def _is_own(block: Reasoning, facts: ModelFacts, rules: FormatRules) -> bool:
+    if rules.reasoning == "effort" and block.origin is None:
+        # Plain reasoning text, as DeepSeek and others want it back; OpenAI's own models have no slot for it.
+        return facts.vendor != "openai" and bool(block.text)
+    if not _from(block.origin, facts):
+        return False
+    if facts.vendor == "anthropic":
+        return block.redacted is not None or _is_whole(block.signature)
+    return any((block.signature, block.encrypted, block.redacted, block.id, block.text))
+
+
+def _is_whole(signature: str | None) -> bool:
+    """Whether a signature can be a whole one: an aborted stream leaves a part, which is refused on replay."""
+    if not signature or not _BASE64.fullmatch(signature):
+        return False
+    return len(signature.rstrip("=")) % 4 != 1 and (not signature.endswith("=") or len(signature) % 4 == 0)
+
+
+def with_sentinels(messages: list[Message]) -> list[Message]:
+    """For models that insist on signatures: the first call of a message that has none gets the sentinel. Of
+    parallel calls only the first is signed, so the others stay as they are."""
+    result: list[Message] = []
+    for message in messages:
+        calls = [block for block in message.content if isinstance(block, ToolCall)]
+        if not calls or any(call.signature for call in calls):
+            result.append(message)
+            continue
+        signed = replace(calls[0], signature=SENTINEL, origin=Origin("google"))
+        result.append(replace(message, content=[signed if block is calls[0] else block for block in message.content]))
+    return result
+
+
+def open_loop_without_thinking(messages: list[Message]) -> bool:
+    """Whether the conversation ends with tool results of a turn that does not begin with thinking: models in
+    `enabled` mode refuse that."""
+    if len(messages) < 2 or messages[-1].role not in ("user", "tool"):
+        return False
+    spoken = next((message for message in reversed(messages) if message.role == "assistant"), None)
+    if spoken is None or not any(isinstance(block, ToolCall) for block in spoken.content):
+        return False
+    return not isinstance(spoken.content[0], Reasoning)
+
+
+class SignatureExposer:
+    """Makes call signatures visible to a client whose format has no slot for them: a reasoning block before
+    the call. One object serves one answer; `feed` shifts the indices behind what it inserts."""
+
+    def __init__(self, client_format: FormatName) -> None:
+        self._needed = not RULES[client_format].call_signatures
+        self._shift = 0
+        self._in_call = False
+
+    def answer(self, answer: Answer) -> Answer:
+        """The answer with a carrier before each signed call."""
+        if not self._needed:
+            return answer
+        content: list[Block] = []
+        for block in answer.content:
+            if isinstance(block, ToolCall) and block.signature:
+                content.append(_carrier(block))
+                block = replace(block, signature=None)
+            content.append(block)
+        return replace(answer, content=content)
+
+    def feed(self, event: Event) -> list[Event]:
+        """The event, after the carrier that it calls for."""
+        if not self._needed:
+            return [event]
+        match event:
+            case PartStarted():
+                return self._started(event)
+            case PartDelta():
+                hidden = self._in_call and event.kind == "signature"
+                return [] if hidden else [replace(event, index=event.index + self._shift)]
+            case PartEnded():
+                return [PartEnded(event.index + self._shift, _unsigned(event.block))]
+            case _:
+                return [event]
+
+    def _started(self, event: PartStarted) -> list[Event]:
+        events: list[Event] = []
+        block = event.block
+        self._in_call = isinstance(block, ToolCall)
+        if isinstance(block, ToolCall) and block.signature:
+            events.extend(_whole_part(event.index + self._shift, _carrier(block)))
+            self._shift += 1
+        return [*events, PartStarted(event.index + self._shift, _unsigned(block))]
+
+
+def _unsigned(block: Block) -> Block:
+    return replace(block, signature=None) if isinstance(block, ToolCall) else block
+
+
+def _carrier(call: ToolCall) -> Reasoning:
+    return Reasoning(signature=call.signature, origin=call.origin, extra={FOR_CALL: call.id})
+
+
+def _whole_part(index: int, block: Block) -> list[Event]:
+    return [PartStarted(index, empty_copy(block)), *deltas_of(index, block), PartEnded(index, block)]

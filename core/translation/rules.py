@@ -1,0 +1,163 @@
+"""What each backend format accepts, as data: one row per format, and overrides per kind of backend.
+
+What depends on the model is in `core.models`; what depends on the wire format is here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from core.conversation import FormatName
+from core.formats.contract import Target
+
+
+@dataclass(slots=True, frozen=True)
+class FormatRules:
+    """One format's constraints on a request.
+
+    `tool_name` and `call_id` match what is accepted; `tool_name_characters` is the class of allowed ones.
+    `merged_turns`: one message per turn, roles alternate, the user begins. `mid_system`: a system message
+    between turns stands `in_place`, or there `if_model` accepts it, or is `never` accepted.
+    `native_custom_tools`, `native_namespaces`: the format has them. `web_search`: the vendor's own search can
+    be asked for. `call_signatures`: a tool call has a slot for its thought signature.
+    `tools_with_history`: tools must be declared when the history has tool blocks.
+    `reasoning`: the words in which reasoning is asked for. `max_stop` 0: no stop sequences at all.
+    """
+
+    format: FormatName
+    reasoning: Literal["thinking", "effort", "gemini"]
+    tool_name: re.Pattern[str]
+    tool_name_characters: str
+    tool_name_length: int
+    call_id: re.Pattern[str]
+    namespace_separator: str = "__"
+    native_namespaces: bool = False
+    native_custom_tools: bool = False
+    allowed_tools: bool = False
+    tool_choice_none: bool = True
+    tools_with_history: bool = False
+    web_search: bool = False
+    merged_turns: bool = True
+    mid_system: Literal["in_place", "if_model", "never"] = "never"
+    developer_role: bool = False
+    call_signatures: bool = False
+    images_in_results: bool = True
+    image_urls: bool = True
+    document_urls: bool = True
+    text_documents: bool = True
+    document_names: bool = False
+    audio: bool = False
+    video: bool = False
+    refusals: bool = False
+    max_cache_marks: int = 4
+    max_stop: int | None = None
+    max_temperature: float = 1.0
+    max_tokens_required: bool = False
+    json_object: bool = False
+
+
+_NAME_64 = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+CHAT_COMPLETIONS: Final = FormatRules(
+    format="chat_completions",
+    reasoning="effort",
+    tool_name=_NAME_64,
+    tool_name_characters="a-zA-Z0-9_-",
+    tool_name_length=64,
+    call_id=re.compile(r"[\x21-\x7e]{1,40}"),
+    native_custom_tools=True,
+    allowed_tools=True,
+    merged_turns=False,
+    mid_system="in_place",
+    developer_role=True,
+    call_signatures=True,
+    images_in_results=False,
+    document_urls=False,
+    text_documents=False,
+    audio=True,
+    refusals=True,
+    max_stop=4,
+    max_temperature=2.0,
+    json_object=True,
+)
+
+RESPONSES: Final = replace(
+    CHAT_COMPLETIONS,
+    format="responses",
+    call_id=re.compile(r"[\x21-\x7e]{1,64}"),
+    native_namespaces=True,
+    web_search=True,
+    call_signatures=False,
+    images_in_results=True,
+    document_urls=True,
+    audio=False,
+    max_stop=0,
+)
+
+MESSAGES: Final = FormatRules(
+    format="messages",
+    reasoning="thinking",
+    tool_name=_NAME_64,
+    tool_name_characters="a-zA-Z0-9_-",
+    tool_name_length=64,
+    call_id=re.compile(r"[a-zA-Z0-9_-]{1,64}"),
+    web_search=True,
+    mid_system="if_model",
+    max_tokens_required=True,
+)
+
+CONVERSE: Final = FormatRules(
+    format="converse",
+    reasoning="thinking",
+    tool_name=_NAME_64,
+    tool_name_characters="a-zA-Z0-9_-",
+    tool_name_length=64,
+    call_id=re.compile(r"[a-zA-Z0-9_.:-]{1,64}"),
+    tool_choice_none=False,
+    tools_with_history=True,
+    image_urls=False,
+    document_urls=False,
+    document_names=True,
+    audio=True,
+    video=True,
+)
+
+GENERATE_CONTENT: Final = FormatRules(
+    format="generate_content",
+    reasoning="gemini",
+    tool_name=re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"),
+    tool_name_characters="a-zA-Z0-9_.:-",
+    tool_name_length=128,
+    call_id=re.compile(r"[\x21-\x7e]{1,128}"),
+    namespace_separator=".",
+    allowed_tools=True,
+    web_search=True,
+    call_signatures=True,
+    image_urls=False,
+    document_urls=False,
+    audio=True,
+    video=True,
+    max_cache_marks=0,
+    max_stop=5,
+    max_temperature=2.0,
+    json_object=True,
+)
+
+RULES: Final[dict[str, FormatRules]] = {
+    rules.format: rules for rules in (CHAT_COMPLETIONS, RESPONSES, MESSAGES, CONVERSE, GENERATE_CONTENT)
+}
+
+# Where a backend's dialect of a format is narrower. Bedrock's Messages surfaces take no URLs and run no tools
+# (https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html).
+OVERRIDES: Final[dict[tuple[str, str], FormatRules]] = {
+    ("messages", "bedrock"): replace(MESSAGES, image_urls=False, document_urls=False, web_search=False),
+    ("messages", "databricks"): replace(MESSAGES, web_search=False),
+    ("responses", "databricks"): replace(RESPONSES, web_search=False),
+}
+
+
+def rules_for(format_name: str, target: Target) -> FormatRules:
+    """The rules of `format_name` as `target`'s backend speaks it."""
+    return OVERRIDES.get((format_name, target.provider), RULES[format_name])

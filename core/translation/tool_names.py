@@ -1,0 +1,211 @@
+"""Gives tools and calls the names and ids that a target accepts, and restores the client's own in the answer.
+
+Names are aliased in a fixed order (those that fit, then the other tools on offer, then names that only the
+history knows), so the same conversation has the same aliases on every turn. Ids are mapped by a hash, without
+any table.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Literal
+
+from core.conversation import Answer, Block, Conversation, Message, Tool, ToolCall, ToolChoice, ToolResult
+from core.events import Event, PartDelta, PartEnded, PartStarted
+from core.models.facts import ModelFacts
+from core.translation.custom_tools import Unwrapper, unwrapped_arguments, wrapped_arguments, wrapped_tool
+from core.translation.losses import Losses
+from core.translation.rules import FormatRules
+
+type ToolKey = tuple[str | None, str]
+
+
+def call_id(original: str, rules: FormatRules) -> str:
+    """`original` where the target accepts it, else an id from its hash: the same in calls and results."""
+    if rules.call_id.fullmatch(original):
+        return original
+    return "call_" + sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+@dataclass(slots=True)
+class _Original:
+    name: str
+    namespace: str | None
+    kind: Literal["function", "custom"]
+
+
+@dataclass(slots=True)
+class ToolMap:
+    """Both directions of the renaming. `wraps_custom`: free-text tools go out as functions."""
+
+    rules: FormatRules
+    wraps_custom: bool
+    aliases: dict[ToolKey, str] = field(default_factory=dict)
+    originals: dict[str, _Original] = field(default_factory=dict)
+
+    def alias(self, name: str, namespace: str | None) -> str:
+        """The name under which the target knows a tool; unknown names are aliased on the spot."""
+        found = self.aliases.get((namespace, name))
+        return found if found is not None else self.register(name, namespace, "function")
+
+    def register(self, name: str, namespace: str | None, kind: Literal["function", "custom"]) -> str:
+        """Reserves an alias for a tool; the first to ask for a name gets it, the next one a hash."""
+        key = (namespace, name)
+        if key in self.aliases:
+            return self.aliases[key]
+        alias = self._fitting(name, namespace)
+        if alias in self.originals:
+            alias = self._hashed(alias, f"{namespace}\0{name}")
+        self.aliases[key] = alias
+        self.originals[alias] = _Original(name, namespace, kind)
+        return alias
+
+    def _fitting(self, name: str, namespace: str | None) -> str:
+        full = name
+        if namespace is not None and not self.rules.native_namespaces:
+            full = f"{namespace}{self.rules.namespace_separator}{name}"
+        if self.rules.tool_name.fullmatch(full):
+            return full
+        cleaned = re.sub(f"[^{self.rules.tool_name_characters}]", "_", full) or "_"
+        if not self.rules.tool_name.fullmatch(cleaned[0]):
+            cleaned = f"_{cleaned}"
+        if len(cleaned) > self.rules.tool_name_length:
+            return self._hashed(cleaned, full)
+        return cleaned
+
+    def _hashed(self, alias: str, seed: str) -> str:
+        digest = sha256(seed.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"{alias[: self.rules.tool_name_length - 9]}_{digest}"
+
+    def is_identity(self) -> bool:
+        """Whether no answer needs anything restored."""
+        return all(
+            alias == original.name and original.namespace is None and original.kind == "function"
+            for alias, original in self.originals.items()
+        )
+
+    def restored(self, call: ToolCall) -> ToolCall:
+        """A call by the model, under the client's names; free text is unwrapped."""
+        original = self.originals.get(call.name)
+        if original is None:
+            return call
+        arguments = call.arguments
+        if self.unwraps(call.name):
+            arguments = unwrapped_arguments(arguments)
+        namespace = original.namespace if call.namespace is None else call.namespace
+        return replace(call, name=original.name, namespace=namespace, kind=original.kind, arguments=arguments)
+
+    def unwraps(self, alias: str) -> bool:
+        """Whether the arguments of a call of `alias` are a wrapping around free text."""
+        original = self.originals.get(alias)
+        return self.wraps_custom and original is not None and original.kind == "custom"
+
+
+def tool_map(conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> ToolMap:
+    """The renaming that `conversation` needs for a target of these rules and facts."""
+    mapping = ToolMap(rules, not (rules.native_custom_tools and facts.custom_tools))
+    offered = [tool for tool in conversation.tools if tool.kind != "server"]
+    fitting = [tool for tool in offered if tool.namespace is None and rules.tool_name.fullmatch(tool.name)]
+    for tool in [*fitting, *offered]:
+        mapping.register(tool.name, tool.namespace, "custom" if tool.kind == "custom" else "function")
+    for message in conversation.messages:
+        for block in message.content:
+            if isinstance(block, ToolCall):
+                mapping.register(block.name, block.namespace, block.kind)
+    return mapping
+
+
+def mapped_tools(tools: list[Tool], mapping: ToolMap, losses: Losses) -> list[Tool]:
+    """The tools on offer under their aliases; free-text ones wrapped where the target has none."""
+    result: list[Tool] = []
+    for tool in tools:
+        if tool.kind == "server":
+            result.append(tool)
+            continue
+        mapped = tool
+        if tool.kind == "custom" and mapping.wraps_custom:
+            mapped = wrapped_tool(tool)
+            if tool.grammar:
+                losses.add("tools", f"the grammar of the custom tool {tool.name!r} is advice only, not enforced")
+        namespace = tool.namespace if mapping.rules.native_namespaces else None
+        result.append(replace(mapped, name=mapping.alias(tool.name, tool.namespace), namespace=namespace))
+    return result
+
+
+def mapped_choice(choice: ToolChoice | None, conversation: Conversation, mapping: ToolMap) -> ToolChoice | None:
+    """The tool choice under the aliases. A name that several namespaces share means the first of them."""
+    if choice is None or not choice.names:
+        return choice
+    namespaces = {tool.name: tool.namespace for tool in reversed(conversation.tools)}
+    names = [mapping.alias(name, namespaces.get(name)) for name in choice.names]
+    # A format keeps its own form of the choice in `extra`, under the names as they were.
+    return replace(choice, names=names, extra=choice.extra if names == choice.names else {})
+
+
+def mapped_messages(messages: list[Message], mapping: ToolMap) -> list[Message]:
+    """Past calls and their results under the aliases and mapped ids."""
+    names: dict[str, str] = {}
+    result: list[Message] = []
+    for message in messages:
+        content = [_mapped_block(block, mapping, names) for block in message.content]
+        result.append(replace(message, content=content))
+    return result
+
+
+def _mapped_block(block: Block, mapping: ToolMap, names: dict[str, str]) -> Block:
+    match block:
+        case ToolCall():
+            alias = mapping.alias(block.name, block.namespace)
+            names[block.id] = alias
+            wraps = block.kind == "custom" and mapping.wraps_custom
+            return replace(
+                block,
+                id=call_id(block.id, mapping.rules),
+                name=alias,
+                namespace=block.namespace if mapping.rules.native_namespaces else None,
+                kind="function" if wraps else block.kind,
+                arguments=wrapped_arguments(block.arguments) if wraps else block.arguments,
+            )
+        case ToolResult():
+            return replace(
+                block,
+                call_id=call_id(block.call_id, mapping.rules),
+                name=names.get(block.call_id, block.name),
+                kind="function" if mapping.wraps_custom else block.kind,
+            )
+        case _:
+            return block
+
+
+class ToolRestorer:
+    """Restores the client's tool names in an answer, whole or streamed. One object serves one answer."""
+
+    def __init__(self, mapping: ToolMap) -> None:
+        self._mapping = mapping
+        self._unwrapper: Unwrapper | None = None
+
+    def answer(self, answer: Answer) -> Answer:
+        """The answer with every call under the client's names."""
+        content = [self._mapping.restored(block) if isinstance(block, ToolCall) else block for block in answer.content]
+        return replace(answer, content=content)
+
+    def feed(self, event: Event) -> list[Event]:
+        """The event, or what becomes of it: wrapped free text comes out as it is written."""
+        match event:
+            case PartStarted(block=ToolCall() as call):
+                self._unwrapper = Unwrapper() if self._mapping.unwraps(call.name) else None
+                return [PartStarted(event.index, self._mapping.restored(call))]
+            case PartDelta(kind="arguments") if self._unwrapper is not None:
+                text = self._unwrapper.feed(event.value)
+                return [replace(event, value=text)] if text else []
+            case PartEnded(block=ToolCall() as call):
+                return [*self._rest(event.index), PartEnded(event.index, self._mapping.restored(call))]
+            case _:
+                return [event]
+
+    def _rest(self, index: int) -> list[Event]:
+        unwrapper, self._unwrapper = self._unwrapper, None
+        rest = unwrapper.close() if unwrapper is not None else ""
+        return [PartDelta(index, "arguments", rest)] if rest else []

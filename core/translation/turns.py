@@ -1,0 +1,241 @@
+"""Shapes the message list for a target: system text, roles, tool results behind their calls, nothing empty.
+
+Every step looks only at what stands before a message, or directly behind it within the same turn, so a longer
+conversation begins with the translation of the shorter one. What is inserted stands where it does not move; the
+one exception is the request to continue a prefilled answer, which the client's next turn takes away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from core.conversation import Block, Image, Message, Reasoning, Role, Text, ToolCall, ToolResult
+from core.models.facts import ModelFacts
+from core.translation.losses import Losses
+from core.translation.rules import FormatRules
+
+# What Claude Code itself writes where a message has nothing to say.
+PLACEHOLDER: Final = "(no content)"
+MISSING_RESULT: Final = "The result of this tool call was not recorded."
+CONTINUE: Final = (
+    "Continue your last reply exactly where it stops. Do not repeat any of it and do not comment on this request."
+)
+IMAGE_FOLLOWS: Final = "[The image is in the next user message.]"
+BILLING_HEADER: Final = "x-anthropic-billing-header"
+_SYSTEM_ROLES: Final[frozenset[Role]] = frozenset({"system", "developer"})
+
+
+def leading_system(messages: list[Message]) -> int:
+    """How many messages the leading run of system text has."""
+    for index, message in enumerate(messages):
+        if message.role not in _SYSTEM_ROLES:
+            return index
+    return len(messages)
+
+
+def without_billing_header(messages: list[Message], provider: str, losses: Losses) -> list[Message]:
+    """Claude Code's first system block changes with every version and breaks the prompt cache of a backend
+    that does not take it out itself; only Anthropic's own does."""
+    if provider == "anthropic":
+        return messages
+    result: list[Message] = []
+    head = leading_system(messages)
+    for index, message in enumerate(messages):
+        kept = [block for block in message.content if index >= head or not _is_billing(block)]
+        if len(kept) == len(message.content):
+            result.append(message)
+            continue
+        losses.add("system", "the volatile billing line at its head was removed: it would break the prompt cache")
+        if kept:
+            result.append(replace(message, content=kept))
+    return result
+
+
+def _is_billing(block: Block) -> bool:
+    return isinstance(block, Text) and block.text.startswith(BILLING_HEADER)
+
+
+def placed_system(messages: list[Message], rules: FormatRules, facts: ModelFacts) -> list[Message]:
+    """System text behind the leading run: left where the target takes it there, else folded into a user turn
+    as a reminder. Developer messages become system messages for models that know no developer."""
+    head = leading_system(messages)
+    keeps_developer = rules.developer_role and facts.vendor == "openai"
+    result: list[Message] = []
+    for index, message in enumerate(messages):
+        if message.role == "developer" and not keeps_developer:
+            message = replace(message, role="system")
+        if index >= head and message.role == "system" and not _may_stand(messages, index, rules, facts):
+            message = _reminder(message)
+        result.append(message)
+    return result
+
+
+def _may_stand(messages: list[Message], index: int, rules: FormatRules, facts: ModelFacts) -> bool:
+    """Whether a system message may stay at `index`: behind a user turn and before the assistant's
+    (https://platform.claude.com/docs/en/api/messages)."""
+    if rules.mid_system == "in_place":
+        return True
+    if rules.mid_system == "never" or not facts.mid_system:
+        return False
+    before = next((message.role for message in reversed(messages[:index]) if message.role != "system"), "")
+    behind = next((message.role for message in messages[index + 1 :] if message.role != "system"), "assistant")
+    return before in ("user", "tool") and behind == "assistant"
+
+
+def _reminder(message: Message) -> Message:
+    content: list[Block] = []
+    for block in message.content:
+        if isinstance(block, Text):
+            text = f"<system-reminder>\n{block.text}\n</system-reminder>"
+            content.append(Text(text, cache=block.cache))
+        else:
+            content.append(block)
+    return Message("user", content)
+
+
+def answered_calls(messages: list[Message], rules: FormatRules) -> list[Message]:
+    """Puts every tool result directly behind its call. A call without a result gets one that says so; a
+    result without a call becomes text."""
+    result: list[Message] = []
+    index = 0
+    while index < len(messages):
+        spoken = _run(messages, index, assistant=True)
+        behind = _run(messages, index + len(spoken), assistant=False)
+        index += len(spoken) + len(behind)
+        calls = [block for message in spoken for block in message.content if isinstance(block, ToolCall)]
+        result.extend(_joined(spoken))
+        result.extend(_results_first(calls, behind, rules))
+    return result
+
+
+def _run(messages: list[Message], start: int, *, assistant: bool) -> list[Message]:
+    """The messages from `start` on that are the assistant's, or that are not."""
+    end = start
+    while end < len(messages) and (messages[end].role == "assistant") is assistant:
+        end += 1
+    return messages[start:end]
+
+
+def _joined(run: list[Message]) -> list[Message]:
+    """One assistant message: results must stand directly behind the message that has their calls."""
+    if len(run) < 2:
+        return run
+    content = [block for message in run for block in message.content]
+    extra = {key: value for message in run for key, value in message.extra.items()}
+    return [replace(run[0], content=content, plain=False, extra=extra)]
+
+
+def _results_first(calls: list[ToolCall], run: list[Message], rules: FormatRules) -> list[Message]:
+    """The run with one message of results at its head, in the order of the calls."""
+    found: dict[str, ToolResult] = {}
+    others: list[Message] = []
+    wanted = {call.id for call in calls}
+    for message in run:
+        content: list[Block] = []
+        for block in message.content:
+            if isinstance(block, ToolResult) and block.call_id in wanted and block.call_id not in found:
+                found[block.call_id] = block
+            elif isinstance(block, ToolResult):
+                content.extend(_as_text(block))
+            else:
+                content.append(block)
+        if content or not message.content:
+            role: Role = "user" if message.role == "tool" else message.role
+            others.append(replace(message, role=role, content=content))
+    if not calls:
+        return others
+    results = [found.get(call.id) or _missing(call) for call in _first_of_each(calls)]
+    if rules.images_in_results:
+        return [*(Message("tool", [result]) for result in results), *others]
+    texts, images = _without_images(results)
+    images_behind = [Message("user", images)] if images else []
+    return [*(Message("tool", [text]) for text in texts), *images_behind, *others]
+
+
+def _first_of_each(calls: Iterable[ToolCall]) -> list[ToolCall]:
+    return list({call.id: call for call in calls}.values())
+
+
+def _missing(call: ToolCall) -> ToolResult:
+    return ToolResult(call.id, [Text(MISSING_RESULT)], is_error=True, name=call.name, kind=call.kind)
+
+
+def _as_text(result: ToolResult) -> list[Block]:
+    return [Text(f"[Result of the tool call {result.call_id}]"), *result.content]
+
+
+def _without_images(results: list[ToolResult]) -> tuple[list[Block], list[Block]]:
+    """Results whose images moved out, and those images, each behind a line that says whose it is."""
+    texts: list[Block] = []
+    images: list[Block] = []
+    for result in results:
+        content: list[Block] = []
+        for block in result.content:
+            if isinstance(block, Image):
+                content.append(Text(IMAGE_FOLLOWS))
+                images.extend((Text(f"[Image of the tool call {result.call_id}]"), block))
+            else:
+                content.append(block)
+        texts.append(replace(result, content=content))
+    return texts, images
+
+
+def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
+    """One message per turn for targets whose roles alternate; the user begins."""
+    if not rules.merged_turns:
+        return messages
+    result: list[Message] = []
+    head = leading_system(messages)
+    for message in messages[head:]:
+        role: Role = "user" if message.role == "tool" else message.role
+        if result and result[-1].role == role:
+            last = result[-1]
+            content = [*last.content, *message.content]
+            result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
+        else:
+            result.append(replace(message, role=role))
+    if result and result[0].role == "assistant":
+        result.insert(0, Message("user", [Text(PLACEHOLDER)]))
+    return [*messages[:head], *result]
+
+
+def without_empty_text(messages: list[Message]) -> list[Message]:
+    """No blank text blocks and no message without content: backends refuse both."""
+    result: list[Message] = []
+    for message in messages:
+        content = [_filled_result(block) for block in message.content if not _is_blank(block)]
+        if not content and message.role in _SYSTEM_ROLES:
+            continue
+        # Anthropic refuses a message that ends with thinking.
+        if not content or (message.role == "assistant" and isinstance(content[-1], Reasoning)):
+            content.append(Text(PLACEHOLDER))
+        result.append(replace(message, content=content))
+    return result
+
+
+def _is_blank(block: Block) -> bool:
+    return isinstance(block, Text) and not block.text.strip() and block.signature is None
+
+
+def _filled_result(block: Block) -> Block:
+    if not isinstance(block, ToolResult):
+        return block
+    return replace(block, content=[inner for inner in block.content if not _is_blank(inner)])
+
+
+def without_prefill(messages: list[Message], facts: ModelFacts, losses: Losses) -> list[Message]:
+    """A conversation that ends with the assistant's words asks for their continuation. Where the model
+    refuses that, the wish is put in words behind them."""
+    if not messages or messages[-1].role != "assistant":
+        return messages
+    if not facts.prefill:
+        losses.add("messages", "the model takes no prefilled answer: it was asked in words to continue it")
+        return [*messages, Message("user", [Text(CONTINUE)])]
+    last = messages[-1]
+    content = list(last.content)
+    if content and isinstance(content[-1], Text):
+        # Anthropic refuses a prefill that ends with white space.
+        content[-1] = replace(content[-1], text=content[-1].text.rstrip())
+    return [*messages[:-1], replace(last, content=content)]
