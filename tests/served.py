@@ -1,0 +1,54 @@
+"""The whole gateway behind uvicorn on a loopback port, in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from core.usage import UsageRecord
+from handlers.composition import Composition, compose
+
+
+class Served:
+    """A running gateway: where it listens, what it recorded."""
+
+    def __init__(self, url: str, composition: Composition, records: list[UsageRecord]) -> None:
+        self.url = url
+        self.composition = composition
+        self.records = records
+
+
+@asynccontextmanager
+async def served(
+    tmp_path: Path, document: Mapping[str, Any], variables: Mapping[str, str] | None = None
+) -> AsyncIterator[Served]:
+    """Serves `document` with `variables` as the environment."""
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps(document), "utf-8")
+    environment = {"LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0", **(variables or {})}
+    composition = compose(environment, str(path), local=True)
+    records: list[UsageRecord] = []
+    composition.gateway.ports.record = records.append
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(composition.app, lifespan="off", log_level="error", access_log=False)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server.serve([listener]))
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", composition, records)
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await task
+        await composition.http.aclose()
+        listener.close()
