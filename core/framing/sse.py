@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 _FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -58,6 +59,7 @@ def records_of(frames: bytes) -> list[Record]:
     records: list[Record] = []
     event = ""
     data: list[str] = []
+    frames = frames.removeprefix(_BYTE_ORDER_MARK)
     lines = frames.split(b"\n") if b"\r" not in frames else _LINE_END.split(frames)
     for line in lines:
         if line.startswith(b"data:"):
@@ -80,13 +82,9 @@ class Decoder:
 
     def __init__(self) -> None:
         self._buffer = FrameBuffer()
-        self._first = True
 
     def feed(self, data: bytes) -> list[Record]:
         """The events that are complete now."""
-        if self._first and data:
-            self._first = False
-            data = data.removeprefix(b"\xef\xbb\xbf")
         frames = self._buffer.feed(data)
         return records_of(frames) if frames else []
 
