@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from typing import Any
 
 from core.conversation import Origin, Reasoning
 
@@ -40,9 +41,9 @@ def unseal(value: str) -> Reasoning | None:
     encoded = value[len(PREFIX) :]
     try:
         members = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return None
-    if not isinstance(members, dict):
+    if not isinstance(members, dict) or not _is_sound(members):
         return None
     return Reasoning(
         texts=list(members.get("texts", [])),
@@ -53,6 +54,19 @@ def unseal(value: str) -> Reasoning | None:
         id=members.get("id"),
         origin=Origin(members.get("vendor", ""), members.get("model", "")),
         extra=dict(members.get("extra", {})),
+    )
+
+
+def _is_sound(members: dict[str, Any]) -> bool:
+    # Anybody can write an envelope: what is inside must have the types that `seal` gives it.
+    texts = members.get("texts", [])
+    strings = ("vendor", "model", "signature", "redacted", "encrypted", "id")
+    return (
+        isinstance(texts, list)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(members.get(name, ""), str) for name in strings)
+        and members.get("form", "raw") in ("summary", "raw")
+        and isinstance(members.get("extra", {}), dict)
     )
 
 

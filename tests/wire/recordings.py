@@ -56,12 +56,12 @@ class Recorded:
 
 
 def recorded_pairs(folder: str, url_part: str = "") -> list[Recorded]:
-    """Every pair below `folder` whose URL contains `url_part`, by name. Empty when the recordings are absent."""
+    """Every pair below `folder` whose URL contains `url_part`, by name; none without the recordings."""
     return [pair for pair in _pairs_below(folder) if url_part in pair.url]
 
 
 def parameters(pairs: list[Recorded]) -> list[Any]:
-    """`pairs` for `pytest.mark.parametrize`, with their names as ids; one skipped case when there are none."""
+    """`pairs` for `pytest.mark.parametrize`, named; one skipped case when there are none."""
     if not pairs:
         return [pytest.param(None, id="absent", marks=pytest.mark.skip(reason="no recordings"))]
     return [pytest.param(pair, id=pair.name) for pair in pairs]
@@ -104,7 +104,7 @@ def _pairs_of(path: Path, root: Path) -> list[Recorded]:
 
 
 def _headers(headers: dict[str, Any]) -> dict[str, str]:
-    return {name.lower(): ", ".join(_text(value) for value in _list(values)) for name, values in headers.items()}
+    return {name.lower(): ", ".join(map(_text, _list(values))) for name, values in headers.items()}
 
 
 def _list(values: Any) -> list[Any]:

@@ -132,7 +132,8 @@ def _splits(data: bytes) -> list[tuple[str, list[bytes]]]:
         splits.append(("CRLF", [returns]))
         splits.append(("CRLF, random cuts", _random_pieces(returns, 3)))
         if len(data) <= _BYTE_BY_BYTE_LIMIT:
-            splits.append(("CRLF, byte by byte", [returns[place : place + 1] for place in range(len(returns))]))
+            single = [returns[place : place + 1] for place in range(len(returns))]
+            splits.append(("CRLF, byte by byte", single))
     return splits
 
 

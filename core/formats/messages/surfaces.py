@@ -1,0 +1,60 @@
+"""Where the Messages format is served, and what each place takes of its betas and of the members behind them.
+
+A beta that a surface does not know is a 400 there, and so is a member whose beta was not sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.conversation import JsonObject
+from core.models.betas import accepted_betas
+
+# A backend's type -> its surface in core.models.betas. What is not here is taken for the first party's API.
+_SURFACES = {"azure-foundry": "foundry", "bedrock": "mantle", "databricks": "databricks"}
+
+# member -> the betas, by prefix, of which one must have been sent with it.
+TOP_MEMBERS: dict[str, tuple[str, ...]] = {
+    "context_management": ("context-management-", "compact-"),
+    "compaction": ("compact-",),
+    "mcp_servers": ("mcp-client-",),
+    "container": ("code-execution-", "skills-"),
+    "speed": ("fast-mode-",),
+    "fallbacks": ("server-side-fallback-",),
+    "safeguards": ("dangerous-tool-use-",),
+    "inference_geo": (),
+    "diagnostics": (),
+}
+TOOL_MEMBERS: dict[str, tuple[str, ...]] = {
+    "defer_loading": ("tool-search-tool-", "advanced-tool-use-"),
+    "input_examples": ("tool-examples-", "advanced-tool-use-"),
+    "allowed_callers": ("code-execution-", "advanced-tool-use-"),
+    "eager_input_streaming": ("fine-grained-tool-streaming-",),
+}
+MESSAGE_MEMBERS: dict[str, tuple[str, ...]] = {
+    "output_config": ("mid-conversation-output-config-", "per-turn-control-"),
+    "clear_at": ("per-turn-control-",),
+}
+
+
+class Surface:
+    """One backend's surface, and the betas of one request that it accepts."""
+
+    def __init__(self, provider: str, betas: Iterable[str], name: str | None = None) -> None:
+        """`name` overrides the surface that goes with `provider`: InvokeModel is one of Bedrock's."""
+        self.name = name or _SURFACES.get(provider, "anthropic")
+        self.betas, self.refused = accepted_betas(self.name, betas)
+
+    def takes(self, member: str, table: dict[str, tuple[str, ...]]) -> bool:
+        """Whether `member`, which `table` may bind to betas, can be sent."""
+        prefixes = table.get(member)
+        if prefixes is None or self.name == "anthropic":
+            return True
+        return any(beta.startswith(prefixes) for beta in self.betas) if prefixes else False
+
+    def split(self, extra: JsonObject, table: dict[str, tuple[str, ...]]) -> tuple[JsonObject, list[str]]:
+        """The members of `extra` that can be sent, and the names of the others."""
+        if self.name == "anthropic":
+            return extra, []
+        kept = {member: value for member, value in extra.items() if self.takes(member, table)}
+        return kept, [member for member in extra if member not in kept]
