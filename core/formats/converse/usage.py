@@ -38,7 +38,6 @@ STOP_WORDS: dict[StopReason, str] = {
 }
 
 
-
 def read_usage(raw: Any) -> Usage:
     """Usage of a `usage` object; counts that are absent or no integers are None."""
     if not isinstance(raw, dict):

@@ -230,9 +230,7 @@ class StreamObserver:
             self.started = True
         elif kind == "messageStop":
             event = object_of(frame.payload)
-            self.observation.stop = read_stop(
-                event.get("stopReason"), event.get("additionalModelResponseFields")
-            )
+            self.observation.stop = read_stop(event.get("stopReason"), event.get("additionalModelResponseFields"))
             self.finished = True
         elif kind == "metadata":
             self.observation.usage = read_usage(object_of(frame.payload).get("usage"))
