@@ -85,7 +85,7 @@ class Attempts:
     def __init__(
         self,
         route: Route,
-        prepare: Callable[[Candidate], Prepared],
+        prepare: Callable[[Candidate], Awaitable[Prepared]],
         transport_for: Callable[[str], Transport],
         ports: AttemptPorts,
         timing: Timing,
@@ -136,7 +136,7 @@ class Attempts:
         self.count = attempt.number
         self.candidate = attempt.candidate
         self._check_deadline()
-        prepared = self.prepared = self._prepare(attempt.candidate)
+        prepared = self.prepared = await self._prepare(attempt.candidate)
         await self._ports.authorize(attempt.candidate, prepared.request)
         transport = self._transport_for(prepared.request.url)
         exchange = await transport.send(prepared.request)

@@ -17,11 +17,12 @@ from core.attempts import AttemptPorts, Attempts, Prepared, Timing, Winner
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
+from core.formats.contract import Reply
 from core.generation import Generation, read_generation
 from core.http import HeaderList, Request, Response
 from core.native import prepare_native
 from core.passthrough import returned_headers
-from core.ports import BackendRequest, Clock, Log, Random, Transport, TransportFault
+from core.ports import BackendRequest, Clock, Log, Media, Random, Transport, TransportFault
 from core.routes import Endpoint, NoRoute, match
 from core.routing.registry import Backend, Candidate
 from core.usage import UsageRecord
@@ -45,6 +46,7 @@ class Ports:
     log: Log
     authorize: Authorize
     record: Callable[[UsageRecord], None]
+    media: Media
 
 
 @dataclass(slots=True)
@@ -242,7 +244,7 @@ class _Run:
             raise ClientFault("timeout", "The gateway's time for this request is over; the answer is cut here.")
         return min(wait, left)
 
-    def _prepare(self, candidate: Candidate) -> Prepared:
+    async def _prepare(self, candidate: Candidate) -> Prepared:
         """The request for `candidate`: as it is when it speaks the client's format, translated otherwise."""
         generation = self._generation
         assert generation is not None
@@ -259,7 +261,13 @@ class _Run:
                 "model_not_found", f"No {self._endpoint.format} backend serves '{generation.model}'.", param="model"
             )
         translated = import_module("core.translated")
-        return cast(Prepared, translated.prepare_translated(generation, candidate, self._ports))
+        conversation = translated.read_conversation(generation)
+        route = generation.route
+        shown = candidate.api_model if route is not None and route.answer_model == "served" else generation.model
+        reply = Reply(
+            shown, self._ports.random.token(20), int(self._ports.clock.time()), conversation, self._record.request_id
+        )
+        return cast(Prepared, await translated.prepare_translated(generation, candidate, reply, self._ports.media))
 
     def _transport_for(self, url: str) -> Transport:
         return self._ports.transports[url.partition("://")[0]]

@@ -16,7 +16,8 @@ from core.http import HeaderList
 class BackendRequest:
     """One HTTP request to a backend, ready to send. `url` is absolute; header names are lower case.
 
-    `connect_timeout` bounds name resolution, TCP and TLS together, in seconds.
+    `connect_timeout` bounds name resolution, TCP and TLS together, in seconds. `connect_address` is an IP address
+    to connect to instead of resolving the URL's host (which TLS and `host` still name).
     """
 
     method: str
@@ -24,6 +25,7 @@ class BackendRequest:
     headers: HeaderList
     body: bytes
     connect_timeout: float = 5.0
+    connect_address: str | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +103,15 @@ class Authenticator(Protocol):
 
     async def authorize(self, request: BackendRequest) -> None:
         """Changes `request.headers` in place. Raises core.errors.NotConfigured when the credential is missing."""
+        ...
+
+
+class Media(Protocol):
+    """Fetches what a client's URL points to, for backends that take bytes only."""
+
+    async def fetch(self, url: str) -> tuple[str, bytes]:
+        """The media type ("" when the server named none) and the bytes. Raises core.errors.ClientFault for a URL
+        that may not be fetched (not https, a private address), cannot be, or is too large."""
         ...
 
 

@@ -13,7 +13,7 @@ from core.access import AccessRules
 from core.configuration import Configuration, ConfigurationError, read_configuration
 from core.errors import NotConfigured
 from core.gateway import Gateway, Ports
-from core.ports import BackendRequest, Transport
+from core.ports import BackendRequest, Exchange, Media, Transport
 from core.usage import UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
@@ -45,11 +45,26 @@ class _LazyDemo:
         self._pace = float(variables.get("SKYBRIDGE_DEMO_PACE", "0.02"))
         self._transport: Transport | None = None
 
-    async def send(self, request: BackendRequest) -> object:
+    async def send(self, request: BackendRequest) -> Exchange:
         if self._transport is None:
             demo = import_module("core.providers.demo.transport")
             self._transport = cast(Transport, demo.DemoTransport(self._clock, self._pace))
         return await self._transport.send(request)
+
+
+class _LazyMedia:
+    """The fetcher of media, imported when a request first needs it."""
+
+    def __init__(self, transport: Transport, clock: SystemClock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._media: Media | None = None
+
+    async def fetch(self, url: str) -> tuple[str, bytes]:
+        if self._media is None:
+            module = import_module("handlers.io.media")
+            self._media = cast(Media, module.MediaFetcher(self._transport, self._clock))
+        return await self._media.fetch(url)
 
 
 def compose(
@@ -78,10 +93,12 @@ def compose(
     def record(usage: UsageRecord) -> None:
         write_record(log, usage)
 
-    demo = cast(Transport, _LazyDemo(clock, variables))
+    demo = _LazyDemo(clock, variables)
     transports: dict[str, Transport] = {"http": http, "https": http, "demo": demo}
     authorizer = BackendAuthorizer(variables, http, clock)
-    gateway = Gateway(configuration, Ports(transports, clock, random, log, authorizer.authorize, record), rules)
+    media = _LazyMedia(http, clock)
+    ports = Ports(transports, clock, random, log, authorizer.authorize, record, media)
+    gateway = Gateway(configuration, ports, rules)
     return Composition(make_app(gateway), gateway, http, log, path)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.access import AccessRules
 from core.configuration import read_configuration
+from core.errors import ClientFault
 from core.gateway import Gateway, Ports
 from core.http import Request, Response
 from core.ports import BackendRequest
@@ -24,6 +25,13 @@ class RecordingLog:
         self.lines.append((level, event, fields))
 
 
+class NoMedia:
+    """core.ports.Media that has nothing to fetch."""
+
+    async def fetch(self, url: str) -> tuple[str, bytes]:
+        raise ClientFault("bad_request", f"{url} cannot be fetched in this test")
+
+
 class Bench:
     """One gateway and everything that can be looked at around it."""
 
@@ -34,7 +42,7 @@ class Bench:
         self.records: list[UsageRecord] = []
         self.authorized: list[str] = []
         transports = {"http": self.transport, "https": self.transport}
-        ports = Ports(transports, self.clock, FixedRandom(), self.log, self._authorize, self.records.append)
+        ports = Ports(transports, self.clock, FixedRandom(), self.log, self._authorize, self.records.append, NoMedia())
         variables = {"OPENAI_API_KEY": "k1", "ANTHROPIC_API_KEY": "k2", "OPENROUTER_API_KEY": "k3"}
         self.gateway = Gateway(read_configuration(document, variables), ports, AccessRules(keys))
 
