@@ -62,7 +62,7 @@ def write_citation(citation: Citation) -> JsonObject | None:
     A web citation of another vendor gets an empty `encrypted_index`: a client can show it, and
     write_request knows it again and leaves it out.
     """
-    if "type" in citation.raw and (citation.raw["type"] in _OWN_CITATIONS):
+    if str(citation.raw.get("type")).endswith("_location"):
         return citation.raw
     if citation.url is None:
         return None
@@ -73,35 +73,6 @@ def write_citation(citation: Citation) -> JsonObject | None:
         "encrypted_index": "",
         "cited_text": citation.cited_text or "",
     }
-
-
-_OWN_CITATIONS):
-        return citation.raw
-    if citation.url is None:
-        return None
-    return {
-        "type": "web_search_result_location",
-        "url": citation.url,
-        "title": citation.title,
-        "encrypted_index": "",
-        "cited_text": citation.cited_text or "",
-    }
-
-
-def is_tool_use(block: Block) -> bool:
-    """Whether the client has to run a tool for `block`."""
-    return isinstance(block, ToolCall)
-
-
-_OWN_CITATIONS = frozenset(
-    {
-        "char_location",
-        "page_location",
-        "content_block_location",
-        "web_search_result_location",
-        "search_result_location",
-    }
-)
 
 
 def _is_native(block: Reasoning) -> bool:
