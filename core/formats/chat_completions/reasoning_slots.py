@@ -33,7 +33,7 @@ _FORMATS: dict[str, str] = {
     "meta": "meta-responses-v1",
 }
 # Vendors whose encrypted entry belongs to the summary before it: together they are one reasoning item.
-_ITEM_VENDORS = frozenset({"openai", "xai", "meta"})
+ITEM_VENDORS = frozenset({"openai", "xai", "meta"})
 
 
 def read_reasoning(message: JsonObject) -> list[Reasoning]:
@@ -125,9 +125,9 @@ class DetailsReader:
             if belongs:  # the readable text before it is in the envelope too
                 self.found.pop()
             self.found.append(sealed)
-        elif vendor in _ITEM_VENDORS and last is not None and belongs:
+        elif vendor in ITEM_VENDORS and last is not None and belongs:
             last.encrypted, last.id, last.origin = data, last.id or id_, last.origin or origin
-        elif vendor in _ITEM_VENDORS:
+        elif vendor in ITEM_VENDORS:
             self.found.append(Reasoning(form="summary", encrypted=data, id=id_, origin=origin))
         elif vendor == "google":
             self.found.append(Reasoning(signature=data, id=id_, origin=origin))

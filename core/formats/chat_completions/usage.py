@@ -55,6 +55,9 @@ _FINISH_REASONS: dict[StopReason, str] = {
 }
 
 
+_OPENAI_WORDS = frozenset({"stop", "length", "content_filter"})
+
+
 def read_stop(word: str, *, called: bool = False) -> Stop:
     """The neutral reason for `finish_reason`. `called`: the answer holds tool calls, which settles what some
     servers blur: they say `stop` (or nothing) after calls, or `tool_calls` without any."""
@@ -66,10 +69,11 @@ def read_stop(word: str, *, called: bool = False) -> Stop:
     return Stop(reason, word or None)
 
 
-def finish_reason(stop: Stop) -> str:
-    """`finish_reason` for a neutral reason; one of OpenAI's five."""
-    if stop.reason == "tool_use" and stop.raw == "function_call":
-        return "function_call"
+def finish_reason(stop: Stop, *, same_format: bool = False) -> str:
+    """`finish_reason` for a neutral reason; one of OpenAI's five. `same_format`: the answer came in this format,
+    and its own word stays unless it says nothing of the calls."""
+    if same_format and stop.raw in _OPENAI_WORDS and stop.reason != "tool_use":
+        return stop.raw
     return _FINISH_REASONS[stop.reason]
 
 

@@ -1,0 +1,84 @@
+"""Keeps the neutral stream's order for a decoder: one part open at a time, none empty, indices counted."""
+
+from __future__ import annotations
+
+from copy import copy
+
+from core.conversation import Block, Citation, Origin, Reasoning, Refusal, Text, ToolCall
+from core.events import DeltaKind, Event, PartDelta, PartEnded, PartStarted, empty_copy
+
+
+class PartStream:
+    """Opens, fills and closes parts; `events` gathers what that gives, and is taken by its owner.
+
+    The open part's text is kept in pieces and joined once, when it closes.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.block: Block | None = None
+        self.count = 0
+        self.piece = 0
+        self._pieces: list[str] = []
+        self._texts: list[str] = []
+
+    def open(self, block: Block) -> None:
+        """Closes the open part and opens one with the skeleton `block`."""
+        self.close()
+        self.block = block
+        self.events.append(PartStarted(self.count, copy(block)))
+
+    def whole(self, block: Block) -> None:
+        """A block that comes in one piece."""
+        self.close()
+        self.events += (PartStarted(self.count, empty_copy(block)), PartEnded(self.count, block))
+        self.count += 1
+
+    def text(self, kind: DeltaKind, value: str) -> None:
+        """More text of the open part; `value` is not empty."""
+        self._pieces.append(value)
+        self.events.append(PartDelta(self.count, kind, value, self.piece))
+
+    def next_piece(self) -> None:
+        """The open reasoning goes on with its next text."""
+        if self._pieces:
+            self._texts.append("".join(self._pieces))
+            self._pieces = []
+            self.piece += 1
+
+    def citation(self, citation: Citation) -> None:
+        """A citation of the open text."""
+        assert isinstance(self.block, Text)
+        self.block.citations = [*self.block.citations, citation]
+        self.events.append(PartDelta(self.count, "citation", citation))
+
+    def sign(self, signature: str, origin: Origin | None) -> None:
+        """The open part's signature."""
+        block = self.block
+        assert isinstance(block, Text | Reasoning | ToolCall)
+        block.signature = signature
+        block.origin = block.origin or origin
+        self.events.append(PartDelta(self.count, "signature", signature))
+
+    def written(self) -> str:
+        """What the open part's text is so far."""
+        return "".join(self._pieces)
+
+    def close(self) -> None:
+        """Ends the open part, if one is."""
+        block = self.block
+        if block is None:
+            return
+        match block:
+            case Text() | Refusal():
+                block.text = "".join(self._pieces)
+            case ToolCall():
+                block.arguments = "".join(self._pieces)
+            case Reasoning():
+                self.next_piece()
+                block.texts = self._texts
+            case _:
+                pass
+        self.events.append(PartEnded(self.count, block))
+        self.count += 1
+        self.block, self.piece, self._pieces, self._texts = None, 0, [], []

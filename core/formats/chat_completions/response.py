@@ -1,0 +1,226 @@
+"""Whole answers of Chat Completions, read and written.
+
+https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+from __future__ import annotations
+
+from core.conversation import (
+    Answer,
+    Citation,
+    Conversation,
+    JsonObject,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
+from core.errors import UpstreamFault, upstream_fault
+from core.events import answer_of
+from core.formats.chat_completions.reasoning_slots import write_details
+from core.formats.chat_completions.stream_decoder import ChunkReader
+from core.formats.chat_completions.usage import finish_reason, write_usage
+from core.formats.contract import Reply, Target
+
+# The members of an answer, its first choice and its message that have a neutral field.
+_ANSWER_MEMBERS = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier"})
+_CHOICE_MEMBERS = frozenset({"index", "message", "finish_reason"})
+_MESSAGE_MEMBERS = frozenset(
+    {
+        "role",
+        "content",
+        "refusal",
+        "tool_calls",
+        "function_call",
+        "audio",
+        "annotations",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "thinking_blocks",
+    }
+)
+_SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+
+
+def read_response(body: JsonObject, target: Target) -> Answer:
+    """The answer in `body`. Raises UpstreamFault when it is an error in disguise, or no answer at all.
+
+    A whole message is read as one delta, so that streams and whole answers cannot differ.
+    """
+    choice = _first_choice(body)
+    message = choice.get("message")
+    reader = ChunkReader(target)
+    chunk = {**body, "choices": [{**choice, "delta": message if isinstance(message, dict) else {}}]}
+    finish = choice.get("finish_reason")
+    if not isinstance(finish, str):
+        chunk["choices"][0]["finish_reason"] = ""
+    answer = answer_of([*reader.read(chunk), *reader.finish(done=True)])
+    answer.extra = _extra(body, choice, message if isinstance(message, dict) else {})
+    return answer
+
+
+def _first_choice(body: JsonObject) -> JsonObject:
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(choice, dict):
+        return {**choice, "index": 0}
+    if body.get("error"):
+        return {}
+    raise _no_answer()
+
+
+def _no_answer() -> UpstreamFault:
+    return upstream_fault("upstream", "the backend's answer holds no choice", 502)
+
+
+def _extra(body: JsonObject, choice: JsonObject, message: JsonObject) -> JsonObject:
+    """What has no neutral field, under the wire's own names, for a writer of this format."""
+    extra = {name: value for name, value in body.items() if name not in _ANSWER_MEMBERS}
+    of_choice = {name: value for name, value in choice.items() if name not in _CHOICE_MEMBERS}
+    of_message = {name: value for name, value in message.items() if name not in _MESSAGE_MEMBERS}
+    if of_message:
+        of_choice["message"] = of_message
+    if of_choice:
+        extra["choices"] = [of_choice]
+    return extra
+
+
+def write_response(answer: Answer, reply: Reply) -> JsonObject:
+    """The answer as OpenAI writes it, with `reasoning_content` and `reasoning_details` beside."""
+    same_format = answer.format == "chat_completions"
+    extra = dict(answer.extra) if same_format else {}
+    choice_extra = dict((extra.pop("choices", None) or [{}])[0])
+    message = write_message(answer, reply)
+    message.update(choice_extra.pop("message", {}))
+    written: JsonObject = {
+        "id": answer_id(answer.id, answer.format, reply),
+        "object": "chat.completion",
+        "created": reply.created if answer.created is None else answer.created,
+        "model": reply.model,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "logprobs": None,
+                "finish_reason": finish_reason(answer.stop, same_format=same_format),
+                **choice_extra,
+            }
+        ],
+    }
+    usage = answer.usage.raw if same_format and answer.usage.raw else write_usage(answer.usage)
+    if usage is not None:
+        written["usage"] = usage
+    if answer.service_tier is not None and (same_format or answer.service_tier in _SERVICE_TIERS):
+        written["service_tier"] = answer.service_tier
+    return {**written, **extra}
+
+
+def answer_id(id_: str, format_: str | None, reply: Reply) -> str:
+    """The backend's own id where it is of this format, else a new one of OpenAI's form."""
+    return id_ if format_ == "chat_completions" and id_ else f"chatcmpl-{reply.id_suffix}"
+
+
+def write_message(answer: Answer, reply: Reply) -> JsonObject:
+    """The assistant message of a whole answer."""
+    content = "".join(block.text for block in answer.content if isinstance(block, Text))
+    refusals = [block.text for block in answer.content if isinstance(block, Refusal)]
+    if answer.stop.reason == "refusal" and answer.stop.explanation and not refusals:
+        refusals = [answer.stop.explanation]
+    calls = [block for block in answer.content if isinstance(block, ToolCall)]
+    message: JsonObject = {
+        "role": "assistant",
+        "content": content or (None if calls or refusals else ""),
+        "refusal": "".join(refusals) or None,
+    }
+    annotations = write_annotations(answer)
+    if annotations:
+        message["annotations"] = annotations
+    _put_reasoning(message, answer, reply)
+    if calls and answers_with_function(reply.conversation):
+        message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
+    elif calls:
+        message["tool_calls"] = [write_answer_call(call) for call in calls]
+    for block in answer.content:
+        if isinstance(block, Opaque) and block.format == "chat_completions" and block.kind == "audio":
+            message["audio"] = block.raw
+    return message
+
+
+def answers_with_function(conversation: Conversation) -> bool:
+    """Whether the client speaks the format of 2023: `functions`, answered with `function_call`."""
+    return any(tool.kind == "function" and tool.raw for tool in conversation.tools)
+
+
+def write_answer_call(call: ToolCall) -> JsonObject:
+    """One entry of an answer's `tool_calls`."""
+    if call.kind == "custom":
+        written: JsonObject = {"name": call.name, "input": call.arguments}
+    else:
+        written = {"name": call.name, "arguments": call.arguments or "{}"}
+    entry = {"id": call.id, "type": call.kind, call.kind: written, **call.extra}
+    if call.signature:
+        entry["extra_content"] = signature_slot(call.signature)
+    return entry
+
+
+def signature_slot(signature: str) -> JsonObject:
+    """Where Gemini's OpenAI-shaped endpoint puts a thought signature."""
+    return {"google": {"thought_signature": signature}}
+
+
+def write_annotations(answer: Answer) -> list[JsonObject]:
+    """`annotations` of the joined text: each block's offsets are shifted by the text before it."""
+    written = []
+    base = 0
+    for block in answer.content:
+        if isinstance(block, Text):
+            for citation in block.citations:
+                annotation = write_annotation(citation, base, len(block.text), same=_is_own(citation))
+                if annotation is not None:
+                    written.append(annotation)
+            base += len(block.text)
+    return written
+
+
+def _is_own(citation: Citation) -> bool:
+    return citation.raw.get("type") == "url_citation" and "url_citation" in citation.raw
+
+
+def write_annotation(citation: Citation, base: int, length: int, *, same: bool = False) -> JsonObject | None:
+    """One `url_citation`; None for a source without a URL, which the format cannot name. A citation without
+    offsets stands for the whole block, `length` characters from `base` on."""
+    if same:
+        return citation.raw
+    if citation.url is None:
+        return None
+    return {
+        "type": "url_citation",
+        "url_citation": {
+            "start_index": base + (citation.start or 0),
+            "end_index": base + (length if citation.end is None else citation.end),
+            "url": citation.url,
+            "title": citation.title or citation.url,
+        },
+    }
+
+
+def shows_reasoning(conversation: Conversation) -> bool:
+    """Whether the client wants to see reasoning: it said nothing against it."""
+    request = conversation.reasoning
+    return request is None or request.display != "none"
+
+
+def _put_reasoning(message: JsonObject, answer: Answer, reply: Reply) -> None:
+    blocks = [block for block in answer.content if isinstance(block, Reasoning)]
+    if not blocks or not shows_reasoning(reply.conversation):
+        return
+    text = "\n\n".join(block.text for block in blocks if block.text)
+    if text:
+        message["reasoning_content"] = text
+    details: list[JsonObject] = []
+    for block in blocks:
+        details += write_details(block, len(details))
+    if details:
+        message["reasoning_details"] = details
