@@ -133,6 +133,10 @@ _SOURCES: dict[str, Callable[[Any, str], Source]] = {
 def _media_type(kind: str, raw: JsonObject, extra: JsonObject) -> str:
     name = required_text(raw, "format")
     media_type = TYPES[kind].get(name)
+    if media_type is None and format_name(kind, name) is not None:
+        # Bedrock takes `video/mp4` for `mp4` as well.
+        extra["format"] = name
+        return name
     if media_type is None:
         raise Invalid("format", f"must be one of {', '.join(TYPES[kind])}")
     if format_name(kind, media_type) != name:
