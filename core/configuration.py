@@ -91,16 +91,13 @@ def read_configuration(document: Mapping[str, Any], variables: Mapping[str, str]
     for key in document:
         if key not in known:
             raise ConfigurationError(str(key), f"unknown key; expected one of {', '.join(sorted(known))}")
-    backends = _read_backends(document.get("backends") or {}, variables)
+    backends = _read_backends(_section(document, "backends"), variables)
     answer_model = document.get("answer_model", "asked")
     routes: dict[str, Route] = {}
-    models = document.get("models") or {}
-    if not isinstance(models, Mapping):
-        raise ConfigurationError("models", "expected a mapping of model names")
-    for name, row in models.items():
+    for name, row in _section(document, "models").items():
         routes[str(name)] = _read_model(str(name), row, backends, variables, answer_model)
     registry = Registry(backends, routes, allow_direct=bool(document.get("allow_direct")))
-    return Configuration(registry, _read_limits(document.get("limits") or {}))
+    return Configuration(registry, _read_limits(_section(document, "limits")))
 
 
 def _read_limits(section: Mapping[str, Any]) -> Limits:
@@ -110,9 +107,17 @@ def _read_limits(section: Mapping[str, Any]) -> Limits:
         raise ConfigurationError("limits", str(error)) from error
 
 
-def _read_backends(section: Any, variables: Mapping[str, str]) -> dict[str, Backend]:
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping of the document; an absent or empty (YAML null) one is empty."""
+    section = document.get(name)
+    if section is None:
+        return {}
     if not isinstance(section, Mapping):
-        raise ConfigurationError("backends", "expected a mapping of backend names")
+        raise ConfigurationError(name, "expected a mapping of names")
+    return section
+
+
+def _read_backends(section: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Backend]:
     backends = {}
     for name, options in section.items():
         key = f"backends.{name}"
@@ -226,9 +231,7 @@ def _read_router(document: Mapping[str, Any], variables: Mapping[str, str]) -> R
         backend = backend_from_options(str(row["name"]), type_name, {**options, "format": format_name}, variables)
         backends[backend.name] = backend
         ordered.append((int(row.get("priority", index + 1)), backend))
-    mapping = document.get("model_mapping") or {}
-    if not isinstance(mapping, Mapping):
-        raise ConfigurationError("model_mapping", "expected a mapping of model names to lists of names")
+    mapping = _section(document, "model_mapping")
     routes = {str(name): _router_route(str(name), names, ordered) for name, names in mapping.items()}
     fallback = _router_route("*", [], ordered)
     return Registry(backends, routes, fallback=fallback)

@@ -1,0 +1,144 @@
+"""`skybridge check` and what `serve` refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.configuration import ConfigurationError
+from core.errors import NotConfigured
+from handlers import cli, local
+from handlers.composition import compose
+from handlers.configuration_check import check_file
+from handlers.io.configuration_files import configuration_path, merged_environment, read_document
+
+GOOD = "backends:\n  d: { type: demo }\nmodels:\n  m: { backend: d }\n"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MODEL_CONFIG_PATH", "SERVICE_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write(name: str, text: str) -> Path:
+    path = Path(name)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_good_file_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    write("models.yaml", GOOD)
+    assert cli.main(["check"]) == 0
+    assert "valid" in capsys.readouterr().out
+
+
+PROBLEMS = [
+    ("backends:\n  d: { type: demo }\n  e:\n    type: nope\n", "line 4, backends.e.type", "expected one of"),
+    ("backends:\n  d: { type: demo, timeout: -1 }\n", "line 2, backends.d.timeout", "greater than 0"),
+    ("backends:\n  d: { type: demo, format: soap }\n", "backends.d.format", "messages"),
+    (GOOD + "  n:\n    backend: zz\n", "line 6, models.n.backend", "expected a configured backend"),
+    (GOOD + "  n:\n    candidates:\n      - { backend: d, priority: 0 }\n", "line 7, models.n.candidates.0.priority", "1"),
+    (GOOD + "what: 1\n", "line 5, what", "Extra"),
+    (GOOD + "  n: 5\n", "models.n", "5"),
+    ("backends:\n  d: { type: demo, api_key: 17 }\n", "backends.d.api_key", "int"),
+    ("a: [\n", "line 2", "not valid YAML"),
+    ("- 1\n", "models.yaml", "expected a mapping"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "expected"), PROBLEMS)
+def test_problems_name_file_line_key_and_expectation(
+    text: str, place: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("models.yaml", text)
+    assert cli.main(["check"]) == 1
+    shown = capsys.readouterr().err
+    assert "models.yaml" in shown and place in shown and expected in shown
+
+
+def test_a_secret_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    write("models.json", json.dumps({"providers": [{"name": "a", "type": "x", "api_key": ["sk-secret"]}]}))
+    assert cli.main(["check", "--config", "models.json"]) == 1
+    shown = capsys.readouterr().err
+    assert "sk-secret" not in shown and "providers.0.type" in shown
+
+
+def test_router_json_and_broken_json(capsys: pytest.CaptureFixture[str]) -> None:
+    write("r.json", json.dumps({"model_mapping": {}, "providers": [{"name": "a", "type": "openai", "api_key": "k"}]}))
+    assert cli.main(["check", "--config", "r.json"]) == 0
+    write("r.json", '{"a":\n oops}')
+    assert cli.main(["check", "--config", "r.json"]) == 1
+    assert "line 2" in capsys.readouterr().err
+
+
+def test_files_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--config", "nowhere.yaml"]) == 1
+    assert cli.main(["check", "--env", "nowhere"]) == 1
+    shown = capsys.readouterr().err
+    assert "nowhere.yaml" in shown and ".env.nowhere" in shown
+
+
+def test_where_the_configuration_is_found() -> None:
+    assert configuration_path({}, "x.yaml") == Path("x.yaml")
+    assert configuration_path({"MODEL_CONFIG_PATH": "y.yaml"}) == Path("y.yaml")
+    found = configuration_path({})
+    assert found is not None and found.name == "models.yaml"
+    write("models.json", "{}")
+    assert configuration_path({}) == Path.cwd() / "models.json"
+
+
+def test_env_files_and_the_environment_above_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(".env", "A=from-file\nB='quoted value'\nEMPTY\n")
+    write(".env.staging", "A=staging\n")
+    monkeypatch.setenv("B", "from-environment")
+    merged = merged_environment()
+    assert (merged["A"], merged["B"]) == ("from-file", "from-environment")
+    assert merged_environment("staging")["A"] == "staging"
+
+
+def test_a_public_address_needs_a_key(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    write("models.yaml", GOOD)
+    served: list[tuple[str, int]] = []
+    monkeypatch.setattr(local, "serve", lambda composition, host, port: served.append((host, port)))
+    assert cli.main(["serve", "--host", "0.0.0.0"]) == 1
+    assert "SERVICE_API_KEY" in capsys.readouterr().err
+    assert cli.main(["serve", "--port", "1234"]) == 0
+    assert "open to this machine only" in capsys.readouterr().err
+    monkeypatch.setenv("SERVICE_API_KEY", "k")
+    assert cli.main(["serve", "--host", "0.0.0.0"]) == 0
+    assert served == [("127.0.0.1", 1234), ("0.0.0.0", 8000)]
+
+
+def test_serve_refuses_a_bad_file(capsys: pytest.CaptureFixture[str]) -> None:
+    write("models.yaml", "backends:\n  d: { type: nope }\n")
+    assert cli.main(["serve"]) == 1
+    assert "expected one of" in capsys.readouterr().err
+
+
+def test_clouds_need_keys_or_an_identity_in_front() -> None:
+    path = str(write("m.yaml", GOOD))
+    with pytest.raises(NotConfigured, match="SERVICE_API_KEY"):
+        compose({}, path)
+    assert compose({"SKYBRIDGE_AUTH": "platform"}, path).gateway.rules.open
+    composition = compose({"SERVICE_API_KEY": " a , b,", "AWS_LAMBDA_RUNTIME_API": "x"}, path)
+    assert composition.gateway.rules.keys == ("a", "b")
+    assert composition.gateway.configuration.limits.max_body_bytes == 6 * 1024 * 1024
+
+
+def test_a_wrong_file_is_named_at_run_time() -> None:
+    with pytest.raises(ConfigurationError, match=r"m\.yaml: nope: unknown key"):
+        compose({}, str(write("m.yaml", "nope: 1\n")), local=True)
+    with pytest.raises(ConfigurationError, match="no configuration was found"):
+        cli_path_none()
+    assert check_file(write("n.yaml", GOOD), {}) == []
+    assert read_document(write("empty.yaml", "")) == {}
+
+
+def cli_path_none() -> None:
+    from handlers.composition import load_configuration
+
+    load_configuration(None, {})
