@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 
+from core.conversation import Block, Reasoning, Refusal, Text, ToolCall
 from core.errors import UpstreamFault
 from core.events import (
     Event,
@@ -159,12 +160,23 @@ def _assert_parts(events: Sequence[Event]) -> None:
                 apply_delta(open_part.block, event)
             case PartEnded():
                 assert open_part is not None and event.index == open_part.index, "an end outside its part"
-                assert event.block == open_part.block, "the deltas do not add up to the whole block"
+                assert event.block == _settled(open_part.block, event.block), (
+                    "the deltas do not add up to the whole block"
+                )
                 open_part = None
             case Finished():
                 assert open_part is None, "the stream finishes while a part is open"
             case _:
                 pass
+
+
+def _settled(grown: Block, whole: Block) -> Block:
+    """`grown` with what no delta carries: encrypted reasoning and `extra` are known for certain at the end only."""
+    if isinstance(grown, Reasoning) and isinstance(whole, Reasoning):
+        grown.encrypted = whole.encrypted
+    if isinstance(grown, Text | Reasoning | ToolCall | Refusal) and type(grown) is type(whole):
+        grown.extra = whole.extra  # type: ignore[union-attr]
+    return grown
 
 
 def _text_ends(data: bytes) -> list[int]:

@@ -18,6 +18,7 @@ from core.conversation import (
     JsonObject,
     Message,
     Opaque,
+    Origin,
     Reasoning,
     Refusal,
     Role,
@@ -29,6 +30,7 @@ from core.conversation import (
     Video,
 )
 from core.errors import Unsupported
+from core.formats.contract import Target
 from core.formats.responses.content import (
     PART,
     add_cache,
@@ -38,22 +40,23 @@ from core.formats.responses.content import (
     write_refusal,
     write_text,
 )
-from core.models.facts import ModelFacts
 
 # Formats whose file ids are OpenAI's too.
 _SAME_FILES: frozenset[FormatName] = frozenset({"responses", "chat_completions"})
 
 
 class ItemWriter:
-    """Writes the items of one conversation for a model of `facts`.
+    """Writes the items of one conversation for `target`.
 
     `dropped` fills with what had to be left out; content that cannot be sent raises Unsupported.
     """
 
-    def __init__(self, client_format: FormatName, facts: ModelFacts) -> None:
+    def __init__(self, client_format: FormatName, target: Target) -> None:
+        facts = target.facts
         self._client_format = client_format
         self._own = client_format == "responses"
-        self._vendor = facts.vendor
+        # A server of this API whose model is not known is OpenAI's (an Azure deployment may bear any name).
+        self._origin = Origin(facts.vendor or "openai", target.backend)
         self._marks_caches = self._own or (facts.cache_marks and not facts.unknown)
         self._custom_calls: set[str] = set()
         self.dropped: list[Dropped] = []
@@ -140,12 +143,17 @@ class ItemWriter:
                 assert_never(block)
 
     def _reasoning(self, block: Reasoning) -> Iterator[JsonObject]:
-        """A reasoning item, for OpenAI's own state only: foreign state is refused, and another vendor's
-        thoughts must not become visible text either."""
-        if block.origin is None or block.origin.vendor != self._vendor or not (block.encrypted or block.id):
+        """A reasoning item, for state that the target issued: foreign state is answered with a 400, and foreign
+        thoughts must not become visible text either. An id alone is good where the client keeps its answers
+        with the backend."""
+        origin = block.origin
+        readable = origin is not None and origin.vendor == self._origin.vendor
+        if not readable or not (block.encrypted or (self._own and block.id)):
             self._drop("messages", "reasoning that the target's models cannot read")
-            return
-        yield write_reasoning(block, block.encrypted)
+        elif origin is not None and origin.model not in ("", self._origin.model):
+            self._drop("messages", "reasoning that was encrypted by another backend")
+        else:
+            yield write_reasoning(block, block.encrypted)
 
     def _tool_call(self, block: ToolCall) -> JsonObject:
         if block.kind == "custom":

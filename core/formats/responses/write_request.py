@@ -55,7 +55,7 @@ class _RequestWriter:
         self._conversation = conversation
         self._target = target
         self._own = conversation.format == "responses"
-        self._items = ItemWriter(conversation.format, target.facts)
+        self._items = ItemWriter(conversation.format, target)
         self._dropped: list[Dropped] = []
         self._body: JsonObject = {"model": target.model}
 

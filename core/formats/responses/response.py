@@ -1,0 +1,124 @@
+"""A whole Response object to a neutral answer, and back.
+
+https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.conversation import Answer, Block, JsonObject, Origin, Refusal
+from core.errors import ClientFault, upstream_fault
+from core.events import Started
+from core.formats.contract import Reply, Target
+from core.formats.openai_errors import read_error_object
+from core.formats.responses.item_assembly import finished_blocks
+from core.formats.responses.output import OutputWriter, answer_id, settings
+from core.formats.responses.usage import read_stop, read_usage, write_stop, write_usage
+
+# Members with a neutral field; `error` is an exception and never stands in an answer.
+_HANDLED = frozenset({"id", "object", "model", "output", "usage", "service_tier", "created_at"})
+
+# What OpenAI's SDK requires, for backends that leave it out.
+_REQUIRED: JsonObject = {
+    "error": None,
+    "incomplete_details": None,
+    "instructions": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "temperature": None,
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": None,
+}
+
+
+def read_response(body: JsonObject, target: Target) -> Answer:
+    """The answer in `body`. Raises UpstreamFault when it is a failure, or no Response."""
+    if body.get("error"):
+        raise read_error_object(body["error"])
+    output = body.get("output")
+    if not isinstance(output, list) or body.get("status") == "failed":
+        raise upstream_fault("upstream", "The backend's answer is no finished Response.", 502)
+    start = started_by(body)
+    tier = body.get("service_tier")
+    return Answer(
+        id=start.id,
+        model=start.model,
+        content=_content(output, origin_of(target)),
+        stop=read_stop(body),
+        usage=read_usage(body.get("usage")),
+        created=start.created,
+        service_tier=tier if isinstance(tier, str) else None,
+        format="responses",
+        extra=start.extra,
+    )
+
+
+def _content(output: list[Any], origin: Origin) -> list[Block]:
+    try:
+        return [
+            block for item in output if isinstance(item, dict) for block in finished_blocks(item, origin)
+        ]
+    except ClientFault as fault:
+        message = f"The backend sent a malformed answer: {fault.message}"
+        raise upstream_fault("upstream", message, 502) from fault
+
+
+def write_response(answer: Answer, reply: Reply) -> JsonObject:
+    """The Response object for `answer`, with the settings of the request that it answers."""
+    own = answer.format == "responses"
+    writer = OutputWriter(reply, own=own)
+    body = opening(answer, reply)
+    body["output"] = writer.items(answer.content)
+    refused = any(isinstance(block, Refusal) for block in answer.content)
+    status, details = write_stop(answer.stop, refused=refused)
+    if not own or "status" not in body:
+        body["status"] = status
+        body["incomplete_details"] = details
+    if own:
+        body["usage"] = answer.usage.raw or None
+    else:
+        body["completed_at"] = reply.created if status == "completed" else None
+        body["usage"] = write_usage(answer.usage)
+    if answer.service_tier is not None or not own:
+        body["service_tier"] = answer.service_tier or "default"
+    return body
+
+
+def opening(answer: Answer, reply: Reply) -> JsonObject:
+    """The members of a Response that are known before its output is: identity and settings."""
+    own = answer.format == "responses"
+    rest = {**_REQUIRED, **answer.extra} if own else settings(reply.conversation)
+    return {
+        "id": answer_id(answer.id, reply),
+        "object": "response",
+        "created_at": reply.created if answer.created is None else answer.created,
+        **rest,
+        "model": reply.model,
+    }
+
+
+def started_by(response: JsonObject) -> Started:
+    """The neutral start of the answer that `response` is, or is a first snapshot of."""
+    response_id, model, created = response.get("id"), response.get("model"), response.get("created_at")
+    whole = created if isinstance(created, int | float) and not isinstance(created, bool) else None
+    return Started(
+        id=response_id if isinstance(response_id, str) else "",
+        model=model if isinstance(model, str) else "",
+        usage=read_usage(response.get("usage")),
+        created=None if whole is None else int(whole),
+        format="responses",
+        extra=response_members(response),
+    )
+
+
+def response_members(response: JsonObject) -> JsonObject:
+    """The members of a Response without a neutral field, as they are."""
+    return {name: value for name, value in response.items() if name not in _HANDLED}
+
+
+def origin_of(target: Target) -> Origin:
+    """Whose reasoning state `target` gives. Encrypted reasoning can be read by the resource that issued it
+    only, so the backend is part of the origin. A server of this API whose model is not known is OpenAI's."""
+    return Origin(target.facts.vendor or "openai", target.backend)
