@@ -148,7 +148,7 @@ def backend_from_options(
             environment.absent.append(provider.url_variable)
     elif not options.get("base_url") and not provider.base_url:
         raise ConfigurationError(f"backends.{name}.base_url", f"a backend of type {type_name} needs one")
-    if type_name == "bedrock" and not expanded.get("region"):
+    if provider.regional and not expanded.get("region"):
         expanded["region"] = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or "us-east-1"
     missing = f"{environment.absent[0]} not set in environment" if environment.absent else None
     return make_backend(name, type_name, expanded, missing)

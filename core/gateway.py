@@ -86,7 +86,7 @@ class Gateway:
     ) -> Response:
         """`error` as a client of `format_name` reads it."""
         answer = load_wire(_error_format(format_name)).write_error(error, request_id)
-        headers = [*answer.headers, ("x-request-id", request_id), *(extra or [])]
+        headers = [*answer.headers, *(extra or [("x-request-id", request_id)])]
         headers.extend(error.headers.items())
         return Response(answer.status, headers, answer.body)
 
@@ -406,4 +406,6 @@ def _broken(fault: TransportFault) -> GatewayError:
 
 def _header_safe(value: str) -> str:
     """A header value may not hold control characters, and outside Latin-1 nothing at all (RFC 9110, 5.5)."""
+    if value.isascii() and value.isprintable():
+        return value
     return "".join(character if " " <= character <= "~" else "?" for character in value)

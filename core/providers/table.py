@@ -24,7 +24,9 @@ class Paths:
 @dataclass(slots=True, frozen=True)
 class Provider:
     """A backend type. `auth` is the default scheme; `key_header` is the header of scheme `api-key`;
-    `key_variable` and `url_variable` name the environment variables that its own SDK reads."""
+    `key_variable` and `url_variable` name the environment variables that its own SDK reads. `regional`: the
+    region comes from AWS's own variables where the configuration names none. `with_api_version`: the row that
+    takes this one's place when an API version is configured."""
 
     name: str
     base_url: str
@@ -36,7 +38,8 @@ class Provider:
     embeddings: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     signing_service: str = ""
-    error_format: str | None = None
+    regional: bool = False
+    with_api_version: str = ""
 
 
 _CLAUDE = r"(?:^|[./:])(?:anthropic|claude)[.-]|claude"
@@ -60,7 +63,7 @@ PROVIDERS: dict[str, Provider] = {
                 "responses": Paths("/openai/v1/responses"),
                 "chat_completions": Paths("/openai/v1/chat/completions"),
             },
-            "api-key", key_header="api-key",
+            "api-key", key_header="api-key", with_api_version="azure-openai-classic",
             key_variable="AZURE_API_KEY", url_variable="AZURE_BASE_URL", embeddings="/openai/v1/embeddings",
         ),
         Provider(
@@ -100,7 +103,7 @@ PROVIDERS: dict[str, Provider] = {
                     "/model/{model}/invoke", "/model/{model}/invoke-with-response-stream", models=_CLAUDE
                 ),
             },
-            "iam", key_variable="AWS_BEARER_TOKEN_BEDROCK", signing_service="bedrock",
+            "iam", key_variable="AWS_BEARER_TOKEN_BEDROCK", signing_service="bedrock", regional=True,
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(

@@ -156,8 +156,8 @@ def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing:
     """A backend from checked options (the keys of design section 5). `options` hold expanded values."""
     provider = PROVIDERS[type_name]
     api_version = str(options.get("api_version") or "")
-    if type_name == "azure-openai" and api_version:
-        provider = PROVIDERS["azure-openai-classic"]
+    if api_version and provider.with_api_version:
+        provider = PROVIDERS[provider.with_api_version]
     region = str(options.get("region") or "us-east-1")
     base_url = str(options.get("base_url") or provider.base_url).replace("{region}", region).rstrip("/")
     if base_url and "://" not in base_url:
