@@ -67,15 +67,24 @@ def _content(output: list[Any], origin: Origin) -> list[Block]:
 
 def write_response(answer: Answer, reply: Reply) -> JsonObject:
     """The Response object for `answer`, with the settings of the request that it answers."""
-    own = answer.format == "responses"
-    writer = OutputWriter(reply, own=own)
-    body = opening(answer, reply)
-    body["output"] = writer.items(answer.content)
+    output = OutputWriter(reply, own=answer.format == "responses").items(answer.content)
     refused = any(isinstance(block, Refusal) for block in answer.content)
+    return ending(answer, reply, output, refused=refused)
+
+
+def ending(answer: Answer, reply: Reply, output: list[JsonObject], *, refused: bool) -> JsonObject:
+    """The finished Response whose output items are `output`; `answer.content` is not looked at. `refused`: the
+    output holds a refusal part."""
+    own = answer.format == "responses"
+    body = opening(answer, reply)
+    body["output"] = output
     status, details = write_stop(answer.stop, refused=refused)
     if not own or "status" not in body:
         body["status"] = status
         body["incomplete_details"] = details
+        if status == "failed":
+            message = answer.stop.explanation or f"The model stopped with '{answer.stop.raw or 'error'}'."
+            body["error"] = {"code": "server_error", "message": message}
     if own:
         body["usage"] = answer.usage.raw or None
     else:

@@ -1,0 +1,108 @@
+"""Requests that lean on earlier ones: previous_response_id and item_reference, with a store or without.
+
+OpenAI keeps each answer (unless `store` is false) and lets a request name it. Here the caller reads the earlier
+turns through a port and these functions put them in the request's place; nothing is read or kept here.
+https://platform.openai.com/docs/guides/conversation-state
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from core.conversation import Conversation, Dropped, JsonObject, Message, Opaque
+from core.errors import ClientFault
+from core.formats.responses import members
+
+REFERENCE = "item_reference"
+
+
+@dataclass(slots=True, frozen=True)
+class StoredTurn:
+    """What a store keeps of one answered request: the whole input that led to it, and its output items."""
+
+    input: list[JsonObject]
+    output: list[JsonObject]
+
+
+def stored_turn(body: JsonObject, response: JsonObject) -> StoredTurn:
+    """What to keep of the request `body` (as `expanded` gave it) and its whole `response`."""
+    return StoredTurn(_input_items(body), members.objects(response, "output") or [])
+
+
+def previous_response_id(body: JsonObject) -> str | None:
+    """The id of the answer that the request continues. Raises ClientFault when it is no string."""
+    return members.text(body, "previous_response_id")
+
+
+def expanded(body: JsonObject, earlier: StoredTurn) -> JsonObject:
+    """The request that says all that `previous_response_id` stands for. Instructions are not carried over."""
+    items = [*earlier.input, *earlier.output, *_input_items(body)]
+    return {**_without(body, "previous_response_id"), "input": items}
+
+
+def resolved(body: JsonObject, items: Mapping[str, JsonObject]) -> JsonObject:
+    """The request with each `item_reference` replaced by the item of that id, where `items` has it."""
+    if not isinstance(body.get("input"), list):
+        return body
+    return {**body, "input": [items.get(_referenced(item), item) for item in _input_items(body)]}
+
+
+def _without(body: JsonObject, name: str) -> JsonObject:
+    return {key: value for key, value in body.items() if key != name}
+
+
+def unknown_response(response_id: str) -> ClientFault:
+    """The 400 for an id that the store does not have, in OpenAI's words."""
+    return members.invalid(
+        "previous_response_id",
+        f"Previous response with id '{response_id}' not found.",
+        "previous_response_not_found",
+    )
+
+
+def without_store(conversation: Conversation) -> tuple[Conversation, list[Dropped]]:
+    """The conversation for a backend that keeps no Responses, on a gateway without a store.
+
+    A reference to reasoning is dropped with a warning: the model loses a thought, not what was said. Any other
+    reference, and `previous_response_id`, stand for content: ClientFault.
+    """
+    if conversation.previous_response_id is not None:
+        message = (
+            "previous_response_id needs a store, and this gateway has none for this model: "
+            "send the whole conversation as input instead, with store: false."
+        )
+        raise members.invalid("previous_response_id", message, "unsupported_parameter")
+    dropped: list[Dropped] = []
+    messages = [_without_references(message, dropped) for message in conversation.messages]
+    kept = [message for message in messages if message is not None]
+    return replace(conversation, messages=kept), dropped
+
+
+def _without_references(message: Message, dropped: list[Dropped]) -> Message | None:
+    """`message` without references to reasoning, None when nothing else was in it."""
+    references = [block for block in message.content if isinstance(block, Opaque) and block.kind == REFERENCE]
+    if not references:
+        return message
+    for reference in references:
+        item_id = reference.raw.get("id")
+        if reference.content:
+            text = f"Item '{item_id}' is not known here: item_reference needs a store, and this gateway has none."
+            raise members.invalid("input", f"{text} Send the item itself.", "unsupported_parameter")
+        dropped.append(Dropped("input", f"the reasoning '{item_id}' was named by reference and is not kept here"))
+    content = [block for block in message.content if block not in references]
+    return replace(message, content=content) if content else None
+
+
+def _input_items(body: JsonObject) -> list[JsonObject]:
+    value = body.get("input")
+    if isinstance(value, str):
+        return [{"role": "user", "content": value}]
+    return members.objects(body, "input") or []
+
+
+def _referenced(item: JsonObject) -> str:
+    """The id that the item refers to, "" when it is no reference."""
+    if item.get("type") == REFERENCE or set(item) == {"id"}:
+        return members.text(item, "id") or ""
+    return ""
