@@ -13,5 +13,6 @@ __getattr__ = lazy_names(
         "write_error": "wire",
         "StreamDecoder": "stream_decoder",
         "StreamEncoder": "stream_encoder",
+        "ArrayStreamEncoder": "stream_encoder",
     },
 )

@@ -1,0 +1,199 @@
+"""The parts of a content, both ways: what requests and answers have in common.
+
+https://ai.google.dev/api/caching#Part
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from core.conversation import (
+    Audio,
+    Block,
+    Document,
+    Image,
+    JsonObject,
+    Opaque,
+    Reasoning,
+    ServerToolCall,
+    ServerToolResult,
+    Source,
+    Text,
+    ToolCall,
+    Video,
+)
+from core.formats.generate_content.fields import Fields, invalid
+from core.formats.generate_content.signatures import GOOGLE, canonical, sealed, unsealed
+
+_MEDIA_TYPES: Final = {"image/jpg": "image/jpeg"}
+# Ids that were made up here, for calls that came without one, begin so and are not sent back.
+MINTED: Final = "call_gemini_"
+
+dump_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def read_part(value: Any, path: str, mint: Callable[[], str]) -> list[Block]:
+    """The blocks of one part (foreign reasoning in its signature is a block of its own). `mint` gives an id for
+    a call without one. Raises ClientFault."""
+    fields = Fields(value, path)
+    signature = fields.text("thoughtSignature")
+    carried = unsealed(signature) if signature else None
+    if carried is not None:
+        signature = None
+    thought = fields.boolean("thought") or False
+    for name, reader in _READERS.items():
+        content = fields.take(name)
+        if content is None:
+            continue
+        block = reader(fields, content, mint)
+        if thought and isinstance(block, Text):
+            block = Reasoning([block.text] if block.text else [], form="summary", origin=GOOGLE, extra=block.extra)
+        _sign(block, signature)
+        return _with_carried(block, carried)
+    if thought or signature or carried is not None:
+        reasoning = Reasoning(form="summary", origin=GOOGLE, extra=fields.rest)
+        _sign(reasoning, signature)
+        return _with_carried(reasoning, carried)
+    return [Opaque("generate_content", next(iter(fields.rest), "empty"), fields.rest, content=bool(fields.rest))]
+
+
+def _with_carried(block: Block, carried: Reasoning | None) -> list[Block]:
+    """A thought's text is in its envelope too, so the thought that carried it is replaced by it."""
+    if carried is None:
+        return [block]
+    return [carried] if isinstance(block, Reasoning) else [carried, block]
+
+
+def _sign(block: Block, signature: str | None) -> None:
+    if signature and isinstance(block, Text | Reasoning | ToolCall):
+        block.signature, block.origin = canonical(signature), GOOGLE
+
+
+def _read_text(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
+    if not isinstance(content, str):
+        raise invalid(fields.at("text"), "a string is expected.")
+    return Text(content, extra=fields.rest)
+
+
+def _read_inline(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
+    blob = Fields(content, fields.at("inlineData"))
+    media_type = _media_type(blob.required_text("mimeType"))
+    source = Source("base64", canonical(blob.required_text("data")), media_type)
+    return _media(source, blob.text("displayName"), {**blob.rest, **fields.rest})
+
+
+def _read_file(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
+    blob = Fields(content, fields.at("fileData"))
+    source = Source("url", blob.required_text("fileUri"), _media_type(blob.text("mimeType") or ""))
+    return _media(source, blob.text("displayName"), {**blob.rest, **fields.rest})
+
+
+def _media(source: Source, name: str | None, extra: JsonObject) -> Block:
+    kind = source.media_type.partition("/")[0]
+    if kind == "image":
+        return Image(source, extra=_named(name, extra))
+    if kind == "audio":
+        return Audio(source, extra=_named(name, extra))
+    if kind == "video":
+        return Video(source, extra=_named(name, extra))
+    return Document(source, name=name, extra=extra)
+
+
+def _named(name: str | None, extra: JsonObject) -> JsonObject:
+    return {"displayName": name, **extra} if name else extra
+
+
+def _read_call(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
+    call = Fields(content, fields.at("functionCall"))
+    arguments = call.object("args")
+    return ToolCall(
+        call.text("id") or mint(),
+        call.required_text("name"),
+        dump_json(arguments) if arguments is not None else "",
+        extra={**call.rest, **fields.rest},
+    )
+
+
+def _read_code(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
+    code = Fields(content, fields.at("executableCode"))
+    raw = {"executableCode": content, **fields.rest}
+    arguments = dump_json({"code": code.text("code") or ""})
+    return ServerToolCall(code.text("id") or mint(), "code_execution", arguments, "generate_content", raw)
+
+
+def _read_code_result(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
+    result = Fields(content, fields.at("codeExecutionResult"))
+    raw = {"codeExecutionResult": content, **fields.rest}
+    text = result.text("output") or result.text("outcome") or ""
+    return ServerToolResult(result.text("id") or "", "code_execution", text, "generate_content", raw)
+
+
+_READERS: Final[dict[str, Callable[[Fields, Any, Callable[[], str]], Block]]] = {
+    "functionCall": _read_call,
+    "text": _read_text,
+    "inlineData": _read_inline,
+    "fileData": _read_file,
+    "executableCode": _read_code,
+    "codeExecutionResult": _read_code_result,
+}
+
+
+def _media_type(value: str) -> str:
+    lower = value.lower()
+    return _MEDIA_TYPES.get(lower, lower)
+
+
+# --- writing ---------------------------------------------------------------------------------------------
+
+
+def write_media(block: Image | Document | Audio | Video) -> JsonObject:
+    """The part of bytes or of a file; a plain text as inline text. What has no such form is the caller's to
+    refuse."""
+    source = block.source
+    if source.kind == "url":
+        media = {"mimeType": source.media_type} if source.media_type else {}
+        return {"fileData": {**media, "fileUri": source.data}}
+    return {"inlineData": {"mimeType": source.media_type or "application/octet-stream", "data": source.data}}
+
+
+def write_call(call: ToolCall, *, own: bool) -> JsonObject:
+    """The part of a tool call. Arguments that are no JSON object stand under `_raw`."""
+    inner: JsonObject = {"name": call.name, "args": read_arguments(call.arguments)}
+    if call.id and not call.id.startswith(MINTED):
+        inner = {"id": call.id, **inner}
+    written: JsonObject = {"functionCall": inner, **(call.extra if own else {})}
+    if call.signature:
+        written["thoughtSignature"] = call.signature
+    return written
+
+
+def read_arguments(arguments: str) -> JsonObject:
+    """The arguments as an object: `{}` for none, `{"_raw": …}` for what is no object."""
+    if not arguments.strip():
+        return {}
+    try:
+        value = json.loads(arguments)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return {"_raw": arguments}
+    return value if isinstance(value, dict) else {"_raw": arguments}
+
+
+def write_reasoning(reasoning: Reasoning) -> JsonObject:
+    """The part of a thought. Another vendor's state travels in its signature."""
+    written: JsonObject = {"text": reasoning.text, "thought": True}
+    signature = signature_of(reasoning)
+    if signature is not None:
+        written["thoughtSignature"] = signature
+    return written
+
+
+def signature_of(reasoning: Reasoning) -> str | None:
+    """The signature of a thought: Gemini's own, or an envelope where there is foreign state."""
+    own = reasoning.origin is not None and reasoning.origin.vendor == GOOGLE.vendor
+    if own and not reasoning.extra.get("for_call"):
+        return reasoning.signature
+    has_state = reasoning.signature or reasoning.redacted or reasoning.encrypted or reasoning.id
+    return sealed(reasoning) if has_state else None

@@ -1,0 +1,140 @@
+"""JSON Schema to and from what Gemini reads.
+
+`parametersJsonSchema` and `responseJsonSchema` take a part of JSON Schema, `parameters` and `responseSchema` an
+OpenAPI subset with types in capitals. https://ai.google.dev/api/caching#Schema
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from core.conversation import JsonObject
+
+_ACCEPTED: Final = frozenset(
+    {
+        "$id",
+        "$defs",
+        "$ref",
+        "$anchor",
+        "type",
+        "format",
+        "title",
+        "description",
+        "enum",
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "anyOf",
+        "oneOf",
+        "properties",
+        "additionalProperties",
+        "required",
+        "propertyOrdering",
+    }
+)
+# Members that say nothing about which values are valid: leaving them out is no loss.
+_SILENT: Final = frozenset({"$schema", "$comment", "default", "examples", "example", "deprecated", "readOnly"})
+_NAMED_SCHEMAS: Final = frozenset({"properties", "$defs"})
+_SCHEMAS: Final = frozenset({"items", "additionalProperties"})
+_SCHEMA_LISTS: Final = frozenset({"anyOf", "oneOf", "prefixItems"})
+_MAX_DEPTH: Final = 64
+
+
+class SchemaCleaner:
+    """Cuts schemas to what Gemini accepts. `lost` collects the constraints that had to go, by name."""
+
+    def __init__(self) -> None:
+        self.lost: dict[str, None] = {}
+
+    def clean(self, schema: JsonObject) -> JsonObject:
+        """The schema in the accepted part of JSON Schema; keys keep their order."""
+        return self._schema(schema, _MAX_DEPTH)
+
+    def _schema(self, schema: JsonObject, depth: int) -> JsonObject:
+        if depth == 0:
+            self.lost.setdefault("nesting")
+            return {}
+        written: JsonObject = {}
+        for name, value in _unified(schema).items():
+            if name in _ACCEPTED:
+                written[name] = self._member(name, value, depth)
+            elif name not in _SILENT:
+                self.lost.setdefault(name)
+        return written
+
+    def _member(self, name: str, value: Any, depth: int) -> Any:
+        if name in _NAMED_SCHEMAS and isinstance(value, dict):
+            return {key: self._any(inner, depth) for key, inner in value.items()}
+        if name in _SCHEMAS:
+            return self._any(value, depth)
+        if name in _SCHEMA_LISTS and isinstance(value, list):
+            return [self._any(inner, depth) for inner in value]
+        if name == "$ref" and isinstance(value, str):
+            return value.replace("#/definitions/", "#/$defs/", 1)
+        return value
+
+    def _any(self, value: Any, depth: int) -> Any:
+        return self._schema(value, depth - 1) if isinstance(value, dict) else value
+
+
+def _unified(schema: JsonObject) -> JsonObject:
+    """The schema with `const`, `definitions` and `allOf` said in accepted words."""
+    unified: JsonObject = {}
+    for name, value in schema.items():
+        if name == "const":
+            unified.setdefault("enum", [value])
+        elif name == "definitions" and isinstance(value, dict):
+            unified["$defs"] = {**value, **unified.get("$defs", {})}
+        elif name == "allOf" and isinstance(value, list):
+            for part in value:
+                if isinstance(part, dict):
+                    _merge(unified, _unified(part))
+        else:
+            _merge(unified, {name: value})
+    return unified
+
+
+def _merge(target: JsonObject, part: JsonObject) -> None:
+    """What `part` demands as well: properties and required names are joined, other members stay as first said."""
+    for name, value in part.items():
+        present = target.get(name)
+        if name in _NAMED_SCHEMAS and isinstance(present, dict) and isinstance(value, dict):
+            target[name] = {**present, **value}
+        elif name == "required" and isinstance(present, list) and isinstance(value, list):
+            target[name] = [*present, *(entry for entry in value if entry not in present)]
+        else:
+            target.setdefault(name, value)
+
+
+def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
+    """JSON Schema of an OpenAPI-style `parameters` or `responseSchema`: types in small letters, `nullable` as a
+    type, no `propertyOrdering`."""
+    if depth == 0:
+        return {}
+    written: JsonObject = {}
+    for name, value in schema.items():
+        if name == "type" and isinstance(value, str):
+            written[name] = value.lower()
+        elif name in ("properties", "$defs") and isinstance(value, dict):
+            written[name] = {key: _from_any(inner, depth) for key, inner in value.items()}
+        elif name in ("items", "additionalProperties"):
+            written[name] = _from_any(value, depth)
+        elif name == "anyOf" and isinstance(value, list):
+            written[name] = [_from_any(inner, depth) for inner in value]
+        elif name in _COUNTS and isinstance(value, str) and value.isascii() and value.isdigit():
+            written[name] = int(value)  # ProtoJSON writes 64-bit integers as text
+        elif name not in ("nullable", "propertyOrdering"):
+            written[name] = value
+    if schema.get("nullable") is True and isinstance(written.get("type"), str):
+        written["type"] = [written["type"], "null"]
+    return written
+
+
+_COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+
+
+def _from_any(value: Any, depth: int) -> Any:
+    return from_openapi(value, depth - 1) if isinstance(value, dict) else value

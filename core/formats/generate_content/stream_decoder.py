@@ -1,0 +1,178 @@
+"""A backend's `alt=sse` stream to events: parts are fragments, and neighbours of a kind make up one block."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from core.conversation import Block, JsonObject, Reasoning, Stop, Text, ToolCall
+from core.errors import UpstreamFault, upstream_fault
+from core.events import (
+    Event,
+    Failed,
+    Finished,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Started,
+    apply_delta,
+    deltas_of,
+    empty_copy,
+)
+from core.formats.contract import Target
+from core.formats.generate_content.response import (
+    broken_answer,
+    citations_of,
+    extra_of,
+    id_source,
+    read_parts,
+    text_of,
+)
+from core.formats.generate_content.usage import read_block, read_stop, read_usage
+from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
+from core.framing import sse
+from core.usage import Usage
+
+
+class StreamDecoder:
+    """See core.formats.contract.StreamDecoder.
+
+    The end is reported with the chunk that has both the finish reason and the usage, else when the body ends:
+    usage may follow in a chunk of its own.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._sse = sse.Decoder()
+        self._usage = Usage()
+        self._stop: Stop | None = None
+        self._open: Text | Reasoning | None = None
+        self._index = 0
+        self._has_calls = False
+        self._extra: JsonObject = {}
+        self._mint: Callable[[], str] | None = None
+        self._done = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete now."""
+        return self._events(self._sse.feed(data))
+
+    def close(self) -> list[Event]:
+        """What the body's end means: the finish, or a failure when the stream was cut."""
+        events = self._events(self._sse.close())
+        if self._done:
+            return events
+        if self._stop is None:
+            self._done = True
+            fault = upstream_fault("upstream", "The backend's stream ended without a finish reason.", 502)
+            return [*events, Failed(fault)]
+        return [*events, *self._finish()]
+
+    def _events(self, records: list[sse.Record]) -> list[Event]:
+        events: list[Event] = []
+        for record in records:
+            if self._done:
+                break
+            try:
+                events.extend(self._chunk(_parsed(record.data)))
+            except UpstreamFault as fault:
+                self._done = True
+                events.append(Failed(fault))
+        return events
+
+    def _chunk(self, chunk: Any) -> list[Event]:
+        fault = chunk_error(chunk)
+        if fault is not None:
+            raise fault
+        if not isinstance(chunk, dict):
+            raise upstream_fault("upstream", "The backend's stream holds something that is no chunk.", 502)
+        events: list[Event] = []
+        self._usage.merge(read_usage(chunk.get("usageMetadata")))
+        if self._mint is None:
+            events.append(self._started(chunk))
+        if self._stop is None:
+            events.extend(self._content(chunk))
+        if self._stop is not None and "usageMetadata" in chunk:
+            events.extend(self._finish())
+        return events
+
+    def _started(self, chunk: JsonObject) -> Started:
+        response_id = text_of(chunk.get("responseId"))
+        self._mint = id_source(response_id)
+        model = text_of(chunk.get("modelVersion")) or self._target.model
+        return Started(response_id, model, replace(self._usage), format="generate_content")
+
+    def _content(self, chunk: JsonObject) -> list[Event]:
+        assert self._mint is not None
+        events: list[Event] = []
+        for block in read_parts(candidate_parts(chunk), self._mint):
+            events.extend(self._block(block))
+        candidate = first_candidate(chunk)
+        if isinstance(self._open, Text):
+            for citation in citations_of(candidate, self._open.text):
+                events.append(self._delta(PartDelta(self._index, "citation", citation)))
+        self._stop = read_stop(candidate, has_calls=self._has_calls) or read_block(chunk)
+        if self._stop is not None and self._stop.reason == "error":
+            raise broken_answer(self._stop)
+        self._extra.update(extra_of(candidate))
+        return events
+
+    def _block(self, block: Block) -> list[Event]:
+        if not isinstance(block, Text | Reasoning):
+            self._has_calls = self._has_calls or isinstance(block, ToolCall)
+            return [*self._end_part(), *self._whole_part(block)]
+        if isinstance(block, Reasoning) and (block.encrypted or block.redacted):
+            return [*self._end_part(), *self._whole_part(block)]
+        deltas = list(deltas_of(self._index, block))
+        if not deltas:
+            return []
+        events: list[Event] = []
+        if not self._extends(block):
+            events.extend(self._end_part())
+            self._open = _opened(block)
+            events.append(PartStarted(self._index, empty_copy(self._open)))
+        assert self._open is not None
+        self._open.origin = self._open.origin or block.origin
+        events.extend(self._delta(replace(delta, index=self._index)) for delta in deltas)
+        return events
+
+    def _extends(self, block: Text | Reasoning) -> bool:
+        return type(self._open) is type(block) and self._open is not None and not self._open.signature
+
+    def _delta(self, delta: PartDelta) -> PartDelta:
+        assert self._open is not None
+        apply_delta(self._open, delta)
+        return delta
+
+    def _whole_part(self, block: Block) -> list[Event]:
+        index = self._index
+        self._index += 1
+        deltas = list(deltas_of(index, block))
+        return [PartStarted(index, empty_copy(block) if deltas else block), *deltas, PartEnded(index, block)]
+
+    def _end_part(self) -> list[Event]:
+        if self._open is None:
+            return []
+        block, self._open = self._open, None
+        self._index += 1
+        return [PartEnded(self._index - 1, block)]
+
+    def _finish(self) -> list[Event]:
+        assert self._stop is not None
+        self._done = True
+        return [*self._end_part(), Finished(self._stop, self._usage, extra=self._extra)]
+
+
+def _opened(block: Text | Reasoning) -> Text | Reasoning:
+    if isinstance(block, Text):
+        return Text("", origin=block.origin, extra=block.extra)
+    return Reasoning([], form=block.form, origin=block.origin, extra=block.extra)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

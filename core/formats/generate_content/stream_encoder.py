@@ -1,0 +1,128 @@
+"""Events to the chunks that a Gemini client reads: server-sent events, or one JSON array.
+
+A client that calls `:streamGenerateContent?alt=sse` gets `StreamEncoder`'s events; without `alt=sse` Google streams a
+JSON array, and so does `ArrayStreamEncoder`. Text and thoughts go out as they come; a call goes out whole.
+"""
+
+from __future__ import annotations
+
+from core.conversation import JsonObject, Reasoning, Text, ToolCall
+from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Ping, Started
+from core.formats.contract import Reply
+from core.formats.generate_content.parts import signature_of
+from core.formats.generate_content.response import citation_sources, write_part
+from core.formats.generate_content.usage import write_stop, write_usage
+from core.formats.generate_content.wire import PING, dump, error_object
+
+
+class ChunkWriter:
+    """Events to chunk objects, without their framing."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._id = f"resp_{reply.id_suffix}"
+        self._own = False
+        self._piece = 0
+        self._sources: list[JsonObject] = []
+
+    def chunks(self, event: Event) -> list[JsonObject]:
+        """The chunks for one event, often none."""
+        match event:
+            case Started():
+                self._id = event.id or self._id
+                self._own = event.format == "generate_content"
+                return []
+            case PartDelta():
+                return self._delta(event)
+            case PartStarted():
+                self._piece = 0
+                return []
+            case PartEnded():
+                return self._ended(event)
+            case Finished():
+                return [self._finished(event)]
+            case Failed():
+                return [error_object(event.error, self._reply.request_id)]
+            case Ping():
+                return []
+
+    def _delta(self, delta: PartDelta) -> list[JsonObject]:
+        if delta.kind in ("text", "refusal"):
+            return [self._chunk([{"text": delta.value}])]
+        if delta.kind == "reasoning":
+            # Pieces of a summary are joined as in Reasoning.text.
+            joint = "\n\n" if delta.piece > self._piece else ""
+            self._piece = delta.piece
+            return [self._chunk([{"text": joint + delta.value, "thought": True}])]
+        return []
+
+    def _ended(self, event: PartEnded) -> list[JsonObject]:
+        block = event.block
+        if isinstance(block, Text):
+            self._sources.extend(citation_sources(block))
+            if not block.signature:
+                return []
+            return [self._chunk([{"text": "", "thoughtSignature": block.signature}])]
+        if isinstance(block, Reasoning):
+            signature = signature_of(block)
+            if signature is None:
+                return []
+            return [self._chunk([{"text": "", "thought": True, "thoughtSignature": signature}])]
+        parts = write_part(block, own=self._own)
+        # A refusal has gone out in its deltas.
+        whole = isinstance(block, ToolCall) or not all("text" in part for part in parts)
+        return [self._chunk(parts)] if parts and whole else []
+
+    def _chunk(self, parts: list[JsonObject]) -> JsonObject:
+        candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
+        return {"candidates": [candidate], "modelVersion": self._reply.model, "responseId": self._id}
+
+    def _finished(self, event: Finished) -> JsonObject:
+        chunk = self._chunk([{"text": ""}])
+        candidate = chunk["candidates"][0]
+        candidate.update(write_stop(event.stop, own=self._own))
+        if self._own:
+            candidate.update(event.extra)
+        elif self._sources:
+            candidate["citationMetadata"] = {"citationSources": self._sources}
+        chunk["usageMetadata"] = write_usage(event.usage)
+        return chunk
+
+
+class StreamEncoder:
+    """See core.formats.contract.StreamEncoder: the framing of `alt=sse`."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._writer = ChunkWriter(reply)
+
+    def emit(self, event: Event) -> bytes:
+        """The bytes for one event."""
+        if isinstance(event, Ping):
+            return PING
+        return b"".join(b"data: " + dump(chunk) + b"\n\n" for chunk in self._writer.chunks(event))
+
+    def close(self) -> bytes:
+        """Nothing stands after the last chunk."""
+        return b""
+
+
+class ArrayStreamEncoder:
+    """The framing without `alt=sse`: one JSON array, of type ARRAY_CONTENT_TYPE, element by element."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._writer = ChunkWriter(reply)
+        self._begun = False
+
+    def emit(self, event: Event) -> bytes:
+        """The bytes for one event."""
+        if isinstance(event, Ping):
+            return PING
+        return b"".join(self._element(chunk) for chunk in self._writer.chunks(event))
+
+    def close(self) -> bytes:
+        """The array's end."""
+        return b"]" if self._begun else b"[]"
+
+    def _element(self, chunk: JsonObject) -> bytes:
+        opening, self._begun = (b",\r\n" if self._begun else b"["), True
+        return opening + dump(chunk)
