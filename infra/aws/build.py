@@ -135,7 +135,7 @@ def write_zip(target: Path, archive: Path) -> None:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3
             entry.external_attr = (0o100755 if file.name == WRAPPER else 0o100644) << 16
-            packed.writestr(entry, file.read_bytes(), compresslevel=9)
+            packed.writestr(entry, file.read_bytes())
 
 
 def size_table(target: Path) -> list[tuple[str, int]]:

@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 BUFFERED_LIMIT = 6 * 1024 * 1024
@@ -67,7 +68,15 @@ class HttpRequest:
 class LambdaEmulator:
     """One function, one execution environment at a time. Use `run` to have it all."""
 
-    def __init__(self, *, timeout: float = 10, concurrency: int = 1, snap_start: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float = 10,
+        concurrency: int = 1,
+        snap_start: bool = False,
+        folder: Path | None = None,
+    ) -> None:
+        self.folder = folder
         self.timeout = timeout
         self.concurrency = concurrency
         self.snap_start = snap_start
@@ -135,6 +144,7 @@ class LambdaEmulator:
         self.spawned = time.perf_counter()
         self.process = await asyncio.create_subprocess_exec(
             *command,
+            cwd=self.folder,
             env={**os.environ, **given, **environment},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,6 +1,6 @@
 """Run by the Python of .venv-aws: expands each template given as an argument, and lints what comes out.
 
-Prints a JSON list of {"resources": ..., "findings": [...]} in the order of the arguments. cfn-lint alone misses
+Prints a JSON list of {"resources", "parameters", "findings"} in the order of the arguments. cfn-lint alone misses
 mistakes in SAM's own properties (a wrong InvokeMode, say): only the CloudFormation that they become is checked.
 """
 
@@ -30,7 +30,11 @@ def expand(path: str) -> dict[str, Any]:
         expanded: dict[str, Any] = transform(document, {}, ManagedPolicyLoader(None))
     except InvalidDocumentException as fault:
         return {"resources": {}, "findings": [str(fault.message)]}
-    return {"resources": expanded["Resources"], "findings": lint(expanded)}
+    return {
+        "resources": expanded["Resources"],
+        "parameters": expanded["Parameters"],
+        "findings": lint(expanded),
+    }
 
 
 def lint(document: dict[str, Any]) -> list[str]:
