@@ -58,7 +58,7 @@ class DeltaReader:
 
     def _read_content(self, content: Any) -> None:
         if isinstance(content, str):
-            self._text(content)
+            self.read_text(content)
         elif isinstance(content, list):
             for part in content:
                 if isinstance(part, dict):
@@ -69,7 +69,7 @@ class DeltaReader:
         text = part.get("text")
         kind = part.get("type")
         if isinstance(text, str) and text:
-            self._text(text)
+            self.read_text(text)
         elif kind == "reasoning":
             for entry in _dicts(part.get("summary")):
                 self._thinking(_string(entry.get("text")), _string(entry.get("signature")), _string(entry.get("data")))
@@ -77,7 +77,8 @@ class DeltaReader:
             for entry in _dicts(part.get("thinking")):
                 self._thinking(_string(entry.get("text")), "", "")
 
-    def _text(self, text: str) -> None:
+    def read_text(self, text: str) -> None:
+        """Takes text; it waits while a tool call is under way."""
         parts = self.parts
         if isinstance(parts.block, Text):
             parts.text("text", text)

@@ -165,14 +165,25 @@ def format_of(origin: Origin | None) -> str:
 def write_details(reasoning: Reasoning, first_index: int) -> list[JsonObject]:
     """The entries of one reasoning block. Each has an `index` of its own, counted from `first_index`: client
     libraries join entries of one index, whatever their types."""
-    format_ = format_of(reasoning.origin)
-    entries = _state_entries(reasoning, format_)
-    for index, entry in enumerate(entries, first_index):
-        entry["format"] = format_
-        entry["index"] = index
-        if reasoning.id:
-            entry["id"] = reasoning.id
+    writer = DetailsWriter(first_index)
+    writer.begin(reasoning)
+    entries: list[JsonObject] = []
+    pieces = reasoning.texts if is_summary(reasoning) else [reasoning.text]
+    for piece, text in enumerate(pieces):
+        if text:
+            entries.append(writer.text(text, piece))
+    state = writer.end(reasoning)
+    if state is not None and entries and state["index"] == entries[-1]["index"]:
+        entries[-1].update(state)
+    elif state is not None:
+        entries.append(state)
     return entries
+
+
+def is_summary(reasoning: Reasoning) -> bool:
+    """Whether the text goes in `reasoning.summary` entries. Claude's and Gemini's is `reasoning.text` always."""
+    vendor = reasoning.origin.vendor if reasoning.origin else ""
+    return reasoning.form == "summary" and vendor not in ("anthropic", "google")
 
 
 def needs_envelope(reasoning: Reasoning) -> bool:
@@ -181,26 +192,67 @@ def needs_envelope(reasoning: Reasoning) -> bool:
     return has_state and format_of(reasoning.origin) == "unknown"
 
 
-def _state_entries(reasoning: Reasoning, format_: str) -> list[JsonObject]:
-    if needs_envelope(reasoning):
-        sealed: JsonObject = {"type": "reasoning.encrypted", "data": envelope.seal(reasoning)}
-        return [*_text_entries(reasoning), sealed]
-    entries = _text_entries(reasoning)
-    if reasoning.signature:
-        if entries and entries[-1]["type"] == "reasoning.text":
-            entries[-1]["signature"] = reasoning.signature
+class DetailsWriter:
+    """Writes reasoning as `reasoning_details` entries while it comes, block after block.
+
+    `id` and `format` are told once per entry: client libraries join the text members of fragments.
+    """
+
+    def __init__(self, next_index: int = 0) -> None:
+        self.next_index = next_index
+        self._block = Reasoning()
+        self._is_open = False
+        self._piece = 0
+
+    def begin(self, block: Reasoning) -> None:
+        """The next block, of which only form, origin and id need be known yet."""
+        self._block = block
+        self._is_open = False
+        self._piece = 0
+
+    def text(self, text: str, piece: int) -> JsonObject:
+        """The entry, or fragment of one, for more text."""
+        summary = is_summary(self._block)
+        if piece != self._piece and summary:
+            self._is_open = False
+        if piece != self._piece and self._is_open:
+            text = "\n\n" + text
+        self._piece = piece
+        entry: JsonObject = {
+            "type": "reasoning.summary" if summary else "reasoning.text",
+            "summary" if summary else "text": text,
+        }
+        if self._is_open:
+            entry["index"] = self.next_index - 1
         else:
-            entries.append({"type": "reasoning.text", "text": "", "signature": reasoning.signature})
-    data = reasoning.redacted or reasoning.encrypted
-    if data:
-        entries.append({"type": "reasoning.encrypted", "data": data})
-    return entries
+            self._is_open = True
+            self._identify(entry)
+        return entry
 
+    def end(self, block: Reasoning) -> JsonObject | None:
+        """The entry for the state that only its issuer can read, known when the block ends; None without any."""
+        data = block.redacted or block.encrypted
+        if needs_envelope(block):
+            entry: JsonObject = {"type": "reasoning.encrypted", "data": envelope.seal(block)}
+        elif block.signature and self._is_open and not is_summary(block):
+            last = self.next_index - 1
+            return {"type": "reasoning.text", "signature": block.signature, "index": last}
+        elif block.signature:
+            entry = {"type": "reasoning.text", "text": "", "signature": block.signature}
+        elif data:
+            entry = {"type": "reasoning.encrypted", "data": data}
+        else:
+            return None
+        self._block = block
+        self._identify(entry)
+        return entry
 
-def _text_entries(reasoning: Reasoning) -> list[JsonObject]:
-    if reasoning.form == "summary" and not reasoning.signature:
-        return [{"type": "reasoning.summary", "summary": text} for text in reasoning.texts if text]
-    return [{"type": "reasoning.text", "text": reasoning.text}] if reasoning.text else []
+    def _identify(self, entry: JsonObject) -> None:
+        entry["format"] = format_of(self._block.origin)
+        entry["index"] = self.next_index
+        if self._block.id:
+            entry["id"] = self._block.id
+        self.next_index += 1
 
 
 def read_thinking_blocks(blocks: object) -> list[Reasoning]:

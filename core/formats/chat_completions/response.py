@@ -138,6 +138,9 @@ def write_message(answer: Answer, reply: Reply) -> JsonObject:
     if annotations:
         message["annotations"] = annotations
     _put_reasoning(message, answer, reply)
+    signatures = [block.signature for block in answer.content if isinstance(block, Text) and block.signature]
+    if signatures:
+        message["extra_content"] = signature_slot(signatures[0])
     if calls and answers_with_function(reply.conversation):
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
     elif calls:

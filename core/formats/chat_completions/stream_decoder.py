@@ -13,6 +13,7 @@ from core.conversation import JsonObject, Stop
 from core.errors import UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, Started
 from core.formats.chat_completions.delta_reader import BrokenDelta, DeltaReader
+from core.formats.chat_completions.plain_chunks import PlainChunks
 from core.formats.chat_completions.usage import read_stop, read_usage
 from core.formats.chat_completions.wire import broken_by
 from core.formats.contract import Target
@@ -57,6 +58,11 @@ class ChunkReader:
         word = choice.get("finish_reason")
         if isinstance(word, str):
             self._finish_word = word or self._finish_word or ""
+        return self._taken()
+
+    def read_text(self, text: str) -> list[Event]:
+        """The events of a chunk that holds this text only."""
+        self._reader.read_text(text)
         return self._taken()
 
     def finish(self, *, done: bool) -> list[Event]:
@@ -108,6 +114,7 @@ class StreamDecoder:
     def __init__(self, target: Target) -> None:
         self._frames = sse.Decoder()
         self._chunks = ChunkReader(target)
+        self._plain = PlainChunks()
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes."""
@@ -127,14 +134,19 @@ class StreamDecoder:
         return events
 
     def _record(self, record: sse.Record) -> list[Event]:
+        data = record.data
+        text = self._plain.text_of(data)
+        if text:
+            return self._chunks.read_text(text)
         try:
-            chunk = json.loads(record.data)
+            chunk = json.loads(data)
         except (ValueError, RecursionError):
-            return self._no_json(record.data.strip())
+            return self._no_json(data.strip())
         if not isinstance(chunk, dict):
             return []
         if record.event == "error":
             chunk = {"error": chunk.get("error") or chunk}
+        self._plain.learn(data, chunk)
         return self._chunks.read(chunk)
 
     def _no_json(self, data: str) -> list[Event]:
