@@ -28,7 +28,7 @@ WIRE = (
 # What the core may not have although it is in the standard library: networks, processes, event loops, clocks.
 NOT_IN_CORE = {
     "asyncio", "socket", "ssl", "http", "urllib.request", "subprocess", "threading", "multiprocessing", "select",
-    "selectors", "time", "random", "secrets", "os", "io", "logging", "concurrent",
+    "selectors", "random", "secrets", "os", "io", "logging", "concurrent",
 }  # fmt: skip
 
 
