@@ -94,6 +94,19 @@ def test_the_wrapper_can_be_run_and_is_not_called_bootstrap(package: Path) -> No
     assert (package / "streaming-wrapper").read_text().splitlines()[1:] == ['exec "$1" -m handlers.aws_streaming']
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from aws_lambda_powertools import Logger, Metrics, Tracer",
+        "from fastapi import FastAPI; FastAPI().openapi()",
+        "import handlers.aws_streaming, handlers.aws_buffered, handlers.asgi, handlers.composition",
+    ],
+)
+def test_what_was_pruned_is_not_missed(statement: str, package: Path, python: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "POWERTOOLS_TRACE_DISABLED": "true"}
+    subprocess.run([python, "-c", statement], cwd=package, env=environment, check=True, capture_output=True)
+
+
 def test_the_zip_is_small_keeps_the_run_bit_and_is_the_same_each_time(package: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
     build.write_zip(package, first)
@@ -169,7 +182,8 @@ def test_the_emulator_of_amazon_runs_the_package(door: str, package: Path, runti
         streamed = function.invoke(chat(load("http-api"), stream=True)).json()
         assert (streamed["statusCode"], streamed["isBase64Encoded"]) == (200, False)
         assert streamed["body"].endswith("data: [DONE]\n\n")
-        refused = function.invoke(load("http-api")).json()
+        stranger = chat(load("http-api")) | {"headers": {"authorization": "Bearer sk-other"}}
+        refused = function.invoke(stranger).json()
         assert refused["statusCode"] == 401
         output = function.end()
     assert "Task timed out" not in output
