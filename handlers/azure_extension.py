@@ -108,9 +108,13 @@ class _Sender:
 
 
 class WebApp(base.WebApp):  # type: ignore[misc]  # the base package has no types
-    """The ASGI application that the worker serves: any method, any path, one route."""
+    """The ASGI application that the worker serves: any method, any path, one route.
 
-    def __init__(self) -> None:
+    `invocation_wait` is how long a request waits for its invocation, in seconds.
+    """
+
+    def __init__(self, invocation_wait: float = INVOCATION_WAIT) -> None:
+        self._invocation_wait = invocation_wait
         self._catch_all: CatchAll | None = None
         self._coordinator: object = None
 
@@ -136,7 +140,7 @@ class WebApp(base.WebApp):  # type: ignore[misc]  # the base package has no type
         assert self._catch_all is not None
         request = ForwardedRequest(scope)
         try:
-            answer = await asyncio.wait_for(self._catch_all(request), INVOCATION_WAIT)
+            answer = await asyncio.wait_for(self._catch_all(request), self._invocation_wait)
         finally:
             self._forget(request.invocation_id)
         await answer(scope, receive, send)
@@ -165,7 +169,7 @@ async def _send_internal_error(scope: Scope, send: Send) -> None:
 
 
 class WebServer(base.WebServer):  # type: ignore[misc]  # the base package has no types
-    """uvicorn on the address that the worker chose."""
+    """uvicorn on the address that the worker chose. `server` is there once it serves."""
 
     async def serve(self) -> None:
         config = uvicorn.Config(
@@ -182,4 +186,5 @@ class WebServer(base.WebServer):  # type: ignore[misc]  # the base package has n
             date_header=False,
             timeout_keep_alive=KEEP_ALIVE,
         )
-        await uvicorn.Server(config).serve()
+        self.server = uvicorn.Server(config)
+        await self.server.serve()
