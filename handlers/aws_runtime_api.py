@@ -84,7 +84,7 @@ class Connection:
         for line in lines[1:-2]:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        return int(lines[0].split(" ", 2)[1]), headers
+        return int(lines[0].partition(" ")[2][:3]), headers
 
     async def _read_body(self, status: int, headers: Headers) -> bytes:
         if status in (204, 304):
