@@ -171,9 +171,11 @@ def _assert_parts(events: Sequence[Event]) -> None:
 
 
 def _settled(grown: Block, whole: Block) -> Block:
-    """`grown` with what no delta carries: encrypted reasoning and `extra` are known for certain at the end only."""
+    """`grown` with what no delta carries: encrypted reasoning, its id and `extra` are known for certain at the
+    end only."""
     if isinstance(grown, Reasoning) and isinstance(whole, Reasoning):
         grown.encrypted = whole.encrypted
+        grown.id = whole.id
     if isinstance(grown, Text | Reasoning | ToolCall | Refusal) and type(grown) is type(whole):
         grown.extra = whole.extra  # type: ignore[union-attr]
     return grown

@@ -230,4 +230,3 @@ def open_block(raw: JsonObject, parts: Parts, events: list[Event]) -> OpenBlock:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-

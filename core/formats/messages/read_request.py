@@ -207,9 +207,7 @@ def _read_tools(conversation: Conversation, body: JsonObject) -> None:
         conversation.tools = each(list_of(tools, "tools"), "tools", read_tool)
     choice = optional_object(body, "tool_choice")
     if choice is not None:
-        conversation.tool_choice, conversation.parallel_tool_calls = within(
-            "tool_choice", read_tool_choice, choice
-        )
+        conversation.tool_choice, conversation.parallel_tool_calls = within("tool_choice", read_tool_choice, choice)
 
 
 def _read_metadata(conversation: Conversation, body: JsonObject) -> None:
@@ -306,5 +304,3 @@ def _check_strict_block(path: str, role: Role, block: Block) -> None:
         raise Invalid(path, "`document` blocks can only be in `user` messages")
     if role == "user" and isinstance(block, Text) and block.citations:
         raise Invalid(f"{path}.citations", "Extra inputs are not permitted")
-
-

@@ -77,5 +77,3 @@ def read_tool_choice(raw: JsonObject) -> tuple[ToolChoice, bool | None]:
     names = [required_text(raw, "name")] if mode == "named" else []
     serial = optional_flag(raw, "disable_parallel_tool_use")
     return ToolChoice(mode, names, extra=rest_of(raw, _CHOICE)), None if serial is None else not serial
-
-

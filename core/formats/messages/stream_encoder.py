@@ -155,9 +155,7 @@ class StreamEncoder:
         if citation is None:
             return ""
         delta = {"type": "citations_delta", "citation": citation}
-        return _event(
-            "content_block_delta", {"type": "content_block_delta", "index": self._index, "delta": delta}
-        )
+        return _event("content_block_delta", {"type": "content_block_delta", "index": self._index, "delta": delta})
 
     def _part_ended(self, event: PartEnded) -> str:
         block = event.block

@@ -217,9 +217,7 @@ def _observe_message(observation: Observation, message: JsonObject) -> None:
     model, response_id = message.get("model"), message.get("id")
     observation.model = model if isinstance(model, str) else observation.model
     observation.response_id = response_id if isinstance(response_id, str) else observation.response_id
-    observation.stop = read_stop(
-        message.get("stop_reason"), message.get("stop_sequence"), message.get("stop_details")
-    )
+    observation.stop = read_stop(message.get("stop_reason"), message.get("stop_sequence"), message.get("stop_details"))
     observation.usage = read_usage(message.get("usage")) if "usage" in message else Usage()
 
 
