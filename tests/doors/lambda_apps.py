@@ -141,6 +141,12 @@ async def disconnected(scope: Scope, receive: Receive, send: Send) -> None:
     scope["extensions"]["skybridge.after"].append(tell)
 
 
+async def modules(scope: Scope, receive: Receive, send: Send) -> None:
+    """The modules that the process has imported."""
+    await start(send)
+    await body(send, json.dumps(sorted(sys.modules)).encode())
+
+
 class Warm:
     """An app with something to do while it waits."""
 
@@ -187,6 +193,7 @@ APPS: dict[str, Any] = {
     "echo": lambda: echo,
     "gated": lambda: gated,
     "leftover": lambda: leftover,
+    "modules": lambda: modules,
     "no-configuration": no_configuration,
     "no-module": no_module,
     "plain": lambda: plain,
