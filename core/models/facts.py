@@ -24,8 +24,7 @@ class ModelFacts:
     `budget_maximum` bound a reasoning budget in tokens (a minimum above 0 with no `disabled`: cannot be off).
     `signed_calls`: tool calls of the current turn must carry their thought signature (Gemini 3 and later).
     `custom_tools`: free-text tools are native. `tools`: whether tools may be sent at all. `cache_marks`:
-    whether explicit prompt-cache breakpoints are accepted. `bound_thinking`: thinking blocks are signed over
-    everything before them, so an edited prefix makes them invalid. `unknown`: no row matched the id.
+    whether explicit prompt-cache breakpoints are accepted. `unknown`: no row matched the id.
     `max_output` is in tokens; `max_images` per request; `max_image_bytes` and `max_document_bytes` are before
     base64.
     """
@@ -64,5 +63,4 @@ class ModelFacts:
     custom_tools: bool = False
     tools: bool = True
     cache_marks: bool = True
-    bound_thinking: bool = False
     unknown: bool = False

@@ -48,9 +48,7 @@ _CLAUDE_4 = replace(
 )
 _CLAUDE_3_7 = replace(_CLAUDE_4, family="claude-3-7-sonnet")
 _CLAUDE_OPUS_4 = replace(_CLAUDE_4, family="claude-opus-4", max_output=32_000)
-_CLAUDE_4_5 = replace(
-    _CLAUDE_4, family="claude-sonnet-4-5", structured_output=True, structured_output_on_bedrock=True
-)
+_CLAUDE_4_5 = replace(_CLAUDE_4, family="claude-sonnet-4-5", structured_output=True, structured_output_on_bedrock=True)
 _CLAUDE_OPUS_4_5 = replace(
     _CLAUDE_4_5,
     family="claude-opus-4-5",
@@ -81,9 +79,7 @@ _CLAUDE_4_7 = replace(
 )
 _CLAUDE_4_8 = replace(_CLAUDE_4_7, family="claude-opus-4-8", mid_system=True)
 _CLAUDE_SONNET_5 = replace(_CLAUDE_4_7, family="claude-sonnet-5", thinking_default="on")
-_CLAUDE_OPUS_5 = replace(
-    _CLAUDE_SONNET_5, family="claude-opus-5", disable_thinking_up_to="high", mid_system=True
-)
+_CLAUDE_OPUS_5 = replace(_CLAUDE_SONNET_5, family="claude-opus-5", disable_thinking_up_to="high", mid_system=True)
 _CLAUDE_FABLE_5 = replace(
     _CLAUDE_OPUS_5,
     family="claude-fable-5",
@@ -97,7 +93,6 @@ _CLAUDE_OPUS_5_5 = replace(
     default_effort="medium",
     forced_tool_choice=False,
     forced_tool_choice_while_thinking=False,
-    bound_thinking=True,
 )
 _CLAUDE_SONNET_5_5 = replace(
     _CLAUDE_OPUS_5_5,
@@ -154,9 +149,7 @@ _GPT_4O = ModelFacts(
     max_output=16_384,
 )
 _GPT_4_1 = replace(_GPT_4O, family="gpt-4.1", context_window=1_047_576, max_output=32_768)
-_GPT_OLD = replace(
-    _GPT_4O, family="gpt-4", structured_output=False, images=False, documents=False, max_output=4_096
-)
+_GPT_OLD = replace(_GPT_4O, family="gpt-4", structured_output=False, images=False, documents=False, max_output=4_096)
 _O_SERIES = replace(
     _GPT_4O,
     family="o-series",
@@ -190,9 +183,7 @@ _GPT_5_1 = replace(
 )
 _GPT_5_2 = replace(_GPT_5_1, family="gpt-5.2", efforts=_NONE_TO_XHIGH)
 _GPT_5_4 = replace(_GPT_5_2, family="gpt-5.4", chat_tools_with_reasoning=False, context_window=1_050_000)
-_GPT_5_6 = replace(
-    _GPT_5_4, family="gpt-5.6", default_effort="medium", thinking_default="on", cache_marks=True
-)
+_GPT_5_6 = replace(_GPT_5_4, family="gpt-5.6", default_effort="medium", thinking_default="on", cache_marks=True)
 _GPT_6 = replace(_GPT_5_6, family="gpt-6", efforts=(*_NONE_TO_XHIGH, "max"))
 _GPT_6_ALWAYS = replace(
     _GPT_6, family="gpt-6-always", efforts=_CLAUDE_EFFORTS, sampling=False, thinking_default="always"

@@ -44,10 +44,6 @@ _MEDIA_TYPES: Final = {
     "audio/x-wav": "audio/wav",
     "application/x-pdf": "application/pdf",
 }
-# URLs that Gemini reads by itself (https://ai.google.dev/gemini-api/docs/files).
-_GOOGLE_READS = re.compile(
-    r"gs://|https://generativelanguage\.googleapis\.com/|https://(?:www\.)?(?:youtube\.com|youtu\.be)/"
-)
 _MARKABLE: Final = (Text, Image, Document, Audio, Video, ToolCall, ToolResult)
 _NAME_LENGTH: Final = 200
 ATTACHED: Final = "See the attached document."
@@ -87,7 +83,7 @@ def urls_to_inline(conversation: Conversation, rules: FormatRules) -> list[Sourc
 def _needs_inlining(block: Block, source: Source, rules: FormatRules) -> bool:
     if source.kind != "url":
         return False
-    if rules.format == "generate_content" and _GOOGLE_READS.match(source.data):
+    if rules.fetches is not None and rules.fetches.match(source.data):
         return False
     return not (rules.image_urls if isinstance(block, Image) else rules.document_urls)
 
@@ -196,7 +192,7 @@ class ContentFitter:
             raise Unsupported(path, "The target reads no URLs, and this one was not fetched.")
         if self._foreign and source.kind == "file_id":
             raise Unsupported(path, "A file id is known to the vendor that issued it only.")
-        if source.kind == "s3" and self.rules.format != "converse":
+        if source.kind == "s3" and not self.rules.s3_locations:
             raise Unsupported(path, "An S3 location can be read by Bedrock only.")
         return source
 

@@ -27,7 +27,7 @@ from core.translation.knobs import (
 )
 from core.translation.losses import Losses
 from core.translation.paths import client_path
-from core.translation.reasoning_request import BINDING_BETA, BINDING_KEYS, reasoning_for, turned_off
+from core.translation.reasoning_request import reasoning_for, turned_off
 from core.translation.reasoning_state import (
     SignatureExposer,
     attached_signatures,
@@ -110,7 +110,7 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     prepared = replace(prepared, messages=_shaped(messages, prepared, target, rules, losses))
     prepared = limited_cache_marks(prepared, rules, facts, losses)
     prepared = _with_tools_for_history(prepared, rules, losses)
-    prepared = _with_bound_thinking(_with_knobs(prepared, rules, facts, losses), target)
+    prepared = _with_knobs(prepared, rules, facts, losses)
     steps = (OutputRestorer(output_as_call), ToolRestorer(mapping), SignatureExposer(conversation.format))
     return Prepared(prepared, losses.dropped, Restore(steps))
 
@@ -129,7 +129,7 @@ def _shaped(
     messages = turns.answered_calls(messages, rules)
     messages = turns.without_empty_text(messages)
     messages = turns.merged_turns(messages, rules)
-    if facts.signed_calls and rules.format == "generate_content":
+    if facts.signed_calls and rules.call_sentinels:
         messages = with_sentinels(messages)
     return turns.without_prefill(messages, facts, losses)
 
@@ -164,20 +164,3 @@ def _with_knobs(conversation: Conversation, rules: FormatRules, facts: ModelFact
     prepared.sampling = fitted_sampling(prepared, rules, facts, losses)
     prepared.stop = fitted_stop(conversation.stop, rules, facts, losses)
     return prepared
-
-
-def _with_bound_thinking(conversation: Conversation, target: Target) -> Conversation:
-    """Models that sign their thinking over all that stands before it refuse it after an edit. A translated
-    prefix is stable, but a warning-only loss (a tool choice, a prefill) may move: let them drop it instead.
-
-    https://platform.claude.com/docs/en/build-with-claude/extended-thinking
-    """
-    request = conversation.reasoning
-    if not target.facts.bound_thinking or request is None or request.mode != "adaptive":
-        return conversation
-    if "block_binding" in request.extra:
-        return conversation
-    key = BINDING_KEYS.get(target.provider, "prefix_mismatch_behavior")
-    binding = {"block_binding": {key: "drop_block"}}
-    betas = list(dict.fromkeys([*conversation.betas, BINDING_BETA]))
-    return replace(conversation, reasoning=replace(request, extra={**request.extra, **binding}), betas=betas)

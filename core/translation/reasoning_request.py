@@ -16,10 +16,6 @@ from core.translation.efforts import ANTHROPIC_BUDGETS, GEMINI_BUDGETS, effort_o
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
 
-BINDING_BETA: Final = "thinking-binding-controls-2026-08-01"
-# Bedrock documents the control under a word of its own.
-BINDING_KEYS: Final = {"bedrock": "mismatch_behavior"}
-
 
 @dataclass(slots=True)
 class _Wish:

@@ -23,6 +23,9 @@ class FormatRules:
     `native_custom_tools`, `native_namespaces`: the format has them. `web_search`: the vendor's own search can
     be asked for. `call_signatures`: a tool call has a slot for its thought signature.
     `tools_with_history`: tools must be declared when the history has tool blocks.
+    `document_names`: documents must have unique plain names. `fetches`: URLs that the vendor reads although it
+    takes none in general. `bedrock_schemas`: structured output is Bedrock's own. `call_sentinels`: calls that
+    another model made need a sentinel for a signature.
     `reasoning`: the words in which reasoning is asked for. `max_stop` 0: no stop sequences at all.
     """
 
@@ -48,6 +51,10 @@ class FormatRules:
     document_urls: bool = True
     text_documents: bool = True
     document_names: bool = False
+    fetches: re.Pattern[str] | None = None
+    s3_locations: bool = False
+    bedrock_schemas: bool = False
+    call_sentinels: bool = False
     audio: bool = False
     video: bool = False
     refusals: bool = False
@@ -58,6 +65,10 @@ class FormatRules:
     json_object: bool = False
 
 
+# URLs that Gemini reads by itself (https://ai.google.dev/gemini-api/docs/files).
+_GOOGLE_READS = re.compile(
+    r"gs://|https://generativelanguage\.googleapis\.com/|https://(?:www\.)?(?:youtube\.com|youtu\.be)/"
+)
 _NAME_64 = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 CHAT_COMPLETIONS: Final = FormatRules(
@@ -120,6 +131,8 @@ CONVERSE: Final = FormatRules(
     image_urls=False,
     document_urls=False,
     document_names=True,
+    s3_locations=True,
+    bedrock_schemas=True,
     audio=True,
     video=True,
 )
@@ -135,6 +148,8 @@ GENERATE_CONTENT: Final = FormatRules(
     allowed_tools=True,
     web_search=True,
     call_signatures=True,
+    call_sentinels=True,
+    fetches=_GOOGLE_READS,
     image_urls=False,
     document_urls=False,
     audio=True,

@@ -36,7 +36,8 @@ def with_structured_output(
             return conversation, False
         losses.add("output_format", "the target has no JSON mode: it was asked in words for one JSON object")
         return _asked_in_words(conversation), False
-    if facts.structured_output_on_bedrock if rules.format == "converse" else facts.structured_output:
+    native = facts.structured_output_on_bedrock if rules.bedrock_schemas else facts.structured_output
+    if native:
         return conversation, False
     path = client_path(conversation.format, "output_format")
     if conversation.tools:

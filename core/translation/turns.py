@@ -24,6 +24,7 @@ CONTINUE: Final = (
 )
 IMAGE_FOLLOWS: Final = "[The image is in the next user message.]"
 BILLING_HEADER: Final = "x-anthropic-billing-header"
+_STRIP_BILLING_HEADER: Final = frozenset({"anthropic"})
 _SYSTEM_ROLES: Final[frozenset[Role]] = frozenset({"system", "developer"})
 
 
@@ -38,7 +39,7 @@ def leading_system(messages: list[Message]) -> int:
 def without_billing_header(messages: list[Message], provider: str, losses: Losses) -> list[Message]:
     """Claude Code's first system block changes with every version and breaks the prompt cache of a backend
     that does not take it out itself; only Anthropic's own does."""
-    if provider == "anthropic":
+    if provider in _STRIP_BILLING_HEADER:
         return messages
     result: list[Message] = []
     head = leading_system(messages)
