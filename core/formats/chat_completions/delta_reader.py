@@ -75,7 +75,7 @@ class DeltaReader:
                 self._thinking(_string(entry.get("text")), _string(entry.get("signature")), _string(entry.get("data")))
         elif kind == "thinking":
             for entry in _dicts(part.get("thinking")):
-                self._thinking(_string(entry.get("text")), "", "")
+                self._reasoning(_string(entry.get("text")), ("text", None))
 
     def read_text(self, text: str) -> None:
         """Takes text; it waits while a tool call is under way."""

@@ -42,8 +42,11 @@ class PlainChunks:
         choices = chunk.get("choices")
         if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
             return
-        delta = choices[0].get("delta")
-        if not isinstance(delta, dict) or delta.keys() != {"content"} or choices[0].get("finish_reason"):
+        choice = choices[0]
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or delta.keys() != {"content"}:
+            return
+        if choice.get("finish_reason") or choice.get("index") not in (0, None):
             return
         start = _CONTENT.search(data)
         match = start and _STRING.match(data, start.end())

@@ -187,9 +187,13 @@ def is_summary(reasoning: Reasoning) -> bool:
 
 
 def needs_envelope(reasoning: Reasoning) -> bool:
-    """Whether the state of `reasoning` has no native entry: no `format` names its vendor."""
+    """Whether the state of `reasoning` has no native entry: no `format` names its vendor, or its origin is bound
+    to one backend, which no `format` can say."""
+    origin = reasoning.origin or Origin("")
+    if reasoning.encrypted and origin.model and origin.model not in VENDORS:
+        return True
     has_state = bool(reasoning.signature or reasoning.redacted or reasoning.encrypted)
-    return has_state and format_of(reasoning.origin) == "unknown"
+    return has_state and format_of(origin) == "unknown"
 
 
 class DetailsWriter:

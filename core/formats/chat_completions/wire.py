@@ -90,6 +90,7 @@ class StreamObserver:
             or b'"error"' in frames
             # [DONE] stands last; in the rest of the frames it could only be text.
             or frames.find(b"[DONE]", -32) >= 0
+            or frames.startswith(b"event:")
         ):
             return
         if b'"choices": ' in frames:
@@ -100,12 +101,17 @@ class StreamObserver:
             data = record.data
             if data.strip() == "[DONE]":
                 self.finished = True
+            elif record.event == "error":
+                self._failed(_json_object(data))
             else:
                 self._chunk(_json_object(data))
 
+    def _failed(self, frame: dict[str, Any]) -> None:
+        self.error = self.observation.error = read_error_object(frame.get("error") or frame)
+
     def _chunk(self, chunk: dict[str, Any]) -> None:
         if chunk.get("error"):
-            self.error = self.observation.error = read_error_object(chunk["error"])
+            self._failed(chunk)
             return
         choice = _observe(self.observation, chunk)
         stop = self.observation.stop
