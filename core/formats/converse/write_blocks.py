@@ -66,13 +66,13 @@ class BlockWriter:
                 written.append(raw)
             mark = _mark_of(block)
             if mark is not None and written:
-                written += self.cache_point(mark, self._path)
+                written += self.cache_point(mark, f"{self._path}.cache")
         return written
 
     def cache_point(self, mark: CacheMark, path: str) -> list[JsonObject]:
         """The block that stands after what is to be cached; none where the model knows no such thing."""
         if not self._facts.cache_marks and not self._own:
-            self._losses.add(f"{path}.cache", "this model on Bedrock takes no cache points")
+            self._losses.add(path, "this model on Bedrock takes no cache points")
             return []
         point: JsonObject = {"type": "default"}
         if self._own:
@@ -101,7 +101,8 @@ class BlockWriter:
                 self._losses.add(f"{self._path}.{name}", "Converse has no place for it")
             return
         (inner,) = raw.values()
-        inner.get("reasoningText", inner).update(rest)
+        # Some blocks stand one level deeper: reasoningContent.reasoningText, guardContent.image.
+        (inner.get("reasoningText") or inner.get("image") or inner).update(rest)
 
     def text(self, block: Text) -> JsonObject | None:
         """A text, in the kind of block that it came in."""

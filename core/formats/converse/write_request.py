@@ -86,7 +86,7 @@ def _write_messages(conversation: Conversation, writer: BlockWriter) -> tuple[li
             messages.append({"role": role, "content": content, **(message.extra if own else {})})
     if conversation.cache is not None and messages and "cachePoint" not in messages[-1]["content"][-1]:
         # Automatic caching is a mark at the end of what has been said so far.
-        messages[-1]["content"] += writer.cache_point(conversation.cache, "messages")
+        messages[-1]["content"] += writer.cache_point(conversation.cache, "cache")
     return system, messages
 
 
@@ -135,7 +135,7 @@ def _tool_config(conversation: Conversation, writer: BlockWriter, facts: ModelFa
         if raw is not None:
             written.append(raw)
         if tool.cache is not None and written:
-            written += writer.cache_point(tool.cache, f"tools[{place}]")
+            written += writer.cache_point(tool.cache, f"tools[{place}].cache")
     if not written:
         return {}
     config: JsonObject = {"tools": written}
