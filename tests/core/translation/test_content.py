@@ -1,0 +1,208 @@
+"""Blocks made fit: media, documents, foreign blocks, cache marks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.conversation import (
+    Audio,
+    Block,
+    CacheMark,
+    Citation,
+    Document,
+    FormatName,
+    Image,
+    Opaque,
+    Refusal,
+    ServerToolCall,
+    ServerToolResult,
+    Source,
+    Text,
+    Tool,
+    ToolResult,
+    Video,
+)
+from core.errors import Unsupported
+from core.models.resolve import facts_for
+from core.translation.content import (
+    ATTACHED,
+    ContentFitter,
+    limited_cache_marks,
+    normalised_source,
+    urls_to_inline,
+    with_inlined,
+)
+from core.translation.losses import Losses
+from core.translation.rules import RULES
+from tests.core.translation.cases import conversation, result, said
+
+PNG = Source("base64", "AAAA", "image/png")
+PDF = Source("base64", "AAAA", "application/pdf")
+URL = Source("url", "https://example.com/a.png")
+
+
+def fitted(
+    *content: Block | str, to: str = "converse", model: str = "claude-opus-5", client: FormatName = "messages"
+) -> tuple[list[Block], list[str]]:
+    losses = Losses(client)
+    source = conversation(said("user", *content), format=client)
+    (message,) = ContentFitter(source, RULES[to], facts_for(model), losses).fitted(source.messages)
+    return message.content, [warning.path for warning in losses.dropped]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (Source("url", "data:image/JPG;base64,QUJD"), Source("base64", "QUJD", "image/jpeg")),
+        (Source("url", "data:image/png;name=a;base64,QUJD"), Source("base64", "QUJD", "image/png")),
+        (Source("url", "data:;base64,QUJD", "image/png"), Source("base64", "QUJD", "image/png")),
+        (Source("url", "data:text/plain,abc"), Source("url", "data:text/plain,abc")),
+        (URL, URL),
+        (Source("base64", "x", "IMAGE/JPG; q=1"), Source("base64", "x", "image/jpeg")),
+    ],
+)
+def test_sources(source: Source, expected: Source) -> None:
+    assert normalised_source(source) == expected
+
+
+def test_urls_to_inline() -> None:
+    nested = ToolResult("1", [Image(URL), Document(Source("url", "https://example.com/b.pdf"))])
+    data = Image(Source("url", "data:image/png;base64,QUJD"))
+    youtube = Video(Source("url", "https://youtu.be/abc"))
+    source = conversation(said("user", "a", Image(URL), nested, data, youtube))
+    assert [found.data for found in urls_to_inline(source, RULES["converse"])] == [
+        "https://example.com/a.png",
+        "https://example.com/b.pdf",
+        "https://youtu.be/abc",
+    ]
+    assert len(urls_to_inline(source, RULES["generate_content"])) == 2
+    assert urls_to_inline(source, RULES["messages"]) == []
+    assert [found.data for found in urls_to_inline(source, RULES["chat_completions"])] == [
+        "https://example.com/b.pdf",
+        "https://youtu.be/abc",
+    ]
+    inlined = with_inlined(source, {URL.data: PNG}).messages[0].content
+    assert inlined[1] == Image(PNG)
+    assert isinstance(inlined[2], ToolResult)
+    assert inlined[2].content == [Image(PNG), nested.content[1]]
+    assert inlined[3:] == [data, youtube]
+    assert source.messages[0].content[1] == Image(URL)
+
+
+@pytest.mark.parametrize(
+    ("block", "to", "model"),
+    [
+        (Image(URL), "converse", "claude-opus-5"),
+        (Image(PNG), "chat_completions", "gpt-oss"),
+        (Image(Source("file_id", "f")), "converse", "claude-opus-5"),
+        (Image(Source("s3", "s3://b/k")), "responses", "gpt-5"),
+        (Document(PDF), "converse", "llama3-1-8b"),
+        (Audio(Source("base64", "A", "audio/wav")), "messages", "claude-opus-5"),
+        (Audio(Source("base64", "A", "audio/wav")), "chat_completions", "gpt-5"),
+        (Video(Source("base64", "A", "video/mp4")), "messages", "claude-opus-5"),
+        (ToolResult("1", [Image(URL)]), "converse", "claude-opus-5"),
+        (Opaque("responses", "compaction", {}, content=True), "messages", "claude-opus-5"),
+    ],
+)
+def test_content_that_cannot_be_carried_is_refused(block: Block, to: str, model: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        fitted(block, to=to, model=model)
+    assert caught.value.param == "messages[0]"
+
+
+@pytest.mark.parametrize(
+    ("block", "to", "model"),
+    [
+        (Image(URL), "messages", "claude-opus-5"),
+        (Image(Source("s3", "s3://b/k")), "converse", "claude-opus-5"),
+        (Document(PDF, name="a"), "messages", "claude-opus-5"),
+        (Document(Source("text", "a", "text/plain")), "messages", "claude-opus-5"),
+        (Audio(Source("base64", "A", "audio/wav")), "generate_content", "gemini-2.5-pro"),
+        (Video(Source("base64", "A", "video/mp4")), "generate_content", "gemini-2.5-pro"),
+        (Refusal("no"), "chat_completions", "gpt-5"),
+        (Opaque("converse", "guardContent", {}, content=True), "converse", "claude-opus-5"),
+        (ServerToolCall("1", "web_search", "{}", "messages", {}), "messages", "claude-opus-5"),
+        (ServerToolResult("1", "web_search", "t", "messages", {}), "messages", "claude-opus-5"),
+        (result(), "messages", "claude-opus-5"),
+    ],
+)
+def test_content_that_fits_stays(block: Block, to: str, model: str) -> None:
+    assert fitted(block, to=to, model=model) == ([block], [])
+
+
+def test_foreign_blocks() -> None:
+    content, warned = fitted(
+        ServerToolCall("1", "web_search", "{}", "messages", {}),
+        ServerToolResult("1", "web_search", "found", "messages", {}),
+        ServerToolResult("1", "web_search", "", "messages", {}),
+        Opaque("messages", "fallback", {}),
+        Refusal("no"),
+        Text("cited", citations=[Citation()]),
+    )
+    assert content == [Text("[Result of web_search]\nfound"), Text("no"), Text("cited")]
+    assert len(warned) == 4
+    own = Text("cited", citations=[Citation()])
+    assert fitted(own, to="messages") == ([own], [])
+
+
+def test_text_documents_become_text_where_there_are_none() -> None:
+    text = Document(Source("text", "body", "text/plain"), name="notes", cache=CacheMark())
+    blocks = Document(Source("blocks", blocks=[Text("a"), Image(PNG)]))
+    assert fitted(text, blocks, to="chat_completions", model="gpt-5")[0] == [
+        Text('<document name="notes">\nbody\n</document>', cache=CacheMark()),
+        Text("<document>"),
+        Text("a"),
+        Image(PNG),
+        Text("</document>"),
+    ]
+
+
+def test_document_names_for_converse() -> None:
+    names = ["Q1 report_(final).pdf", "Q1 report (final) pdf", None, "", "a" * 300]
+    content, _ = fitted(*[Document(PDF, name=name) for name in names])
+    assert [block.name for block in content[:-1] if isinstance(block, Document)] == [
+        "Q1 report (final) pdf",
+        "Q1 report (final) pdf 2",
+        "Document",
+        "Document 2",
+        "a" * 192,
+    ]
+    assert content[-1] == Text(ATTACHED)
+    assert fitted(Document(PDF), "words")[0][1:] == [Text("words")]
+
+
+def marked(text: str) -> Text:
+    return Text(text, cache=CacheMark())
+
+
+@pytest.mark.parametrize(
+    ("to", "model", "expected", "warned"),
+    [
+        ("messages", "claude-opus-5", "T S ..34", 1),
+        ("generate_content", "gemini-3-pro", ". . ....", 1),
+        ("converse", "llama3-1-8b", ". . ....", 1),
+    ],
+)
+def test_cache_marks(to: str, model: str, expected: str, warned: int) -> None:
+    source = conversation(
+        said("system", marked("S")),
+        said("user", marked("1"), ToolResult("x", cache=CacheMark())),
+        said("user", marked("3"), marked("4")),
+        tools=[Tool("T", cache=CacheMark()), Tool("U")],
+    )
+    losses = Losses("messages")
+    kept = limited_cache_marks(source, RULES[to], facts_for(model), losses)
+    blocks: list[Any] = [block for message in kept.messages for block in message.content]
+    shown = ["T" if kept.tools[0].cache else ".", " ", "S" if blocks[0].cache else ".", " "]
+    shown += [str(place) if block.cache else "." for place, block in enumerate(blocks[1:], 1)]
+    assert "".join(shown) == expected
+    assert len(losses.dropped) == warned
+
+
+def test_few_cache_marks_stay() -> None:
+    source = conversation(said("user", marked("1")), cache=CacheMark())
+    assert limited_cache_marks(source, RULES["messages"], facts_for("claude-opus-5"), Losses("messages")) is source
+    bare = limited_cache_marks(source, RULES["converse"], facts_for("llama3-1-8b"), Losses("messages"))
+    assert bare.cache is None
