@@ -7,6 +7,8 @@ constrain values in ways that no single example can follow (`not`, `if`, `patter
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -199,10 +201,11 @@ class _Sampler:
         return _first(_QUOTED, self._text, f"demo {name.replace('_', ' ')}".strip())
 
     def _integer(self, schema: Mapping[str, Any], name: str, depth: int) -> int:
-        return int(_within(schema, self._number_said(integer=True), 1))
+        return int(_within(schema, self._number_said(), integer=True))
 
     def _number(self, schema: Mapping[str, Any], name: str, depth: int) -> float:
-        return _within(schema, self._number_said(integer=False), 0)
+        value = _within(schema, self._number_said(), integer=False)
+        return int(value) if value.is_integer() else value
 
     def _boolean(self, schema: Mapping[str, Any], name: str, depth: int) -> bool:
         return False
@@ -210,10 +213,9 @@ class _Sampler:
     def _null(self, schema: Mapping[str, Any], name: str, depth: int) -> None:
         return None
 
-    def _number_said(self, *, integer: bool) -> float:
+    def _number_said(self) -> float:
         said = _NUMBER.search(self._text)
-        value = float(said.group(0)) if said and len(said.group(0)) < 16 else 1.0
-        return int(value) if integer or value.is_integer() else value
+        return float(said.group(0)) if said and len(said.group(0)) < 16 else 1.0
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:
@@ -274,25 +276,33 @@ def _matching(pattern: str, candidates: tuple[str, ...]) -> str | None:
 
 def _numeric(schema: Mapping[str, Any], keyword: str) -> float | None:
     value = schema.get(keyword)
-    return value if isinstance(value, int | float) and _is_count(value) and abs(value) < _HUGE else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) >= _HUGE:
+        return None
+    return float(value)
 
 
-def _within(schema: Mapping[str, Any], value: float, step: int) -> float:
-    """`value` moved inside the schema's bounds, and to a multiple where one is asked for. `step` is the least
-    distance from an exclusive bound: 1 for integers, 0 for any."""
-    least, most = _numeric(schema, "minimum"), _numeric(schema, "maximum")
-    above, below = _numeric(schema, "exclusiveMinimum"), _numeric(schema, "exclusiveMaximum")
-    distance = step or 0.5
-    low = max((bound for bound in (least, None if above is None else above + distance) if bound is not None),
-              default=None)
-    high = min((bound for bound in (most, None if below is None else below - distance) if bound is not None),
-               default=None)
-    if low is not None and value < low:
-        value = low
-    if high is not None and value > high:
-        value = high if low is None or high >= low else (low + high) / 2
-    multiple = _numeric(schema, "multipleOf")
-    if multiple is not None and multiple > 1 / _HUGE and value % multiple:
-        value = -(-value // multiple) * multiple
-        value = value - multiple if high is not None and value > high else value
-    return value
+def _within(schema: Mapping[str, Any], value: float, *, integer: bool) -> float:
+    """`value` if the schema's bounds allow it, else the first number near its bounds that they allow."""
+    limits = [limit for keyword in _BOUNDS if (limit := _numeric(schema, keyword)) is not None]
+    near = [value, *limits, *(limit + 1 for limit in limits), *(limit - 1 for limit in limits)]
+    near.append(sum(limits) / len(limits) if limits else value)
+    step = _numeric(schema, "multipleOf")
+    if integer:
+        near = [float(rounded) for each in near for rounded in (math.ceil(each), math.floor(each))]
+    if step is not None and step > 1 / _HUGE:
+        near = [rounded * step for each in near for rounded in (math.ceil(each / step), math.floor(each / step))]
+    return next((each for each in near if _allows(schema, each)), near[0])
+
+
+_BOUNDS: Mapping[str, Callable[[float, float], bool]] = {
+    "minimum": operator.ge,
+    "maximum": operator.le,
+    "exclusiveMinimum": operator.gt,
+    "exclusiveMaximum": operator.lt,
+}
+
+
+def _allows(schema: Mapping[str, Any], value: float) -> bool:
+    """Whether every bound of the schema holds for `value`."""
+    limits = ((_numeric(schema, keyword), holds) for keyword, holds in _BOUNDS.items())
+    return all(holds(value, limit) for limit, holds in limits if limit is not None)

@@ -134,15 +134,9 @@ class DemoTransport:
         try:
             if request.method != "POST":
                 raise ClientFault("method_not_allowed", f"{request.method} is not allowed here; use POST.")
-            return self._exchange(endpoint, endpoint.answer(_read_body(request.body), stamp), request_id)
-        except ClientFault as error:
-            fault = error
-        except RecursionError:
-            fault = ClientFault("bad_request", "The JSON body of your request is nested too deeply.")
-        answered = _Answered(fault.status, _JSON, [_to_bytes(endpoint.write_error(fault, request_id))])
-        return self._exchange(endpoint, answered, request_id)
-
-    def _exchange(self, endpoint: _Endpoint, answered: _Answered, request_id: str) -> Exchange:
+            answered = endpoint.answer(_read_body(request.body), stamp)
+        except ClientFault as fault:
+            answered = _Answered(fault.status, _JSON, [_to_bytes(endpoint.write_error(fault, request_id))])
         headers = {"content-type": answered.content_type, endpoint.request_id_header: request_id}
         return DemoExchange(Head(answered.status, headers), iter(answered.frames), self._clock, self._pace)
 
