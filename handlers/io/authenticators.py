@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from core.auth.credentials import Credentials
 from core.auth.sigv4 import Scope, SignedParts, amz_date, sign
 from core.errors import NotConfigured
 from core.http import HeaderList
 from core.ports import BackendRequest, Clock
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from handlers.io.http_url import read_url
 
 
 class AwsCredentialSource(Protocol):
@@ -62,23 +60,17 @@ class SigV4:
         """Signs the request as it is now: nothing may change it after. Raises NotConfigured."""
         region = _present(self.region, "AWS_REGION")
         credentials = await self.credentials.current()
-        url = urlsplit(request.url)
+        try:
+            target = read_url(request.url)
+        except ValueError as fault:
+            raise NotConfigured(f"the backend's base_url is wrong: {fault}") from None
         headers = [(name, value) for name, value in request.headers if name != "authorization"]
         if not any(name == "host" for name, _ in headers):
-            headers.append(("host", host_header(request.url)))
-        parts = SignedParts(request.method, url.path or "/", url.query, headers, request.body)
+            headers.append(("host", target.authority))  # what the transport will send
+        path, _, query = target.path.partition("?")
+        parts = SignedParts(request.method, path, query, headers, request.body)
         added = sign(parts, credentials, Scope(amz_date(self.clock.time()), region, self.service))
         _replace(request.headers, added)
-
-
-def host_header(url: str) -> str:
-    """The `host` header of a request to `url`: without the port where it is the scheme's own."""
-    parts = urlsplit(url)
-    name = parts.hostname or ""
-    host = f"[{name}]" if ":" in name else name
-    if parts.port is None or parts.port == _DEFAULT_PORTS.get(parts.scheme):
-        return host
-    return f"{host}:{parts.port}"
 
 
 def _present(value: str | None, variable: str) -> str:

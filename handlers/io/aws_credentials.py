@@ -55,6 +55,7 @@ class CredentialProvider:
         self._clock = clock
         self._looked_for = looked_for
         self._lock = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._credentials: Credentials | None = None
         self._renew_at = 0.0
 
@@ -63,6 +64,10 @@ class CredentialProvider:
         credentials = self._credentials
         if credentials is not None and self._clock.time() < self._renew_at:
             return credentials
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # A door may run its next request in another loop, which a lock cannot follow.
+            self._loop, self._lock = loop, asyncio.Lock()
         async with self._lock:
             if self._credentials is None or self._clock.time() >= self._renew_at:
                 await self._renew()
@@ -110,9 +115,7 @@ class WebIdentity:
     endpoint: str = "https://sts.amazonaws.com"
 
 
-def environment_credentials(
-    environment: Mapping[str, str], transport: Transport, clock: Clock
-) -> CredentialProvider:
+def environment_credentials(environment: Mapping[str, str], transport: Transport, clock: Clock) -> CredentialProvider:
     """The provider of a process: everything that `environment` points to."""
     profile = environment.get("AWS_PROFILE") or "default"
     path = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()

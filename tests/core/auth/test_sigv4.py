@@ -48,9 +48,7 @@ def read_http(text: str) -> SignedParts:
 
 
 def without(parts: SignedParts, *names: str) -> SignedParts:
-    return replace(
-        parts, headers=[(name, value) for name, value in parts.headers if name.lower() not in names]
-    )
+    return replace(parts, headers=[(name, value) for name, value in parts.headers if name.lower() not in names])
 
 
 def authorization_of(added: list[tuple[str, str]]) -> str:
@@ -123,10 +121,7 @@ def test_aws_c_auth_suite_in_the_query(path: Path) -> None:
     assert canonical == (folder / "query-canonical-request.txt").read_text("utf-8")
     to_sign = sigv4.string_to_sign(SCOPE, canonical)
     assert to_sign == (folder / "query-string-to-sign.txt").read_text()
-    assert (
-        sigv4.signature(KEYS.secret_access_key, SCOPE, to_sign)
-        == (folder / "query-signature.txt").read_text()
-    )
+    assert sigv4.signature(KEYS.secret_access_key, SCOPE, to_sign) == (folder / "query-signature.txt").read_text()
 
 
 MODEL_IDS = [
@@ -158,10 +153,7 @@ def test_model_ids_are_signed_as_botocore_signs_them(model: str, token: str | No
     wanted = dict(theirs.headers)
     parts = without(theirs, "authorization", "x-amz-date", "x-amz-security-token")
     scope = Scope(wanted["X-Amz-Date"], "us-east-1", "bedrock")
-    assert (
-        authorization_of(sigv4.sign(parts, Credentials("AKID", "secret", token), scope))
-        == wanted["Authorization"]
-    )
+    assert authorization_of(sigv4.sign(parts, Credentials("AKID", "secret", token), scope)) == wanted["Authorization"]
 
 
 def test_the_path_is_encoded_twice_except_for_s3() -> None:
@@ -186,9 +178,7 @@ def test_amz_date() -> None:
 def made_request(now: float = NOW, **changes: object) -> tuple[SignedParts, str]:
     parts = SignedParts("POST", "/model/m%3A0/converse", "", [("host", "gw.test")], b"{}")
     parts = replace(parts, **changes)  # type: ignore[arg-type]
-    added = sigv4.sign(
-        parts, Credentials("key-1", "s3cret"), Scope(sigv4.amz_date(now), "eu-west-1", "bedrock")
-    )
+    added = sigv4.sign(parts, Credentials("key-1", "s3cret"), Scope(sigv4.amz_date(now), "eu-west-1", "bedrock"))
     return replace(parts, headers=parts.headers + added), authorization_of(added)
 
 
@@ -204,9 +194,7 @@ def test_verify_accepts_what_is_right() -> None:
     verify(replace(parts, path="/model/m:0/converse"), header)  # a front door that decoded the path
     arn = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/converse-stream"
     parts, header = made_request(path=arn)
-    verify(
-        replace(parts, path="/model/arn:aws:bedrock:us-east-1:1:inference-profile/x/converse-stream"), header
-    )
+    verify(replace(parts, path="/model/arn:aws:bedrock:us-east-1:1:inference-profile/x/converse-stream"), header)
 
 
 def test_verify_accepts_a_key_id_with_slashes() -> None:
