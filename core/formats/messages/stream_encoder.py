@@ -102,7 +102,11 @@ class StreamEncoder:
         start = shape(block)
         if self._origin == "messages":
             start.update(block.extra)  # type: ignore[union-attr]
-        return self._ensure_started() + self._open_block(start)
+        opened = self._ensure_started() + self._open_block(start)
+        if isinstance(block, Reasoning) and block.texts:
+            # Another vendor's encrypted block came whole, with a readable text beside it.
+            opened += self._head("reasoning") + encode_basestring(block.text) + _DELTA_END
+        return opened
 
     def _whole(self, block: Block) -> str:
         """A block that comes in one piece. What would grow from the model is told as if it did: clients take
@@ -110,6 +114,8 @@ class StreamEncoder:
         written = write_block(block)
         if written is None:
             return ""
+        if written["type"] == "compaction":
+            return self._compaction(written)
         for member, empty, kind in _GROWING_MEMBERS:
             value = written.get(member)
             if value and written["type"] in _GROWING_TYPES:
@@ -117,6 +123,12 @@ class StreamEncoder:
                 text = value if isinstance(value, str) else dump_input(value)
                 return start + self._head(kind) + encode_basestring(text) + _DELTA_END
         return self._open_block(written)
+
+    def _compaction(self, written: JsonObject) -> str:
+        delta = {**written, "type": "compaction_delta"}
+        event = {"type": "content_block_delta", "index": self._index + 1, "delta": delta}
+        opened = self._open_block({"type": "compaction", "content": None})
+        return opened + _event("content_block_delta", event)
 
     def _open_block(self, start: JsonObject) -> str:
         self._index += 1
