@@ -109,7 +109,7 @@ def _read_messages(ask: Ask, fields: Fields) -> None:
     waiting: dict[str, str] = {}
     for index, message in enumerate(messages):
         role = message.required_choice("role", ("user", "assistant", "system"))
-        if index == 0 and role != "user":
+        if index == 0 and role == "system":
             raise message.fault("role", "messages: first message must use the \"user\" role")
         ask.roles.append(role)
         ask.prompt_tokens += 3

@@ -144,7 +144,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SCHEMAS, st.text(max_size=20))
 def test_no_schema_breaks_it(schema: Any, text: str) -> None:
     sample(schema, text)
