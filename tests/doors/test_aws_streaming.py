@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from handlers.aws_invocation import BUFFERED_LIMIT
-from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT
+from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT, Runtime
 from tests.doors import lambda_apps as apps
 from tests.doors.lambda_clients import Gate, hosted, spawned, url_client
 from tests.doors.lambda_emulator import INVOKE, LambdaEmulator
@@ -446,3 +446,51 @@ async def test_a_runtime_whose_platform_has_gone_ends() -> None:
             server.close_clients()
         assert emulator.hosted is not None
         assert await emulator.hosted == 1
+
+
+async def test_stop_ends_an_idle_runtime() -> None:
+    async with hosted(lambda: apps.echo, concurrency=2) as emulator:
+        await emulator.ready(2)
+        emulator.runtime.stop()
+        assert emulator.hosted is not None
+        assert await emulator.hosted == 0
+
+
+async def test_an_init_error_that_nobody_takes_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    async with hosted(lambda: apps.echo) as emulator:
+        address = emulator.runtime_address
+    assert await Runtime(apps.no_configuration, {"AWS_LAMBDA_RUNTIME_API": address}).serve() == 1
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events == ["reported to /init/error", "the Runtime API did not take the report"]
+
+
+@pytest.mark.parametrize("front", ["function-url", "rest-api"])
+async def test_an_answer_that_nobody_takes_is_logged(front: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def app(scope: apps.Scope, receive: apps.Receive, send: apps.Send) -> None:
+        for server in emulator._servers:
+            server.close()
+            server.close_clients()
+        await apps.start(send)
+        await apps.body(send, b"to nobody")
+
+    async with hosted(lambda: app) as emulator:
+        emulator.invoke(load(front))
+        assert emulator.hosted is not None
+        assert await emulator.hosted == 1
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events == ["the app failed", "the runtime loop ended"]
+
+
+async def test_an_error_that_nobody_takes_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    async def app(scope: apps.Scope, receive: apps.Receive, send: apps.Send) -> None:
+        for server in emulator._servers:
+            server.close()
+            server.close_clients()
+        raise ValueError("broken, and alone")
+
+    async with hosted(lambda: app) as emulator:
+        emulator.invoke(load("function-url"))
+        assert emulator.hosted is not None
+        assert await emulator.hosted == 1
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events == ["the app failed", "invocation not answered", "the runtime loop ended"]
