@@ -72,16 +72,22 @@ class ItemAssembly:
         self._part_shape = part
 
     def spoken(self, place: int, value: str, kind: str) -> list[Event]:
-        """A delta of the text (`kind` output_text) or refusal at content index `place`."""
+        """A delta of the text (`kind` output_text) or refusal at content index `place`. One that does not fit
+        what is open, or comes after its part's end, waits for the finished item."""
+        wanted = Text if kind == "output_text" else Refusal
+        if self._open is not None and not isinstance(self._open, Text | Refusal):
+            return []
         events: list[Event] = []
-        if self.place != place or self._open is None:
+        if self.place != place:
             if place in self._ended_places:
                 return []
             events += self._end_spoken(None)
             events += self._start(self._spoken_block(kind))
             self.place = place
+        if not isinstance(self._open, wanted):
+            return []
         self.chunks.append(value)
-        delta_kind: DeltaKind = "text" if isinstance(self._open, Text) else "refusal"
+        delta_kind: DeltaKind = "text" if wanted is Text else "refusal"
         return [*events, PartDelta(self.open_part, delta_kind, value)]
 
     def annotated(self, place: int, annotation: JsonObject) -> list[Event]:
@@ -95,6 +101,8 @@ class ItemAssembly:
     def thought(self, piece: int, value: str, form: str) -> list[Event]:
         """A delta of a reasoning text, `form` being `summary` or `raw`; the form that came first is the one
         that is streamed."""
+        if self._ended_places:
+            return []
         events: list[Event] = []
         if self._open is None:
             block = Reasoning(form="raw" if form == "raw" else "summary", origin=self._origin)

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from core.conversation import (
+    Audio,
     Block,
+    Document,
+    Image,
     JsonObject,
     Message,
     Opaque,
@@ -60,6 +63,8 @@ _OF_THE_ASSISTANT = frozenset(
         "compaction",
     }
 )
+
+_MEDIA = (Image, Document, Audio)
 
 # Items that another format may go without: no user's or model's words are lost with them.
 _NO_CONTENT = frozenset({"mcp_list_tools", "tool_search_call", "additional_tools"})
@@ -160,12 +165,15 @@ def read_tool_call(item: JsonObject, path: str) -> ToolCall:
 
 def _read_message(item: JsonObject, path: str) -> list[Block]:
     blocks, plain = read_content(item, "content", path, assistant=True)
-    if blocks:
-        shell: JsonObject = {"members": members.rest(item, ("content",))}
-        if plain:
-            shell["plain"] = True
-        if isinstance(blocks[0], Text | Refusal):
-            blocks[0].extra["item"] = shell
+    if not blocks:
+        return []
+    if not isinstance(blocks[0], Text | Refusal) or any(isinstance(block, _MEDIA) for block in blocks):
+        # No model of OpenAI's says such a thing; should one come to, it goes back to it as it is.
+        return [Opaque("responses", "message", item, content=True)]
+    shell: JsonObject = {"members": members.rest(item, ("content",))}
+    if plain:
+        shell["plain"] = True
+    blocks[0].extra["item"] = shell
     return blocks
 
 

@@ -139,7 +139,7 @@ class ItemWriter:
                 raise Unsupported("messages", "Responses takes no media from the assistant.")
             case Text() | Refusal():  # pragma: no cover - the caller has gathered these
                 pass
-            case _:
+            case _:  # pragma: no cover
                 assert_never(block)
 
     def _reasoning(self, block: Reasoning) -> Iterator[JsonObject]:
@@ -244,7 +244,7 @@ class ItemWriter:
                 self._drop("messages", f"the history of the {block.format} format's own {block.tool} tool")
             case Reasoning() | ToolCall() | ToolResult():
                 raise Unsupported("messages", f"A {type(block).__name__} cannot stand in a user's message.")
-            case _:
+            case _:  # pragma: no cover
                 assert_never(block)
 
     def _document(self, block: Document) -> Iterator[JsonObject]:

@@ -84,7 +84,7 @@ class _RequestWriter:
             messages = messages[1:]
         items = self._items.items(messages)
         self._put_tool_items(items)
-        if len(items) == 1 and messages[0].extra.get("input") == "text":
+        if len(items) == len(messages) == 1 and messages[0].extra.get("input") == "text":
             self._body["input"] = items[0]["content"]
         elif items or not self._own:
             self._body["input"] = items
