@@ -116,25 +116,32 @@ def read_usage(usage: object) -> Usage:
     hourly = _count(by_age.get("ephemeral_1h_input_tokens"))
     prompt = _count(usage.get("prompt_tokens"))
     reasoning = _first_count(output_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))
-    short_lived = written if written is None or hourly is None else max(written - hourly, 0)
+    completion = _count(usage.get("completion_tokens"))
+    cache = (cached or 0) + (written or 0)
+    hidden = _hidden(_count(usage.get("total_tokens")), prompt, completion)
+    fresh = None if prompt is None else max(prompt - cache, 0)
+    if hidden and hidden == cache:
+        # The total says that this prompt count leaves the cache out.
+        fresh = prompt
+    elif hidden and completion is not None:
+        # xAI and Gemini's OpenAI-shaped endpoint count reasoning beside the completion.
+        completion, reasoning = completion + hidden, reasoning or hidden
     return Usage(
-        input_tokens=None if prompt is None else max(prompt - (cached or 0) - (written or 0), 0),
-        output_tokens=_output(usage, prompt, reasoning),
+        input_tokens=fresh,
+        output_tokens=completion,
         cache_read_tokens=cached,
-        cache_write_5m_tokens=short_lived,
+        cache_write_5m_tokens=written if written is None or hourly is None else max(written - hourly, 0),
         cache_write_1h_tokens=hourly,
         reasoning_tokens=reasoning,
         raw=usage,
     )
 
 
-def _output(usage: dict[str, Any], prompt: int | None, reasoning: int | None) -> int | None:
-    completion = _count(usage.get("completion_tokens"))
-    if completion is None or not reasoning or prompt is None:
-        return completion
-    # xAI counts reasoning beside the completion; its total gives that away.
-    apart = _count(usage.get("total_tokens")) == prompt + completion + reasoning
-    return completion + reasoning if apart else completion
+def _hidden(total: int | None, prompt: int | None, completion: int | None) -> int:
+    """Tokens of the total that are in neither of the two counts."""
+    if total is None or prompt is None or completion is None:
+        return 0
+    return max(total - prompt - completion, 0)
 
 
 def write_usage(usage: Usage) -> dict[str, Any] | None:

@@ -59,7 +59,8 @@ class Writing:
         if mark is None:
             return
         if self.dialect.cache is None or not self.target.facts.cache_marks:
-            self.drop(f"{path}.cache_control", "this backend takes no cache breakpoints")
+            place = f"{path}.cache_control" if path else "cache_control"
+            self.drop(place, "this backend takes no cache breakpoints")
         elif self.dialect.cache == "breakpoint":
             ttl = {} if mark.ttl is None else {"ttl": CACHE_BREAKPOINT_TTLS.get(mark.ttl, mark.ttl)}
             written["prompt_cache_breakpoint"] = {"mode": "explicit", **ttl}
@@ -68,12 +69,16 @@ class Writing:
             written["cache_control"] = {"type": "ephemeral", **ttl}
 
 
-def write_parts(blocks: list[Block], writing: Writing, path: str) -> list[JsonObject]:
-    """The content parts of a system, user or tool message. Raises Unsupported for what has no part.
+type Numbered = list[tuple[int, Block]]
+
+
+def write_parts(blocks: Numbered, writing: Writing, path: str) -> list[JsonObject]:
+    """The content parts of blocks, which come with their places in the message. Raises Unsupported for what
+    has no part.
 
     Empty text is left out: some servers refuse it, and it says nothing."""
     parts = []
-    for index, block in enumerate(blocks):
+    for index, block in blocks:
         place = f"{path}[{index}]"
         if isinstance(block, Text) and not block.text:
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from core.conversation import (
-    Block,
     Document,
     Image,
     JsonObject,
@@ -24,7 +23,7 @@ from core.formats.chat_completions.reasoning_slots import (
     write_details,
     write_thinking_block,
 )
-from core.formats.chat_completions.write_content import Writing, write_parts
+from core.formats.chat_completions.write_content import Numbered, Writing, write_parts
 
 # A tool message holds text only; what else the tool gave follows in a user message.
 _MEDIA = (Image, Document)
@@ -58,7 +57,8 @@ class _MessagesWriter:
         results = [block for block in message.content if isinstance(block, ToolResult)]
         for result in results:
             self._result(result, message if message.role == "tool" else None, path)
-        rest: list[Block] = [block for block in message.content if not isinstance(block, ToolResult)]
+        numbered = enumerate(message.content)
+        rest: Numbered = [(index, block) for index, block in numbered if not isinstance(block, ToolResult)]
         if rest or not results:
             self.flush()
             self._plain(message, rest, path)
@@ -69,7 +69,7 @@ class _MessagesWriter:
             self.written.append({"role": "user", "content": self._held})
             self._held = []
 
-    def _plain(self, message: Message, blocks: list[Block], path: str) -> None:
+    def _plain(self, message: Message, blocks: Numbered, path: str) -> None:
         role = message.role
         if role == "tool":
             role = "user"
@@ -89,14 +89,14 @@ class _MessagesWriter:
             self._writing.drop(f"{path}.name", "this backend takes no participant names")
 
     def _result(self, result: ToolResult, message: Message | None, path: str) -> None:
-        text_blocks: list[Block] = []
-        media: list[Block] = []
-        for block in result.content:
+        text_blocks: Numbered = []
+        media: Numbered = []
+        for index, block in enumerate(result.content):
             if isinstance(block, _MEDIA):
-                media.append(block)
-                text_blocks.append(Text(_FOLLOWS.format(kind=type(block).__name__.lower())))
+                media.append((index, block))
+                text_blocks.append((index, Text(_FOLLOWS.format(kind=type(block).__name__.lower()))))
             else:
-                text_blocks.append(block)
+                text_blocks.append((index, block))
         place = f"{path}.content"
         parts = write_parts(text_blocks, self._writing, place)
         written: JsonObject = {"role": "tool", "tool_call_id": result.call_id}
@@ -133,7 +133,7 @@ def _as_error(parts: list[JsonObject]) -> list[JsonObject]:
     return [{**(parts[0] if parts else {"type": "text"}), "text": _ERROR_PREFIX + first}, *parts[1:]]
 
 
-def content_of(message: Message, blocks: list[Block], writing: Writing, path: str) -> str | list[JsonObject]:
+def content_of(message: Message, blocks: Numbered, writing: Writing, path: str) -> str | list[JsonObject]:
     """`content`: a bare string where the origin had one, or where one plain text is all."""
     parts = write_parts(blocks, writing, f"{path}.content")
     if not parts:
@@ -147,7 +147,7 @@ def content_of(message: Message, blocks: list[Block], writing: Writing, path: st
 def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject:
     """One assistant message: content, refusal, calls, and reasoning in the slot that the server knows."""
     written: JsonObject = {"role": "assistant"}
-    spoken: list[Block] = []
+    spoken: Numbered = []
     reasoning: list[Reasoning] = []
     calls: list[JsonObject] = []
     for index, block in enumerate(message.content):
@@ -163,7 +163,7 @@ def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject
             case ServerToolCall() | ServerToolResult():
                 writing.drop(f"{path}.content[{index}]", f"the vendor's own {block.tool} has no place here")
             case _:
-                spoken.append(block)
+                spoken.append((index, block))
     content = content_of(message, spoken, writing, path)
     written["content"] = content or (None if len(written) > 1 or calls else "")
     if calls:

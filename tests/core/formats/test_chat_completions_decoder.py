@@ -24,9 +24,7 @@ from tests.wire.stream_checks import (
 
 FOLDER = Path(__file__).parents[2] / "wire" / "streams" / "chat_completions"
 STREAMS = sorted(FOLDER.glob("made-*.sse"))
-RECORDED = [
-    pair for pair in recorded_pairs("pydantic-ai-cassettes", "chat/completions") if pair.streamed
-]
+RECORDED = [pair for pair in recorded_pairs("pydantic-ai-cassettes", "chat/completions") if pair.streamed]
 
 
 def decoder() -> StreamDecoder:
@@ -51,9 +49,7 @@ def test_made_streams_at_every_cut(path: Path) -> None:
     assert_same_at_every_cut(decoder, path.read_bytes())
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in STREAMS if "fails" not in path.stem], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", [path for path in STREAMS if "fails" not in path.stem], ids=lambda path: path.stem)
 def test_no_truncation_looks_finished(path: Path) -> None:
     data = path.read_bytes()
     markers = [b'"finish_reason":"', b'"finish_reason": "']
