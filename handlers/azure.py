@@ -50,11 +50,11 @@ def door(application: Application) -> Application:
             "skybridge.deadline": asyncio.get_running_loop().time() + SECONDS_TO_ANSWER - MARGIN,
             "skybridge.after": after,
         }
-        failure = await outcome_of(application({**scope, "extensions": extensions}, receive, send))
-        for step in after:
-            await outcome_of(step())
-        if failure is not None:
-            raise failure
+        try:
+            await application({**scope, "extensions": extensions}, receive, send)
+        finally:
+            for step in after:
+                await outcome_of(step())
 
     return serve
 
