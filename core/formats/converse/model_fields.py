@@ -254,8 +254,6 @@ def _write_parallel(fields: JsonObject, conversation: Conversation, facts: Model
 
 def _choice(conversation: Conversation) -> JsonObject:
     choice = conversation.tool_choice
-    mode = choice.mode if choice else "auto"
-    if choice is not None and mode == "named":
+    if choice is not None and choice.mode == "named":
         return {"type": "tool", "name": choice.names[0]}
-    forced = choice is not None and (mode == "required" or (mode == "allowed" and choice.required))
-    return {"type": "any" if forced else "auto"}
+    return {"type": "any" if choice is not None and choice.mode == "required" else "auto"}

@@ -35,8 +35,7 @@ from core.formats.converse.read_blocks import BINARY_REDACTED, CITATIONS_CONTENT
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
 
-# A document needs some text beside it, and a tool's result some content.
-DOCUMENT_TEXT = "The document is attached."
+# A tool's result needs some content.
 EMPTY_RESULT = "(no content)"
 
 _TTLS = {"5m": "5m", "30m": "5m", "1h": "1h", "12h": "1h", "24h": "1h"}
@@ -120,8 +119,6 @@ class BlockWriter:
     def media(self, block: Image | Audio | Video) -> JsonObject:
         """An image, a sound or a film."""
         kind = _MEDIA_KINDS[type(block)]
-        if kind == "image" and not self._facts.images:
-            raise Unsupported(self._path, f"{self._facts.family} takes no images")
         name = block.extra.get("format") if self._own else None
         name = name or format_name(kind, block.source.media_type)
         if name is None:
@@ -138,8 +135,6 @@ class BlockWriter:
         """A document, or a search result."""
         if block.extra.get("type") == "search_result":
             return {"searchResult": self._search_result(block)}
-        if not self._facts.documents and not self._own:
-            raise Unsupported(self._path, f"{self._facts.family} takes no documents on Bedrock")
         self._documents += 1
         raw: JsonObject = {"name": block.name or f"document-{self._documents}"}
         source = block.source

@@ -1,20 +1,20 @@
 """A conversation, written as a Converse request body.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
-The conversation has been made fit by `core.translation`: roles alternate, names and ids are within limits.
+The conversation has been made fit by `core.translation`: roles alternate, names and ids are within limits, a
+document has text beside it, tools are declared where the history has calls.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
-from core.conversation import Block, Conversation, Document, JsonObject, Message, Text, Tool, ToolCall, ToolResult
+from core.conversation import Conversation, JsonObject, Message, Tool
 from core.errors import Unsupported
 from core.formats.contract import Target, Written
 from core.formats.converse.model_fields import write_model_fields
-from core.formats.converse.write_blocks import DOCUMENT_TEXT, BlockWriter
+from core.formats.converse.write_blocks import BlockWriter
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
 
@@ -33,7 +33,6 @@ _UNPLACED_SAMPLING = ("presence_penalty", "frequency_penalty", "seed", "logit_bi
 _UNPLACED = ("verbosity", "user", "metadata", "cache_key", "store")
 
 _NO_PLACE = "Converse has no such member"
-_TOO_HOT = "Converse takes temperatures up to 1"
 
 
 def write_request(conversation: Conversation, target: Target) -> Written:
@@ -50,7 +49,7 @@ def write_request(conversation: Conversation, target: Target) -> Written:
         body["system"] = system
     body["messages"] = messages
     for name, value in (
-        ("inferenceConfig", _inference(conversation, losses)),
+        ("inferenceConfig", _inference(conversation)),
         ("toolConfig", _tool_config(conversation, writer, target.facts, losses)),
         ("outputConfig", _output_config(conversation, target.facts)),
         ("serviceTier", _service_tier(conversation, losses)),
@@ -58,7 +57,6 @@ def write_request(conversation: Conversation, target: Target) -> Written:
         if value:
             body[name] = value
     fields = write_model_fields(conversation, target.facts, losses)
-    _add_client_tools(fields, conversation, target.facts)
     if fields:
         body["additionalModelRequestFields"] = fields
     _rest(body, conversation, target.facts, losses)
@@ -76,8 +74,6 @@ def _write_messages(conversation: Conversation, writer: BlockWriter) -> tuple[li
             continue
         role = _role(message, place, own=own)
         content = writer.write_all(message.content, path)
-        if not own and _needs_text(message.content):
-            content.append({"text": DOCUMENT_TEXT})
         if not content and not own:
             continue
         if messages and messages[-1]["role"] == role and not own:
@@ -98,20 +94,13 @@ def _role(message: Message, place: int, *, own: bool) -> str:
     return "assistant" if message.role == "assistant" else "user"
 
 
-def _needs_text(blocks: list[Block]) -> bool:
-    has_document = any(isinstance(block, Document) and "type" not in block.extra for block in blocks)
-    return has_document and not any(isinstance(block, Text) and block.text.strip() for block in blocks)
-
-
-def _inference(conversation: Conversation, losses: Losses) -> JsonObject:
+def _inference(conversation: Conversation) -> JsonObject:
     sampling = conversation.sampling
     config: JsonObject = {}
     if conversation.max_tokens is not None:
         config["maxTokens"] = conversation.max_tokens
     if sampling.temperature is not None:
-        config["temperature"] = min(sampling.temperature, 1)
-        if sampling.temperature > 1:
-            losses.add("temperature", _TOO_HOT)
+        config["temperature"] = sampling.temperature
     if sampling.top_p is not None:
         config["topP"] = sampling.top_p
     if conversation.stop:
@@ -122,19 +111,11 @@ def _inference(conversation: Conversation, losses: Losses) -> JsonObject:
 
 
 def _tool_config(conversation: Conversation, writer: BlockWriter, facts: ModelFacts, losses: Losses) -> JsonObject:
-    choice = conversation.tool_choice
-    mode = choice.mode if choice is not None else None
-    if mode == "none" and not _has_tool_blocks(conversation):
-        return {}
-    tools = conversation.tools
-    if choice is not None and mode == "allowed":
-        tools = [tool for tool in tools if tool.name in choice.names]
     written: list[JsonObject] = []
-    for place, tool in enumerate(tools):
+    for place, tool in enumerate(conversation.tools):
         raw = _tool(tool, f"tools[{place}]", facts, losses, own=conversation.format == "converse")
-        if raw is not None:
-            written.append(raw)
-        if tool.cache is not None and written:
+        written.append(raw)
+        if tool.cache is not None:
             written += writer.cache_point(tool.cache, f"tools[{place}].cache")
     if not written:
         return {}
@@ -147,17 +128,9 @@ def _tool_config(conversation: Conversation, writer: BlockWriter, facts: ModelFa
     return config
 
 
-def _has_tool_blocks(conversation: Conversation) -> bool:
-    return any(
-        isinstance(block, ToolCall | ToolResult) for message in conversation.messages for block in message.content
-    )
-
-
-def _tool(tool: Tool, path: str, facts: ModelFacts, losses: Losses, *, own: bool) -> JsonObject | None:
+def _tool(tool: Tool, path: str, facts: ModelFacts, losses: Losses, *, own: bool) -> JsonObject:
     if tool.kind == "server" and tool.format == "converse":
         return tool.raw
-    if tool.kind == "client" and facts.vendor == "anthropic":
-        return None  # goes beside the others: see _add_client_tools
     if tool.kind != "function":
         raise Unsupported(path, f"Converse has no place for the tool {tool.name!r} of kind {tool.kind!r}")
     spec: JsonObject = {"name": tool.name}
@@ -177,18 +150,6 @@ def _tool(tool: Tool, path: str, facts: ModelFacts, losses: Losses, *, own: bool
     return {"toolSpec": spec}
 
 
-def _add_client_tools(fields: JsonObject, conversation: Conversation, facts: ModelFacts) -> None:
-    """Anthropic's own tools (`bash_*`, `text_editor_*`) have no schema: only the model's own fields take them.
-
-    https://docs.aws.amazon.com/bedrock/latest/userguide/computer-use.html
-    """
-    if facts.vendor != "anthropic":
-        return
-    raw: list[Any] = [tool.raw for tool in conversation.tools if tool.kind == "client"]
-    if raw:
-        fields["tools"] = [*fields.get("tools", ()), *raw]
-
-
 def _tool_choice(conversation: Conversation, losses: Losses) -> JsonObject | None:
     choice = conversation.tool_choice
     if choice is None:
@@ -201,10 +162,8 @@ def _tool_choice(conversation: Conversation, losses: Losses) -> JsonObject | Non
             return {"any": extra}
         case "named":
             return {"tool": {"name": choice.names[0], **extra}}
-        case "allowed":
-            return {"any" if choice.required else "auto": {}}
         case _:
-            losses.add("tool_choice", "Converse cannot forbid tools while the history has tool calls")
+            losses.add("tool_choice", "Converse can neither forbid tools nor name several")
             return None
 
 
@@ -250,29 +209,22 @@ def _rest(body: JsonObject, conversation: Conversation, facts: ModelFacts, losse
     if conversation.stop and facts.vendor == "anthropic":
         # Converse does not say otherwise which of them was met.
         body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
-    for name, value in _refused(conversation):
-        if value:
-            raise Unsupported(name, f"Converse cannot carry {name}")
     for name in _unplaced(conversation):
         losses.add(name, _NO_PLACE)
-
-
-def _refused(conversation: Conversation) -> list[tuple[str, object]]:
-    sampling = conversation.sampling
-    return [
-        ("n", sampling.n is not None and sampling.n > 1),
-        ("logprobs", sampling.logprobs or sampling.top_logprobs),
-        ("previous_response_id", conversation.previous_response_id),
-    ]
 
 
 def _unplaced(conversation: Conversation) -> Iterator[str]:
     """What says something and has no place, by its neutral name."""
     for holder, names in ((conversation.sampling, _UNPLACED_SAMPLING), (conversation, _UNPLACED)):
         for name in names:
-            if getattr(holder, name) not in (None, {}, False):
+            if _asks(name, getattr(holder, name)):
                 yield name
     for place, message in enumerate(conversation.messages):
         for name in message.extra:
             yield f"messages[{place}].{name}"
     yield from conversation.extra
+
+
+def _asks(name: str, value: object) -> bool:
+    """Whether a knob is turned: a penalty of 0 is none, a seed of 0 is one."""
+    return value is not None and value != {} and (value != 0 or name == "seed")
