@@ -27,21 +27,13 @@ from core.conversation import (
     Video,
 )
 from core.formats import envelope
-from core.formats.messages.read_blocks import ANTHROPIC, FOR_TEXT
+from core.formats.messages.read_blocks import ANTHROPIC
 from core.formats.messages.tool_input import read_input
 
 
 def write_block(block: Block) -> JsonObject | None:
     """The whole block; None where a Messages client has no use for it."""
     return _WRITERS[type(block)](block)
-
-
-def text_carrier_of(block: Block) -> Reasoning | None:
-    """The thinking block to write behind `block`, where that is a text with a signature (Gemini's): it brings
-    the signature back with the client's next request. None for every other block."""
-    if not isinstance(block, Text) or not block.signature:
-        return None
-    return Reasoning(signature=block.signature, origin=block.origin, extra={FOR_TEXT: True})
 
 
 def is_redacted(block: Block) -> bool:

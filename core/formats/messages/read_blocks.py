@@ -40,7 +40,6 @@ from core.formats.messages.members import (
 from core.formats.messages.tool_input import dump_input
 
 ANTHROPIC = Origin("anthropic")
-FOR_TEXT = "for_text"
 
 # Blocks that only their own format knows, and that say nothing a reader elsewhere would miss.
 _CONTENTLESS = frozenset({"fallback", "mcp_tool_listing", "tool_reference"})
@@ -286,20 +285,3 @@ class BlockReader:
         data = required_text(raw, "data")
         sealed = envelope.unseal(data) if self._sealed else None
         return sealed or Reasoning(redacted=data, origin=self.origin, extra=rest_of(raw, _REDACTED))
-
-
-def attached_signatures(blocks: list[Block]) -> list[Block]:
-    """`blocks` with the signatures of texts, which travelled in thinking blocks behind them, put back.
-
-    A format that signs a text part (Gemini) has no slot for it here: the
-    writers of answers put a thinking block after it, whose envelope has `FOR_TEXT` in its `extra`.
-    """
-    if not any(isinstance(block, Reasoning) and FOR_TEXT in block.extra for block in blocks):
-        return blocks
-    kept: list[Block] = []
-    for block in blocks:
-        if not (isinstance(block, Reasoning) and FOR_TEXT in block.extra):
-            kept.append(block)
-        elif kept and isinstance(kept[-1], Text):
-            kept[-1].signature, kept[-1].origin = block.signature, block.origin
-    return kept

@@ -22,6 +22,7 @@ from core.conversation import (
     Sampling,
     Text,
 )
+from core.formats.carriers import open_carriers
 from core.formats.contract import Call
 from core.formats.messages.members import (
     MISSING,
@@ -37,7 +38,7 @@ from core.formats.messages.members import (
     rest_of,
     within,
 )
-from core.formats.messages.read_blocks import BlockReader, attached_signatures, read_cache
+from core.formats.messages.read_blocks import BlockReader, read_cache
 from core.formats.messages.read_tools import read_tool, read_tool_choice
 
 # The version from which on sampling parameters, documents in assistant turns and citations in user turns
@@ -161,7 +162,7 @@ def _message(role: Role, content: Any, name: str, extra: JsonObject) -> Message:
             raise Invalid("", f"`{value['type']}` blocks can only be in `{only}` messages")
         return block
 
-    return Message(role, attached_signatures(each(content, name, read)), extra=extra)
+    return Message(role, open_carriers(each(content, name, read)), extra=extra)
 
 
 def _read_messages(body: JsonObject) -> list[Message]:

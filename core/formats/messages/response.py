@@ -7,8 +7,9 @@ from typing import Any
 
 from core.conversation import Answer, Block, FormatName, JsonObject, Origin, Refusal, Stop, ToolCall
 from core.errors import UpstreamFault, upstream_fault
+from core.formats.carriers import carrier_of
 from core.formats.contract import Reply, Target
-from core.formats.messages.answer_blocks import text_carrier_of, write_block
+from core.formats.messages.answer_blocks import write_block
 from core.formats.messages.members import Invalid, each, list_of
 from core.formats.messages.read_blocks import BlockReader
 from core.formats.messages.usage import STOP_WORDS, read_stop, read_usage, write_usage
@@ -47,10 +48,10 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
     own = answer.format == "messages"
     written: list[JsonObject | None] = []
     for block in answer.content:
-        written.append(_write(block, own))
-        carrier = text_carrier_of(block)
-        if carrier is not None:
-            written.append(write_block(carrier))
+        carrier = carrier_of(block)
+        signed = [_write(block, own), None if carrier is None else write_block(carrier)]
+        # A call's signature stands before it, a text's behind it: so a stream can tell both in time.
+        written += reversed(signed) if isinstance(block, ToolCall) else signed
     return {
         "id": message_id(answer.id, reply),
         "type": "message",

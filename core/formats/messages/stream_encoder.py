@@ -13,11 +13,11 @@ from typing import Any
 
 from core.conversation import Block, FormatName, JsonObject, Reasoning, Refusal, Text, ToolCall
 from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Ping, Started
+from core.formats.carriers import carrier_of
 from core.formats.contract import Reply
 from core.formats.messages.answer_blocks import (
     is_redacted,
     signature_of,
-    text_carrier_of,
     write_block,
     write_citation,
 )
@@ -102,7 +102,10 @@ class StreamEncoder:
         start = shape(block)
         if self._origin == "messages":
             start.update(block.extra)  # type: ignore[union-attr]
-        opened = self._ensure_started() + self._open_block(start)
+        opened = self._ensure_started()
+        if isinstance(block, ToolCall):
+            opened += self._carried(block)
+        opened += self._open_block(start)
         if isinstance(block, Reasoning) and block.texts:
             # Another vendor's encrypted block came whole, with a readable text beside it.
             opened += self._head("reasoning") + encode_basestring(block.text) + _DELTA_END
@@ -177,7 +180,7 @@ class StreamEncoder:
         last = ""
         if isinstance(block, Reasoning) and not is_redacted(block) and (signature := signature_of(block)):
             last = self._head("signature") + encode_basestring(signature) + _DELTA_END
-        return last + self._stop_block() + self._carried(block)
+        return last + self._stop_block() + (self._carried(block) if isinstance(block, Text) else "")
 
     def _stop_block(self) -> str:
         self._open = False
@@ -185,7 +188,7 @@ class StreamEncoder:
         return f"event: content_block_stop\ndata: {stop}\n\n"
 
     def _carried(self, block: Block) -> str:
-        carrier = text_carrier_of(block)
+        carrier = carrier_of(block)
         if carrier is None:
             return ""
         start = self._open_block({"type": "thinking", "thinking": "", "signature": ""})

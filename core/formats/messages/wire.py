@@ -162,11 +162,15 @@ class StreamObserver:
 
     def feed(self, frames: bytes) -> None:
         """Reads whole frames; the very last may lack its empty line."""
-        if self.started and b'"message_' not in frames and b'"error"' not in frames:
+        if self.started and not _names_an_event(frames):
             return
         for record in sse.records_of(frames + b"\n\n"):
-            if not self.started or '"message_' in record.data or '"error"' in record.data:
-                self.read(_object(record.data))
+            self.read_text(record.data)
+
+    def read_text(self, data: str | bytes) -> None:
+        """Reads one event's JSON, unless it is a mere delta behind the first."""
+        if not self.started or _names_an_event(data):
+            self.read(_object(data))
 
     def read(self, event: JsonObject) -> None:
         """Reads one event's data; what is not known is passed over."""
@@ -211,6 +215,12 @@ _EVENT_READERS: dict[str, Callable[[StreamObserver, JsonObject], None]] = {
     "message_stop": StreamObserver._message_stop,
     "error": StreamObserver._error,
 }
+
+
+def _names_an_event(data: str | bytes) -> bool:
+    if isinstance(data, bytes):
+        return b'"message_' in data or b'"error"' in data
+    return '"message_' in data or '"error"' in data
 
 
 def _observe_message(observation: Observation, message: JsonObject) -> None:

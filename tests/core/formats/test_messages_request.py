@@ -406,7 +406,7 @@ def test_an_envelope_gives_its_reasoning_back() -> None:
 
 
 def test_a_texts_signature_comes_back_from_its_carrier() -> None:
-    carrier = envelope.seal(Reasoning(signature="Z2Vt", origin=Origin("google"), extra={"for_text": True}))
+    carrier = envelope.seal(Reasoning(signature="Z2Vt", origin=Origin("google"), extra={"signs_text": True}))
     thinking = {"type": "thinking", "thinking": "", "signature": carrier}
     content = read(body_of(TEXT, thinking, role="assistant")).messages[0].content
     assert content == [Text("a", signature="Z2Vt", origin=Origin("google"))]

@@ -380,7 +380,11 @@ ANSWERS: list[list[Block]] = [
     [Refusal("No.")],
     [Image(Source("url", "u")), ServerToolResult("i", "code", "4", "responses", {}), Text("b")],
     [Reasoning([], redacted="cmVk", origin=Origin("anthropic")), Reasoning(["a"], redacted="x", origin=Origin("b"))],
-    [Opaque("responses", "x", {}), ToolCall("1", "f"), ToolCall("2", "g", '{"x": "y"}')],
+    [
+        Opaque("responses", "x", {}),
+        ToolCall("1", "f", signature="Z2Vt", origin=Origin("google")),
+        ToolCall("2", "g", '{"x": "y"}'),
+    ],
 ]
 
 
