@@ -35,6 +35,7 @@ from core.formats.carriers import SIGNS_CALL, SIGNS_TEXT
 from core.formats.contract import Call
 from core.formats.converse import read_request, write_request
 from tests.core.formats.converse_cases import model_of, recorded, target_of, without_nothing
+from tests.wire.fixtures import fixture_json, fixture_parameters
 from tests.wire.recordings import Recorded, parameters
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -68,130 +69,14 @@ def test_recorded_requests_come_back(pair: Recorded) -> None:
     assert written.dropped == []
 
 
-EVERYTHING: dict[str, Any] = {
-    "messages": [
-        {
-            "role": "user",
-            "content": [
-                {"text": "Look"},
-                {"cachePoint": {"type": "default", "ttl": "1h"}},
-                {"image": {"format": "png", "source": {"bytes": "iVBORw0KGgo="}}},
-                {"image": {"format": "jpeg", "source": {"s3Location": {"uri": "s3://b/k", "bucketOwner": "1"}}}},
-                {"document": {"name": "One", "format": "pdf", "source": {"bytes": "JVBERg=="}, "context": "c"}},
-                {"document": {"name": "Two", "source": {"text": "t"}, "citations": {"enabled": True}}},
-                {"document": {"name": "Three", "format": "md", "source": {"content": [{"text": "p"}]}}},
-                {"video": {"format": "three_gp", "source": {"bytes": "AAAA"}}},
-                {"video": {"format": "mpg", "source": {"bytes": "AAAA"}}},
-                {"video": {"format": "video/mp4", "source": {"bytes": "AAAA"}}},
-                {"audio": {"format": "mpga", "source": {"bytes": "AAAA"}}},
-                {"guardContent": {"text": {"text": "guard", "qualifiers": ["query"]}}},
-                {"guardContent": {"image": {"format": "png", "source": {"bytes": "AAAA"}}}},
-                {
-                    "searchResult": {
-                        "source": "https://x",
-                        "title": "X",
-                        "content": [{"text": "found"}],
-                        "citations": {"enabled": True},
-                    }
-                },
-                {"newBlock": {"a": 1}},
-            ],
-        },
-        {
-            "role": "assistant",
-            "content": [
-                {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "c2ln"}}},
-                {"reasoningContent": {"redactedContent": base64.b64encode(b"EuAB").decode()}},
-                {"reasoningContent": {"redactedContent": base64.b64encode(b"\xff\x00").decode()}},
-                {
-                    "citationsContent": {
-                        "content": [{"text": "cited"}],
-                        "citations": [{"title": "T", "location": {"web": {"url": "https://u"}}}],
-                    }
-                },
-                {"citationsContent": {"content": [{"text": "a"}, {"text": "b"}], "citations": []}},
-                {"toolUse": {"toolUseId": "t1", "name": "f", "input": {"a": 1}}},
-                {"toolUse": {"toolUseId": "t2", "name": "g", "input": {}, "type": "server_tool_use"}},
-                {
-                    "toolResult": {
-                        "toolUseId": "t2",
-                        "content": [{"json": {"out": 1}}, {"text": "done"}],
-                        "type": "g_result",
-                    }
-                },
-            ],
-        },
-        {
-            "role": "user",
-            "content": [
-                {
-                    "toolResult": {
-                        "toolUseId": "t1",
-                        "status": "error",
-                        "content": [
-                            {"json": {"a": [1]}},
-                            {"text": '{"plain": "text"}'},
-                            {"image": {"format": "png", "source": {"bytes": "AAAA"}}},
-                            {"document": {"name": "Four", "format": "txt", "source": {"bytes": "AAAA"}}},
-                            {"video": {"format": "mov", "source": {"bytes": "AAAA"}}},
-                            {"searchResult": {"source": "s", "title": "t", "content": []}},
-                        ],
-                    }
-                },
-                {"cachePoint": {"type": "default"}},
-                {"cachePoint": {"type": "default"}},
-            ],
-        },
-    ],
-    "system": [{"text": "Be kind"}, {"cachePoint": {"type": "default"}}, {"guardContent": {"text": {"text": "x"}}}],
-    "inferenceConfig": {
-        "maxTokens": 5,
-        "temperature": 0.5,
-        "topP": 0.9,
-        "stopSequences": ["END"],
-        "newKnob": 1,
-    },
-    "toolConfig": {
-        "tools": [
-            {
-                "toolSpec": {
-                    "name": "f",
-                    "description": "d",
-                    "inputSchema": {"json": {"type": "object"}},
-                    "strict": True,
-                }
-            },
-            {"cachePoint": {"type": "default"}},
-            {"systemTool": {"name": "nova_grounding"}},
-        ],
-        "toolChoice": {"tool": {"name": "f"}},
-    },
-    "additionalModelRequestFields": {
-        "thinking": {"type": "enabled", "budget_tokens": 2048, "display": "omitted"},
-        "output_config": {"effort": "low", "other": 1},
-        "top_k": 3,
-        "anthropic_beta": ["context-1m-2025-08-07"],
-        "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
-        "unknown": {"x": [1]},
-    },
-    "outputConfig": {
-        "textFormat": {
-            "type": "json_schema",
-            "structure": {"jsonSchema": {"schema": '{"type":"object"}', "name": "n", "description": "d"}},
-        }
-    },
-    "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1", "trace": "enabled"},
-    "performanceConfig": {"latency": "optimized"},
-    "serviceTier": {"type": "priority"},
-    "requestMetadata": {"team": "a"},
-    "promptVariables": {"v": {"text": "x"}},
-    "additionalModelResponseFieldPaths": ["/stop_sequence"],
-}
+EVERYTHING: dict[str, Any] = fixture_json("requests", "converse/made-everything.json")
 
 
-def test_everything_that_the_format_has_comes_back() -> None:
-    written = write_request(read(EVERYTHING), target_of(CLAUDE))
-    assert written.body == EVERYTHING
+@pytest.mark.parametrize("text", fixture_parameters("requests", "converse", ".json"))
+def test_made_requests_come_back(text: bytes) -> None:
+    body = json.loads(text)
+    written = write_request(read(body), target_of(CLAUDE))
+    assert written.body == body
     assert written.dropped == []
 
 

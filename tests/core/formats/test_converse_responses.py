@@ -28,6 +28,7 @@ from core.formats.contract import Call
 from core.formats.converse import read_request, read_response, write_response
 from core.usage import Usage
 from tests.core.formats.converse_cases import model_of, recorded, reply_to, target_of
+from tests.wire.fixtures import fixture_parameters
 from tests.wire.recordings import Recorded, parameters
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -63,6 +64,14 @@ def test_recorded_answers_come_back(pair: Recorded) -> None:
     answer = read_response(pair.response_json, target_of(model))
     assert answer.format == "converse"
     assert write_response(answer, reply_to(model)) == pair.response_json
+
+
+@pytest.mark.parametrize("text", fixture_parameters("responses", "converse", ".json"))
+def test_made_answers_come_back(text: bytes) -> None:
+    body = json.loads(text)
+    answer = read_response(body, target_of(CLAUDE))
+    assert write_response(answer, reply_to(CLAUDE)) == body
+    assert answer.usage.total_tokens == body["usage"]["totalTokens"]
 
 
 def test_what_is_read() -> None:

@@ -46,6 +46,7 @@ from core.formats.converse.wire import PING, StreamObserver, error_event
 from core.framing.eventstream import encode, frames_of
 from core.usage import Usage
 from tests.core.formats.converse_cases import model_of, recorded, reply_to, target_of
+from tests.wire.fixtures import fixture, fixture_parameters
 from tests.wire.recordings import Recorded, parameters
 from tests.wire.stream_checks import (
     assert_same_at_every_cut,
@@ -135,6 +136,32 @@ def test_recorded_streams_decode_at_every_cut_and_come_back(pair: Recorded) -> N
     assert isinstance(found[-1], Finished)
     assert_truncations_fail(decoder, pair.response_body, b"messageStop")
     assert payloads(written(found, model)) == without_empty(payloads(pair.response_body))
+
+
+@pytest.mark.parametrize("data", fixture_parameters("streams", "converse", ".eventstream"))
+def test_made_streams_decode_at_every_cut_and_come_back(data: bytes) -> None:
+    def decoder() -> StreamDecoder:
+        return StreamDecoder(target_of(CLAUDE))
+
+    assert_same_at_every_cut(decoder, data)
+    found = decode(decoder(), [data])
+    assert_well_formed(found)
+    if isinstance(found[-1], Finished):
+        assert_truncations_fail(decoder, data, b"messageStop")
+        assert payloads(written(found)) == without_empty(payloads(data))
+
+
+def failure_of(name: str) -> tuple[str, int, str]:
+    (*_, last) = events(fixture("streams", f"converse/made-fails-{name}.eventstream"))
+    assert isinstance(last, Failed)
+    return last.error.kind, last.error.status, last.error.message
+
+
+def test_made_streams_that_fail() -> None:
+    assert failure_of("throttled") == ("rate_limit", 429, "Too many tokens, please wait before trying again.")
+    assert failure_of("before-content") == ("upstream", 424, "The model broke.")
+    kind, status, message = failure_of("cut")
+    assert (kind, status) == ("upstream", 502) and "the stream ended" in message
 
 
 def test_text_reasoning_and_calls() -> None:

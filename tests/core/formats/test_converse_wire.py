@@ -11,6 +11,7 @@ from core.formats.converse import wire
 from core.formats.converse.wire import StreamObserver, read_error, write_error
 from core.framing.eventstream import encode, frames_of
 from tests.core.formats.converse_cases import recorded
+from tests.wire.fixtures import fixture_parameters
 from tests.wire.recordings import Recorded, parameters
 
 FAILED = [pair for pair in recorded() if pair.status != 200]
@@ -30,6 +31,13 @@ def test_recorded_errors(pair: Recorded) -> None:
     assert (fault.kind, fault.status, fault.retryable) == ("model_not_found", 400, False)
     assert fault.message == "The provided model identifier is invalid."
     assert fault.raw is not None and fault.raw.body == pair.response_body
+
+
+@pytest.mark.parametrize("text", fixture_parameters("errors", "converse", ".json"))
+def test_made_errors(text: bytes) -> None:
+    made = json.loads(text)
+    fault = read_error(made["status"], made["headers"], json.dumps(made["body"]).encode())
+    assert (fault.kind, fault.message) == (made["kind"], made["body"]["message"])
 
 
 @pytest.mark.parametrize(
