@@ -184,7 +184,7 @@ def settings(conversation: Conversation) -> JsonObject:
     choice = conversation.tool_choice
     effort = None if reasoning is None else reasoning.effort
     summary = None if reasoning is None else reasoning.display
-    return {
+    written: JsonObject = {
         "background": False,
         "error": None,
         "incomplete_details": None,
@@ -205,8 +205,8 @@ def settings(conversation: Conversation) -> JsonObject:
         "top_logprobs": sampling.top_logprobs or 0,
         "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
         "truncation": conversation.extra.get("truncation") or "disabled",
-        "user": conversation.user,
     }
+    return written if conversation.user is None else {**written, "user": conversation.user}
 
 
 def _text_settings(conversation: Conversation) -> JsonObject:
