@@ -94,6 +94,7 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
     choice_extra = dict((extra.pop("choices", None) or [{}])[0])
     message = write_message(answer, reply)
     message.update(choice_extra.pop("message", {}))
+    word = finish_reason(answer.stop, same_format=same_format)
     written: JsonObject = {
         "id": answer_id(answer.id, answer.format, reply),
         "object": "chat.completion",
@@ -104,7 +105,7 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
                 "index": 0,
                 "message": message,
                 "logprobs": None,
-                "finish_reason": finish_reason(answer.stop, same_format=same_format),
+                "finish_reason": "function_call" if "function_call" in message else word,
                 **choice_extra,
             }
         ],
