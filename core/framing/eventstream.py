@@ -11,7 +11,6 @@ from binascii import crc32
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from struct import Struct, error
-from uuid import UUID
 
 MAX_HEADERS = 128 * 1024
 MAX_PAYLOAD = 24 * 1024 * 1024
@@ -70,7 +69,8 @@ def _read_string(block: bytes, at: int) -> tuple[str, int]:
 
 
 def _read_uuid(block: bytes, at: int) -> tuple[str, int]:
-    return str(UUID(bytes=_take(block, at, 16))), at + 16
+    digits = _take(block, at, 16).hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])), at + 16
 
 
 # By type code: takes the block and where the value begins, gives the value and where it ends.
