@@ -5,6 +5,7 @@ The key comes in whichever header the client's SDK sends. Nothing here reads `Ho
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,3 +57,9 @@ def check(rules: AccessRules, headers: Mapping[str, str], query_key: str | None 
             valid |= hmac.compare_digest(encoded, known.encode())
     if not valid:
         raise Refused("authentication", WRONG_KEY)
+
+
+def caller_of(headers: Mapping[str, str]) -> str:
+    """Whose request it is, for shares and records: a short digest of the key, never the key itself."""
+    keys = presented_keys(headers)
+    return hashlib.sha256(keys[0].encode("utf-8", "surrogateescape")).hexdigest()[:12] if keys else "anonymous"

@@ -6,19 +6,23 @@ the client know that somebody is still there. Nothing of a loser's answer is eve
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.relay import Pipe, WholeAnswer
+from core.routing.health import Health
 from core.routing.policy import Attempt, Plan, final_error, plan_attempts
-from core.routing.registry import Candidate, Route
+from core.routing.registry import Candidate, Policy
+from core.usage import Usage
 
 # An error's body is read this long and this far: it is for a message, not for delivery.
 ERROR_BODY_SECONDS = 10.0
 ERROR_BODY_BYTES = 1024 * 1024
+# Two attempts at once are looked at in turn, this many seconds each.
+HEDGE_SLICE = 0.02
 
 
 class Prepared(Protocol):
@@ -49,6 +53,15 @@ class Winner:
 
 
 @dataclass(slots=True)
+class Routing:
+    """The candidates in the order to try them, and the rules of trying."""
+
+    ordered: Sequence[Candidate]
+    policy: Policy
+    health: Health
+
+
+@dataclass(slots=True)
 class Timing:
     """Bounds of a request, readings of Clock.monotonic() and seconds."""
 
@@ -66,8 +79,8 @@ class AttemptPorts:
 
 
 @dataclass(slots=True)
-class _Current:
-    """The attempt under way."""
+class _Racer:
+    """One attempt under way."""
 
     attempt: Attempt
     prepared: Prepared
@@ -80,25 +93,30 @@ class _Current:
 
 
 class Attempts:
-    """Tries candidates until one can be committed to."""
+    """Tries candidates until one can be committed to. With a hedge, two of them at once."""
 
     def __init__(
         self,
-        route: Route,
+        routing: Routing,
         prepare: Callable[[Candidate], Awaitable[Prepared]],
         transport_for: Callable[[str], Transport],
         ports: AttemptPorts,
         timing: Timing,
     ) -> None:
-        self._plan: Plan = plan_attempts(route.candidates, ports.random)
+        self._routing = routing
+        self._plan: Plan = plan_attempts(routing.ordered, routing.policy, routing.health, ports.random)
         self._prepare = prepare
         self._transport_for = transport_for
         self._ports = ports
         self._timing = timing
-        self._current: _Current | None = None
-        self._next: Attempt | None = next(self._plan, None)
+        self._racers: list[_Racer] = []
+        self._next: Attempt | None = None
+        self._not_before = 0.0
+        self._begun = False
+        self._hedged = False
         self.stream = False
         self.failures: list[GatewayError] = []
+        self.wasted: list[Usage] = []
         self.count = 0
         self.candidate: Candidate | None = None
         self.prepared: Prepared | None = None
@@ -107,92 +125,167 @@ class Attempts:
         """Raises the GatewayError to tell the client when nothing is left to try."""
         until = self._ports.clock.monotonic() + wait
         while True:
-            try:
-                if self._current is None:
-                    await self._start()
-                assert self._current is not None
-                winner = await self._peek(self._current, until)
-            except TransportFault as fault:
-                self._failed(_fault_of(fault))
-                continue
-            except GatewayError as error:
-                self._failed(error)
-                continue
+            if not self._racers and not await self._launch(until):
+                return None
+            winner = await self._race(until)
             if winner is not None or self._ports.clock.monotonic() >= until:
                 return winner
 
     def close(self) -> None:
-        """Drops the attempt under way, if there is one. A winner's exchange is its new owner's."""
-        if self._current is not None:
-            self._current.exchange.close()
-            self._current = None
+        """Drops the attempts under way, if there are any. A winner's exchange is its new owner's."""
+        for racer in self._racers:
+            racer.exchange.close()
+            self._routing.health.given_up(racer.attempt.candidate)
+            if racer.pipe is not None:
+                self.wasted.append(racer.pipe.observation.usage)
+        self._racers = []
+        self._plan.close()
 
-    async def _start(self) -> None:
+    async def _launch(self, until: float) -> bool:
+        """Starts the next attempt. False when its time has not come by `until`."""
+        if not self._begun:
+            self._begun = True
+            self._set_next(next(self._plan, None))
         attempt = self._next
         if attempt is None:
-            raise ClientFault("model_not_found", "No candidate serves this model.", param="model")
-        if attempt.delay:
-            await self._ports.clock.sleep(attempt.delay)
+            raise final_error(self.failures or [ClientFault("model_not_found", "No candidate serves this model.")])
+        wait = self._not_before - self._ports.clock.monotonic()
+        if wait > 0:
+            await self._ports.clock.sleep(min(wait, max(0.0, until - self._ports.clock.monotonic())))
+            if self._ports.clock.monotonic() < self._not_before:
+                return False
+        self._next = None
         self.count = attempt.number
         self.candidate = attempt.candidate
-        self._check_deadline()
-        prepared = self.prepared = await self._prepare(attempt.candidate)
-        await self._ports.authorize(attempt.candidate, prepared.request)
-        transport = self._transport_for(prepared.request.url)
-        exchange = await transport.send(prepared.request)
-        self._current = _Current(attempt, prepared, exchange, self._ports.clock.monotonic())
-
-    def _failed(self, error: GatewayError) -> None:
-        self.close()
-        if isinstance(error, UpstreamFault) and self.prepared is not None and self.prepared.translation != "none":
-            error.raw = None  # an answer in a format that the client does not read
-        self.failures.append(error)
         try:
-            self._next = self._plan.send(error)
-        except StopIteration:
+            self._check_deadline()
+            prepared = self.prepared = await self._prepare(attempt.candidate)
+            await self._ports.authorize(attempt.candidate, prepared.request)
+            exchange = await self._transport_for(prepared.request.url).send(prepared.request)
+        except TransportFault as fault:
+            self._failed(attempt, _fault_of(fault))
+        except GatewayError as error:
+            self._failed(attempt, error)
+        except BaseException:
+            self._routing.health.given_up(attempt.candidate)
+            raise
+        else:
+            self._racers.append(_Racer(attempt, prepared, exchange, self._ports.clock.monotonic()))
+        return True
+
+    async def _race(self, until: float) -> Winner | None:
+        """A turn for each attempt under way; the first that has content wins and the others are closed."""
+        for racer in list(self._racers):
+            try:
+                winner = await self._peek(racer, self._turn(racer, until))
+            except TransportFault as fault:
+                self._lost(racer, _fault_of(fault))
+            except GatewayError as error:
+                self._lost(racer, error)
+            else:
+                if winner is not None:
+                    self._won(racer)
+                    return winner
+        if self._hedge_is_due():
+            self._hedged = True
+            self._set_next(self._send(None))
+            if self._next is not None:
+                await self._launch(until)
+        return None
+
+    def _turn(self, racer: _Racer, until: float) -> float:
+        """Until when one attempt is waited for: alone to the end, or to the hedge; beside another, in slices."""
+        if len(self._racers) > 1:
+            return min(until, self._ports.clock.monotonic() + HEDGE_SLICE)
+        hedge_after = self._routing.policy.hedge_after
+        if hedge_after is not None and self.stream and not self._hedged:
+            return min(until, racer.started + hedge_after)
+        return until
+
+    def _hedge_is_due(self) -> bool:
+        hedge_after = self._routing.policy.hedge_after
+        if hedge_after is None or not self.stream or self._hedged or len(self._racers) != 1:
+            return False
+        return self._ports.clock.monotonic() >= self._racers[0].started + hedge_after
+
+    def _won(self, winner: _Racer) -> None:
+        self._racers.remove(winner)
+        self.close()
+        self.candidate, self.prepared = winner.attempt.candidate, winner.prepared
+        self._routing.health.succeeded(self.candidate, self._ports.clock.monotonic() - winner.started)
+
+    def _lost(self, racer: _Racer, error: GatewayError) -> None:
+        self._racers.remove(racer)
+        racer.exchange.close()
+        self._failed(racer.attempt, error, racer.prepared)
+
+    def _failed(self, attempt: Attempt, error: GatewayError, prepared: Prepared | None = None) -> None:
+        if isinstance(error, UpstreamFault) and prepared is not None and prepared.translation != "none":
+            error.raw = None  # an answer in a format that the client does not read
+        self._routing.health.failed(attempt.candidate, error)
+        self.failures.append(error)
+        if self._next is None:
+            self._set_next(self._send(error))
+        if self._next is None and not self._racers:
             raise final_error(self.failures) from error
+
+    def _send(self, outcome: GatewayError | None) -> Attempt | None:
+        try:
+            return self._plan.send(outcome)
+        except StopIteration:
+            return None
+
+    def _set_next(self, attempt: Attempt | None) -> None:
+        """An attempt whose wait would outlast the request's time is none."""
+        now = self._ports.clock.monotonic()
+        deadline = self._timing.deadline
+        if attempt is not None and deadline is not None and now + attempt.delay >= deadline:
+            attempt = None
+        self._next = attempt
+        self._not_before = now + attempt.delay if attempt is not None else 0.0
 
     def _check_deadline(self) -> None:
         deadline = self._timing.deadline
         if deadline is not None and self._ports.clock.monotonic() >= deadline:
             raise ClientFault("timeout", "The gateway's time for this request is over.")
 
-    def _wait(self, current: _Current, until: float) -> float:
+    def _wait(self, racer: _Racer, until: float) -> float:
         """Seconds until something must be looked at. Raises when the attempt's or the request's time is over."""
         now = self._ports.clock.monotonic()
         self._check_deadline()
-        ends = self._attempt_ends(current)
+        ends = self._attempt_ends(racer)
         if now >= ends:
-            name = current.attempt.candidate.backend.name
+            name = racer.attempt.candidate.backend.name
             raise upstream_fault("timeout", f"Backend {name} did not answer in time.", 504)
         limits = [until, ends]
         if self._timing.deadline is not None:
             limits.append(self._timing.deadline)
-        if current.alive_since is not None:
-            limits.append(current.alive_since + self._timing.commit_grace)
+        if racer.alive_since is not None:
+            limits.append(racer.alive_since + self._timing.commit_grace)
         return max(0.0, min(limits) - now)
 
-    def _attempt_ends(self, current: _Current) -> float:
-        backend = current.attempt.candidate.backend
-        if self.stream and backend.first_byte_timeout is not None and current.alive_since is None:
-            return current.started + min(backend.timeout, backend.first_byte_timeout)
-        return current.started + backend.timeout
+    def _attempt_ends(self, racer: _Racer) -> float:
+        backend, policy = racer.attempt.candidate.backend, self._routing.policy
+        first_byte = policy.first_byte_timeout or backend.first_byte_timeout
+        if self.stream and first_byte is not None and racer.alive_since is None:
+            return racer.started + min(backend.timeout, first_byte)
+        return racer.started + backend.timeout
 
-    async def _peek(self, current: _Current, until: float) -> Winner | None:
-        if current.head is None:
-            head = await current.exchange.head(self._wait(current, until))
+    async def _peek(self, racer: _Racer, until: float) -> Winner | None:
+        if racer.head is None:
+            head = await racer.exchange.head(self._wait(racer, until))
             if head is None:
                 return None
-            current.head = head
+            racer.head = head
             if head.status >= 400:
-                await self._raise_error_answer(current, head)
+                await self._raise_error_answer(racer, head)
         if not self.stream:
-            return await self._read_whole(current, current.head, until)
-        return await self._read_start(current, current.head, until)
+            return await self._read_whole(racer, racer.head, until)
+        return await self._read_start(racer, racer.head, until)
 
-    async def _raise_error_answer(self, current: _Current, head: Head) -> None:
-        body = await self._read_body(current.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
-        raise current.prepared.read_error(head.status, head.headers, body)
+    async def _raise_error_answer(self, racer: _Racer, head: Head) -> None:
+        body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
+        raise racer.prepared.read_error(head.status, head.headers, body)
 
     async def _read_body(self, exchange: Exchange, seconds: float, most: int) -> bytes:
         until = self._ports.clock.monotonic() + seconds
@@ -206,66 +299,62 @@ class Attempts:
             size += len(data)
         return b"".join(parts)
 
-    async def _read_whole(self, current: _Current, head: Head, until: float) -> Winner | None:
+    async def _read_whole(self, racer: _Racer, head: Head, until: float) -> Winner | None:
         while True:
-            data = await current.exchange.read(self._wait(current, until))
+            data = await racer.exchange.read(self._wait(racer, until))
             if data is None:
                 if self._ports.clock.monotonic() >= until:
                     return None
                 continue
             if data:
-                current.pending.append(data)
+                racer.pending.append(data)
                 continue
-            answer = current.prepared.whole(b"".join(current.pending))
-            candidate = current.attempt.candidate
-            return self._won(Winner(candidate, current.prepared, current.exchange, head, answer=answer))
+            answer = racer.prepared.whole(b"".join(racer.pending))
+            candidate = racer.attempt.candidate
+            return Winner(candidate, racer.prepared, racer.exchange, head, answer=answer)
 
-    async def _read_start(self, current: _Current, head: Head, until: float) -> Winner | None:
+    async def _read_start(self, racer: _Racer, head: Head, until: float) -> Winner | None:
         """Reads a stream up to its first content, which is where the answer is committed."""
-        pipe = current.pipe
+        pipe = racer.pipe
         if pipe is None:
-            await self._check_stream_type(current, head)
-            pipe = current.pipe = current.prepared.pipe()
+            await self._check_stream_type(racer, head)
+            pipe = racer.pipe = racer.prepared.pipe()
         while True:
-            data = await current.exchange.read(self._wait(current, until))
+            data = await racer.exchange.read(self._wait(racer, until))
             now = self._ports.clock.monotonic()
-            self._take(current, pipe, data, now)
-            if pipe.started or pipe.finished or self._grace_is_over(current, now):
+            self._take(racer, pipe, data, now)
+            if pipe.started or pipe.finished or self._grace_is_over(racer, now):
                 break
             if data == b"":
-                raise _empty_stream(current, head)
+                raise _empty_stream(racer, head)
             if now >= until:
                 return None
-        pending = b"".join(current.pending)
-        candidate = current.attempt.candidate
-        return self._won(Winner(candidate, current.prepared, current.exchange, head, pipe, pending))
+        pending = b"".join(racer.pending)
+        candidate = racer.attempt.candidate
+        return Winner(candidate, racer.prepared, racer.exchange, head, pipe, pending)
 
     @staticmethod
-    def _take(current: _Current, pipe: Pipe, data: bytes | None, now: float) -> None:
+    def _take(racer: _Racer, pipe: Pipe, data: bytes | None, now: float) -> None:
         if data:
-            current.pending.append(pipe.feed(data))
+            racer.pending.append(pipe.feed(data))
         elif data is not None:
-            current.pending.append(pipe.close())
+            racer.pending.append(pipe.close())
         if pipe.error is not None and not pipe.started:
             raise pipe.error
-        if pipe.alive and current.alive_since is None:
-            current.alive_since = now
+        if pipe.alive and racer.alive_since is None:
+            racer.alive_since = now
 
-    def _grace_is_over(self, current: _Current, now: float) -> bool:
-        return current.alive_since is not None and now >= current.alive_since + self._timing.commit_grace
+    def _grace_is_over(self, racer: _Racer, now: float) -> bool:
+        return racer.alive_since is not None and now >= racer.alive_since + self._timing.commit_grace
 
-    async def _check_stream_type(self, current: _Current, head: Head) -> None:
+    async def _check_stream_type(self, racer: _Racer, head: Head) -> None:
         """A JSON answer to a request for a stream is an error inside a 200 (OpenRouter's form), or no stream."""
         if not head.headers.get("content-type", "").startswith("application/json"):
             return
-        body = await self._read_body(current.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
-        fault = current.prepared.read_error(502, head.headers, body)
+        body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
+        fault = racer.prepared.read_error(502, head.headers, body)
         fault.retryable = True
         raise fault
-
-    def _won(self, winner: Winner) -> Winner:
-        self._current = None
-        return winner
 
 
 def _fault_of(fault: TransportFault) -> UpstreamFault:
@@ -274,7 +363,7 @@ def _fault_of(fault: TransportFault) -> UpstreamFault:
     return error
 
 
-def _empty_stream(current: _Current, head: Head) -> UpstreamFault:
-    name = current.attempt.candidate.backend.name
-    said = "ended" if current.pipe is not None and current.pipe.alive else "was empty"
+def _empty_stream(racer: _Racer, head: Head) -> UpstreamFault:
+    name = racer.attempt.candidate.backend.name
+    said = "ended" if racer.pipe is not None and racer.pipe.alive else "was empty"
     return upstream_fault("upstream", f"Backend {name}'s stream {said} before any content (status {head.status}).", 502)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from core.providers.table import PROVIDERS
-from core.routing.registry import Backend, Candidate, Registry, Route, is_pattern, make_backend
+from core.routing.registry import Backend, Candidate, Policy, Registry, Route, is_pattern, make_backend
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -43,6 +43,7 @@ class Limits:
     """Bounds of this gateway. `max_body_bytes` None takes the platform's default."""
 
     max_body_bytes: int | None = None
+    max_in_flight: int | None = None
     ping_seconds: float = 15.0
     commit_grace_seconds: float = 5.0
 
@@ -172,7 +173,21 @@ def _read_model(
     answer = row.get("answer_model", answer_model)
     if answer not in ("asked", "served"):
         raise ConfigurationError(f"{key}.answer_model", f"expected `asked` or `served`; got {answer!r}")
-    return Route(name, candidates, answer, policy=row.get("policy") or {})
+    return Route(name, candidates, answer, policy=_read_policy(f"{key}.policy", _section(row, "policy")))
+
+
+_POLICY_KEYS = {item.name.rstrip("_"): item.name for item in fields(Policy)}
+
+
+def _read_policy(key: str, section: Mapping[str, Any]) -> Policy:
+    """A Policy from a configuration's mapping."""
+    for name in section:
+        if name not in _POLICY_KEYS:
+            raise ConfigurationError(f"{key}.{name}", f"unknown key; expected one of {', '.join(_POLICY_KEYS)}")
+    values: dict[str, Any] = {
+        _POLICY_KEYS[name]: tuple(value) if isinstance(value, list) else value for name, value in section.items()
+    }
+    return Policy(**values)
 
 
 def _read_candidate(

@@ -13,18 +13,21 @@ from typing import cast
 from urllib.parse import parse_qsl
 
 from core import access, listings
-from core.attempts import AttemptPorts, Attempts, Prepared, Timing, Winner
+from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
 from core.configuration import Configuration
-from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
+from core.errors import ClientFault, GatewayError, NotConfigured, Refused, UpstreamFault, upstream_fault
 from core.formats import load_wire
 from core.formats.contract import Reply
 from core.generation import Generation, read_generation
 from core.http import HeaderList, Request, Response
 from core.native import prepare_native
+from core.overload import InFlight
 from core.passthrough import returned_headers
 from core.ports import BackendRequest, Clock, Log, Media, Random, Transport, TransportFault
 from core.routes import Endpoint, NoRoute, match
-from core.routing.registry import Backend, Candidate
+from core.routing.health import Health
+from core.routing.registry import Backend, Candidate, Policy
+from core.routing.strategy import Choosing, order_candidates
 from core.usage import UsageRecord
 
 # After a stream's proper end its connection is given this long to end too, so that it can be used again.
@@ -56,6 +59,18 @@ class Gateway:
     configuration: Configuration
     ports: Ports
     rules: access.AccessRules = field(default_factory=access.AccessRules)
+    health: Health = field(init=False)
+    in_flight: InFlight = field(init=False)
+    stop_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.health = Health(self.ports.clock.monotonic, self.ports.random.uniform)
+        self.in_flight = InFlight(self.configuration.limits.max_in_flight)
+
+    def drain(self, grace: float) -> None:
+        """The process is about to end: new requests are refused, streams get `grace` seconds to finish and are
+        then ended with an error event."""
+        self.stop_at = self.ports.clock.monotonic() + grace
 
     async def handle(self, request: Request) -> Response:
         """Answers `request`. Every failure becomes an answer in the client's format; nothing is raised."""
@@ -99,12 +114,15 @@ class Gateway:
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
 
     async def _generate(self, request: Request, endpoint: Endpoint, request_id: str) -> Response:
-        started = self.ports.clock.monotonic()
+        if self.stop_at is not None:
+            raise Refused("overloaded", "This instance is shutting down.", retry_after=1.0)
+        caller = access.caller_of(request.headers)
+        self.in_flight.enter(caller)
         record = UsageRecord(
             request_id, endpoint.operation, endpoint.format, self.ports.clock.time(),
             user_agent=request.headers.get("user-agent", ""),
         )
-        run = _Run(self, request, endpoint, record, started)
+        run = _Run(self, request, endpoint, record, caller)
         try:
             return await run.answer()
         except GatewayError as error:
@@ -124,14 +142,15 @@ class _Run:
     """One request from its body to its last byte."""
 
     def __init__(
-        self, gateway: Gateway, request: Request, endpoint: Endpoint, record: UsageRecord, started: float
+        self, gateway: Gateway, request: Request, endpoint: Endpoint, record: UsageRecord, caller: str
     ) -> None:
         self._gateway = gateway
         self._ports = gateway.ports
         self._request = request
         self._endpoint = endpoint
         self._record = record
-        self._started = started
+        self._caller = caller
+        self._started = gateway.ports.clock.monotonic()
         self._attempts: Attempts | None = None
         self._generation: Generation | None = None
 
@@ -141,14 +160,16 @@ class _Run:
         record = self._record
         record.model = generation.model
         record.streamed = generation.stream
-        generation.route = self._gateway.configuration.registry.resolve(generation.model)
+        route = generation.route = self._gateway.configuration.registry.resolve(generation.model)
         limits = self._gateway.configuration.limits
+        choosing = Choosing(self._ports.random, self._gateway.health, generation.prefix_digest)
+        ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
         attempts = self._attempts = Attempts(
-            generation.route,
+            Routing(ordered, route.policy, self._gateway.health),
             self._prepare,
             self._transport_for,
             AttemptPorts(self._ports.clock, self._ports.random, self._authorize),
-            Timing(self._request.deadline, limits.commit_grace_seconds),
+            Timing(self._commit_deadline(route.policy, generation.stream), limits.commit_grace_seconds),
         )
         attempts.stream = generation.stream
         if not generation.stream:
@@ -217,9 +238,11 @@ class _Run:
         assert pipe is not None
         if winner.pending:
             yield winner.pending
-        silence = _Silence(winner.candidate.backend.idle_timeout, self._gateway.configuration.limits.ping_seconds)
+        policy = self._policy()
+        idle_timeout = policy.idle_timeout or winner.candidate.backend.idle_timeout
+        silence = _Silence(idle_timeout, self._gateway.configuration.limits.ping_seconds)
         while True:
-            data = await _read(winner, self._next_wait(silence.wait(pipe.finished)))
+            data = await _read(winner, self._next_wait(silence.wait(pipe.finished), policy))
             if data == b"" or (data is None and pipe.finished):
                 break
             if data:
@@ -235,8 +258,18 @@ class _Run:
         if not pipe.finished and pipe.error is None:
             raise upstream_fault("upstream", "The backend's stream ended before the answer was complete.", 502)
 
-    def _next_wait(self, wait: float) -> float:
-        deadline = self._request.deadline
+    def _policy(self) -> Policy:
+        assert self._generation is not None and self._generation.route is not None
+        return self._generation.route.policy
+
+    def _commit_deadline(self, policy: Policy, stream: bool) -> float | None:
+        """Until when the answer must be committed; one that is not streamed begins where it ends."""
+        first_byte = None if stream else self._request.first_byte_deadline
+        return _soonest(self._request.deadline, first_byte, _after(self._started, policy.timeout))
+
+    def _next_wait(self, wait: float, policy: Policy) -> float:
+        stream_ends = _after(self._started, policy.max_stream_seconds)
+        deadline = _soonest(self._request.deadline, stream_ends, self._gateway.stop_at)
         if deadline is None:
             return wait
         left = deadline - self._ports.clock.monotonic()
@@ -321,6 +354,7 @@ class _Run:
 
     def account(self, outcome: str) -> None:
         """Hands the usage record on, once the request is over."""
+        self._gateway.in_flight.leave(self._caller)
         record, attempts = self._record, self._attempts
         record.outcome = outcome
         record.seconds = self._ports.clock.monotonic() - self._started
@@ -344,6 +378,14 @@ async def _read(winner: Winner, wait: float) -> bytes | None:
         if winner.pipe is not None and winner.pipe.finished:
             return b""
         raise
+
+
+def _after(start: float, seconds: float | None) -> float | None:
+    return None if seconds is None else start + seconds
+
+
+def _soonest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 class _Silence:

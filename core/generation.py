@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,10 @@ _CONTENT_MEMBERS: dict[tuple[str, str], tuple[str, tuple[type, ...]]] = {
     ("generate", "invoke"): ("messages", (list,)),
     ("embeddings", "chat_completions"): ("input", (str, list)),
 }
+
+# What a prompt's cached prefix is made of; of the turns, the first two (a system message and the first question).
+_TURN_MEMBERS = frozenset({"messages", "input", "contents"})
+_PREFIX_MEMBERS = _TURN_MEMBERS | {"system", "instructions", "tools", "systemInstruction", "toolConfig"}
 
 _TYPE_NAMES: dict[type, str] = {list: "a list", str: "a string", dict: "an object"}
 
@@ -44,6 +50,15 @@ class Generation:
     native_format: str
     route: Route | None = None
     memo: dict[str, Any] = field(default_factory=dict)
+
+    def prefix_digest(self) -> bytes:
+        """A digest of what the turns of one conversation share: its instructions, tools and first message."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, value in self.document.values.items():
+            if name in _PREFIX_MEMBERS:
+                first = value[:2] if name in _TURN_MEMBERS and isinstance(value, list) else value
+                digest.update(json.dumps([name, first]).encode())
+        return digest.digest()
 
 
 def read_generation(request: Request, endpoint: Endpoint) -> Generation:

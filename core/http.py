@@ -17,7 +17,8 @@ class Request:
     """One HTTP request, its body read whole.
 
     `path` is still percent-encoded and has no query; `query` has no question mark. `deadline` is the
-    platform's: a reading of `Clock.monotonic()` by which the answer must have ended, None where there is none.
+    platform's: a reading of `Clock.monotonic()` by which the answer must have ended, None where there is none;
+    `first_byte_deadline` the same for its beginning, which bounds an answer that is not streamed.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     deadline: float | None = None
+    first_byte_deadline: float | None = None
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from core.ports import BackendRequest, Media
 from core.relay import Pipe, WholeAnswer
 from core.routing.registry import Backend, Candidate
 from core.translation.content import urls_to_inline, with_inlined
-from core.translation.pipeline import Restore, translate_request
+from core.translation.pipeline import translate_request
+from core.translation.prepare import Restore
 from core.translation.rules import FormatRules, rules_for
 
 

@@ -1,7 +1,7 @@
 """The one ASGI application, without a framework: the gateway on the hot routes, the console on the rest.
 
 A door may put into `scope["extensions"]`: `skybridge.deadline` (a reading of time.monotonic() by which the answer
-must have ended) and `skybridge.after` (a list; what is appended is run by the door after the last byte).
+must have ended), `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it) and `skybridge.after` (a list; what is appended is run by the door after the last byte).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
     path = raw_path.decode("latin-1") if raw_path else scope["path"]
     return Request(
         scope["method"], path.partition("?")[0], scope.get("query_string", b"").decode("latin-1"), headers, b"",
-        extensions.get("skybridge.deadline"),
+        extensions.get("skybridge.deadline"), extensions.get("skybridge.first_byte_deadline"),
     )
 
 

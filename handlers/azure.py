@@ -47,7 +47,7 @@ def door(application: Application) -> Application:
         extensions = {
             **(scope.get("extensions") or {}),
             "skybridge.platform": "azure",
-            "skybridge.deadline": asyncio.get_running_loop().time() + SECONDS_TO_ANSWER - MARGIN,
+            "skybridge.first_byte_deadline": asyncio.get_running_loop().time() + SECONDS_TO_ANSWER - MARGIN,
             "skybridge.after": after,
         }
         try:

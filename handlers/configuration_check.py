@@ -43,6 +43,24 @@ class BackendRow(BaseModel):
     max_retries: Annotated[int, Field(ge=0, le=10)] | None = None
 
 
+class PolicySection(BaseModel):
+    """How a model's candidates are tried."""
+
+    model_config = _FORBID
+
+    strategy: Literal["ordered", "weighted", "lowest_latency", "lowest_cost", "cache_aware"] = "weighted"
+    attempts: Annotated[int, Field(ge=1)] | None = None
+    timeout: Seconds | None = None
+    first_byte_timeout: Seconds | None = None
+    idle_timeout: Seconds | None = None
+    move_on: list[Annotated[int, Field(ge=400, le=599)]] = []
+    stop: list[Annotated[int, Field(ge=400, le=599)]] = []
+    hedge_after: Seconds | None = None
+    continue_: Annotated[bool, Field(alias="continue")] = False
+    max_stream_seconds: Seconds | None = None
+    longest_wait: Annotated[float, Field(ge=0)] = 10.0
+
+
 class CandidateRow(BaseModel):
     """One candidate, or a model row without `candidates`. Other members are defaults for request knobs."""
 
@@ -58,6 +76,7 @@ class CandidateRow(BaseModel):
     summary_level: Literal["auto", "detailed", "concise"] | None = None
     verbosity_level: Literal["low", "medium", "high"] | None = None
     truncation_strategy: Literal["auto", "disabled"] | None = None
+    policy: PolicySection | None = None
 
 
 class ModelRow(BaseModel):
@@ -67,13 +86,14 @@ class ModelRow(BaseModel):
 
     candidates: Annotated[list[CandidateRow], Field(min_length=1)]
     answer_model: Literal["asked", "served"] = "asked"
-    policy: dict[str, Any] | None = None
+    policy: PolicySection | None = None
 
 
 class LimitsSection(BaseModel):
     model_config = _FORBID
 
     max_body_bytes: Annotated[int, Field(gt=0)] | None = None
+    max_in_flight: Annotated[int, Field(gt=0)] | None = None
     ping_seconds: Seconds | None = None
     commit_grace_seconds: Annotated[float, Field(ge=0)] | None = None
 

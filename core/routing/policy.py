@@ -1,6 +1,6 @@
 """Which candidate is tried when: a generator that yields attempts and is sent their outcomes.
 
-It holds no connection and no clock: `plan_attempts` says what to do next, the gateway does it.
+It holds no connection and waits for nothing: `plan_attempts` says what to do next, the gateway does it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from core.errors import GatewayError, Unsupported, UpstreamFault
+from core.errors import GatewayError, Refused, Unsupported, UpstreamFault
 from core.ports import Random
-from core.routing.registry import Candidate
+from core.routing.health import Health
+from core.routing.registry import Candidate, Policy
+
+# In-place retries wait a random part of this many seconds, doubled each time (full jitter).
+BASE_DELAY = 0.25
+LONGEST_DELAY = 8.0
+
+# Failures that the same backend would repeat at once.
+_LASTING = frozenset({"authentication", "permission", "quota", "billing"})
 
 
 @dataclass(slots=True)
@@ -22,59 +30,71 @@ class Attempt:
     delay: float = 0.0
 
 
-type Outcome = GatewayError
-type Plan = Generator[Attempt, Outcome]
-
-# Failures that the same backend would repeat at once.
-_LASTING = frozenset({"authentication", "permission", "quota", "billing"})
-
-# In-place retries wait a random part of this many seconds, doubled each time (full jitter).
-BASE_DELAY = 0.25
-LONGEST_DELAY = 8.0
+type Plan = Generator[Attempt, GatewayError | None]
 
 
-def order_candidates(candidates: Sequence[Candidate], random: Random) -> list[Candidate]:
-    """By priority; inside one priority, a random order in which a candidate's chance to come first is its
-    weight's share (Efraimidis and Spirakis' weighted sampling)."""
-    if len({candidate.priority for candidate in candidates}) == len(candidates):
-        return sorted(candidates, key=lambda candidate: candidate.priority)
+def plan_attempts(ordered: Sequence[Candidate], policy: Policy, health: Health, random: Random) -> Plan:
+    """Yields each candidate in turn, a backend's own `max_retries` in place first; cooling ones come last.
 
-    def draw(candidate: Candidate) -> tuple[int, float]:
-        if candidate.weight <= 0:
-            return candidate.priority, 1.0
-        return candidate.priority, -(random.uniform() ** (1.0 / candidate.weight))
-
-    return sorted(candidates, key=draw)
-
-
-def plan_attempts(candidates: Sequence[Candidate], random: Random) -> Plan:
-    """Yields each candidate in turn, a backend's own `max_retries` in place first.
-
-    Send it the failure of the attempt that it yielded last. It returns when nothing is left to try, or when the
-    failure is one that every candidate would repeat.
+    Send it the failure of an attempt, or None for one more beside those under way (a hedge). It returns when
+    nothing is left to try, or when the failure is one that every candidate would repeat. Raises Refused when all
+    candidates cool down and each is being probed already.
     """
     number = 0
-    for candidate in order_candidates(candidates, random):
+    named_wait: float | None = None
+    for candidate in _awake_first(ordered, health):
         for retry in range(candidate.backend.max_retries + 1):
             number += 1
-            delay = min(LONGEST_DELAY, BASE_DELAY * 2 ** (retry - 1)) * random.uniform() if retry else 0.0
-            outcome = yield Attempt(candidate, number, delay)
-            if not moves_on(outcome):
+            if policy.attempts is not None and number > policy.attempts:
                 return
-            if not retries_in_place(outcome):
+            delay = max(_backoff(retry, random), named_wait or 0.0) if retry else 0.0
+            outcome = yield Attempt(candidate, number, delay)
+            if outcome is None:
+                break
+            if not moves_on(outcome, policy):
+                return
+            named_wait = outcome.retry_after
+            if not retries_in_place(outcome, policy):
                 break
 
 
-def moves_on(outcome: Outcome) -> bool:
+def _backoff(retry: int, random: Random) -> float:
+    return min(LONGEST_DELAY, BASE_DELAY * 2.0 ** (retry - 1)) * random.uniform()
+
+
+def _awake_first(ordered: Sequence[Candidate], health: Health) -> Generator[Candidate]:
+    """The candidates that may be tried; where all cool, those that nobody probes, the soonest to end first."""
+    tried: set[int] = set()
+    for candidate in ordered:
+        if health.take(candidate):
+            tried.add(id(candidate))
+            yield candidate
+    resting = [candidate for candidate in ordered if id(candidate) not in tried]
+    for candidate in sorted(resting, key=health.cooling):
+        if health.take(candidate, last_resort=True):
+            tried.add(id(candidate))
+            yield candidate
+    if not tried and ordered:
+        wait = min(health.cooling(candidate) for candidate in ordered)
+        message = "Every backend of this model is cooling down after failures."
+        raise Refused("overloaded", message, retry_after=max(1.0, wait))
+
+
+def moves_on(outcome: GatewayError, policy: Policy) -> bool:
     """Whether another candidate may do better."""
     if isinstance(outcome, UpstreamFault):
-        return outcome.retryable
+        if outcome.status in policy.stop:
+            return False
+        return outcome.retryable or outcome.status in policy.move_on
     return isinstance(outcome, Unsupported) or outcome.kind == "configuration"
 
 
-def retries_in_place(outcome: Outcome) -> bool:
-    """Whether the same candidate may do better at once: not after a wrong credential or a spent quota."""
-    return isinstance(outcome, UpstreamFault) and outcome.kind not in _LASTING
+def retries_in_place(outcome: GatewayError, policy: Policy) -> bool:
+    """Whether the same candidate may do better soon: not after a wrong credential, a spent quota or a wait that
+    is longer than the policy allows."""
+    if not isinstance(outcome, UpstreamFault) or outcome.kind in _LASTING:
+        return False
+    return outcome.retry_after is None or outcome.retry_after <= policy.longest_wait
 
 
 def final_error(failures: Sequence[GatewayError]) -> GatewayError:

@@ -12,6 +12,31 @@ from core.errors import ClientFault
 from core.providers.table import FORCED_PATHS, PROVIDERS, Paths, Provider
 
 type AnswerModel = Literal["asked", "served"]
+type Strategy = Literal["ordered", "weighted", "lowest_latency", "lowest_cost", "cache_aware"]
+
+
+@dataclass(slots=True, frozen=True)
+class Policy:
+    """A model's `policy:`. Times are in seconds; None leaves the backend's own setting or no bound.
+
+    `attempts` bounds the tries over all candidates. `timeout` bounds the request up to its commit.
+    `move_on` and `stop` are statuses that go to the next candidate, or do not, against the rule. `hedge_after`:
+    a stream without content by then gets a second candidate beside the first. `continue`: a stream of plain text
+    that breaks is taken up by another candidate. `max_stream_seconds` ends a stream properly by then.
+    `longest_wait` bounds how long a `retry-after` is waited for in place.
+    """
+
+    strategy: Strategy = "weighted"
+    attempts: int | None = None
+    timeout: float | None = None
+    first_byte_timeout: float | None = None
+    idle_timeout: float | None = None
+    move_on: tuple[int, ...] = ()
+    stop: tuple[int, ...] = ()
+    hedge_after: float | None = None
+    continue_: bool = False
+    max_stream_seconds: float | None = None
+    longest_wait: float = 10.0
 
 
 @dataclass(slots=True)
@@ -86,7 +111,7 @@ class Route:
     candidates: Sequence[Candidate]
     answer_model: AnswerModel = "asked"
     translate: bool = True
-    policy: Mapping[str, Any] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
 
 
 class Registry:

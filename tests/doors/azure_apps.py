@@ -80,7 +80,7 @@ class Probe:
             "length": len(body),
             "text": body[:100].decode(errors="replace"),
             "platform": extensions["skybridge.platform"],
-            "seconds": extensions["skybridge.deadline"] - asyncio.get_running_loop().time(),
+            "seconds": extensions["skybridge.first_byte_deadline"] - asyncio.get_running_loop().time(),
         }
         await answer(send, told)
 

@@ -98,7 +98,7 @@ async def test_the_door_tells_the_platform_and_works_on_after_the_answer(azure: 
         extensions = scope["extensions"]
         extensions["skybridge.after"].extend([broken, note])
         assert extensions["skybridge.platform"] == "azure" and extensions["made"] == {}
-        assert 200 < extensions["skybridge.deadline"] - asyncio.get_running_loop().time() <= 230
+        assert 200 < extensions["skybridge.first_byte_deadline"] - asyncio.get_running_loop().time() <= 230
         await answer(send, {})
         steps.append("answered")
 

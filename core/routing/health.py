@@ -1,0 +1,136 @@
+"""What is known of each candidate's state: cooling down, being probed, how fast it answers.
+
+A candidate cools down after a rate limit (for as long as it says) or after several failures in a row. While it
+does, other candidates go first. When all of them cool, one request at a time may probe: a cooldown's end is never a
+herd, and a backend that has recovered is noticed by the first who asks. State is of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.errors import GatewayError, UpstreamFault
+from core.routing.registry import Candidate
+
+# Cooldowns without a named time, in seconds: doubled with each further failure, up to the longest.
+RATE_LIMIT_COOLDOWN = 1.0
+BREAKER_COOLDOWN = 5.0
+LONGEST_COOLDOWN = 60.0
+# Failures in a row that open the breaker.
+BREAKER_FAILURES = 5
+# A probe that never reported back is forgotten after this long.
+PROBE_LEASE = 30.0
+# Weight of the newest measurement in the moving average of the time to the first byte.
+LATENCY_WEIGHT = 0.2
+
+# What counts against a candidate. A refused request (400, 413) says nothing about its health.
+_FAILURES = frozenset({"upstream", "timeout", "internal", "overloaded"})
+
+
+def candidate_key(candidate: Candidate) -> tuple[str, str, str]:
+    """Health is per backend, region and model: quotas are."""
+    return candidate.backend.name, candidate.backend.region, candidate.api_model
+
+
+@dataclass(slots=True)
+class _State:
+    failures: int = 0
+    limits: int = 0
+    cooling_until: float = 0.0
+    probe_until: float = 0.0
+    latency: float | None = None
+
+
+class Health:
+    """The states of all candidates. `now` is Clock.monotonic, `uniform` Random.uniform."""
+
+    def __init__(self, now: Callable[[], float], uniform: Callable[[], float]) -> None:
+        self._now = now
+        self._uniform = uniform
+        self._states: dict[tuple[str, str, str], _State] = {}
+
+    def _state(self, candidate: Candidate) -> _State:
+        return self._states.setdefault(candidate_key(candidate), _State())
+
+    def cooling(self, candidate: Candidate) -> float:
+        """Seconds until the candidate's cooldown ends; 0 when it may be tried."""
+        state = self._states.get(candidate_key(candidate))
+        if state is None or not state.cooling_until:
+            return 0.0
+        left = max(0.0, state.cooling_until - self._now())
+        # After the end, others wait until the first request has come back.
+        return max(left, min(1.0, state.probe_until - self._now())) if state.probe_until else left
+
+    def take(self, candidate: Candidate, *, last_resort: bool = False) -> bool:
+        """Whether a request may go to the candidate now. A cooling one, or one whose cooldown has just ended,
+        takes one request at a time."""
+        state = self._states.get(candidate_key(candidate))
+        if state is None or not state.cooling_until:
+            return True
+        now = self._now()
+        if state.cooling_until > now and not last_resort:
+            return False
+        if state.probe_until > now:
+            return False
+        state.probe_until = now + PROBE_LEASE
+        return True
+
+    def succeeded(self, candidate: Candidate, first_byte_seconds: float) -> None:
+        """The candidate answered: its cooldown is over."""
+        state = self._state(candidate)
+        state.failures = state.limits = 0
+        state.cooling_until = state.probe_until = 0.0
+        known = state.latency
+        state.latency = (
+            first_byte_seconds if known is None else known + LATENCY_WEIGHT * (first_byte_seconds - known)
+        )
+
+    def failed(self, candidate: Candidate, error: GatewayError) -> None:
+        """The candidate failed: it may have to cool down."""
+        if not isinstance(error, UpstreamFault):
+            self.given_up(candidate)
+            return
+        state = self._state(candidate)
+        state.probe_until = 0.0
+        if error.kind == "rate_limit" or error.retry_after is not None:
+            state.limits += 1
+            seconds = error.retry_after
+            if seconds is None:
+                seconds = RATE_LIMIT_COOLDOWN * 2 ** (state.limits - 1)
+            self._cool(state, seconds)
+        elif error.kind in _FAILURES:
+            state.failures += 1
+            over = state.failures - BREAKER_FAILURES
+            if over >= 0:
+                self._cool(state, BREAKER_COOLDOWN * 2 ** min(over, 8))
+
+    def given_up(self, candidate: Candidate) -> None:
+        """The attempt ended without saying anything about the candidate (the client left, another was faster)."""
+        state = self._states.get(candidate_key(candidate))
+        if state is not None:
+            state.probe_until = 0.0
+
+    def _cool(self, state: _State, seconds: float) -> None:
+        """Up to a tenth is added at random, so that the processes that share a quota do not return together."""
+        spread = min(seconds, LONGEST_COOLDOWN) * (1.0 + 0.1 * self._uniform())
+        state.cooling_until = max(state.cooling_until, self._now() + spread)
+
+    def latency(self, candidate: Candidate) -> float | None:
+        """The moving average of seconds to the first byte, None before the first answer."""
+        state = self._states.get(candidate_key(candidate))
+        return state.latency if state is not None else None
+
+    def report(self, candidate: Candidate) -> dict[str, object]:
+        """The state for people: `state` is `closed`, `cooling` or `probing`."""
+        state = self._states.get(candidate_key(candidate)) or _State()
+        now = self._now()
+        name = "closed"
+        if state.cooling_until:
+            name = "cooling" if state.cooling_until > now else "probing"
+        return {
+            "state": name,
+            "failures": state.failures,
+            "cooling_seconds": round(max(0.0, state.cooling_until - now), 1) if state.cooling_until else 0.0,
+            "first_byte_seconds": state.latency,
+        }
