@@ -1,7 +1,8 @@
 """The one ASGI application, without a framework: the gateway on the hot routes, the console on the rest.
 
 A door may put into `scope["extensions"]`: `skybridge.deadline` (a reading of time.monotonic() by which the answer
-must have ended), `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it) and `skybridge.after` (a list; what is appended is run by the door after the last byte).
+must have ended), `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it) and
+`skybridge.after` (a list; what is appended is run by the door after the last byte).
 """
 
 from __future__ import annotations
