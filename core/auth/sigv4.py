@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from core.auth.credentials import Credentials
 from core.errors import Refused
-from core.http import HeaderList
+from core.http import HeaderList, Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -43,6 +43,7 @@ UNSIGNED_HEADERS = frozenset(
 # Services whose canonical path is the path as it is on the wire: neither normalised nor encoded again.
 _VERBATIM_PATH_SERVICES = frozenset({"s3", "s3express", "s3-object-lambda", "s3-outposts"})
 
+_NO_MATCH = "the request signature does not match: check the secret access key"
 _SPACES = re.compile(r"\s+")
 _MODEL_PATH = re.compile(r"/model/(.+)/([^/]+)")
 
@@ -218,14 +219,36 @@ def parse_authorization(value: str) -> Authorization | None:
     return Authorization(key_id, date, region, service, signed_headers, given)
 
 
-def verify(
-    parts: SignedParts, claim: Authorization, secret: str, now: float, service: str = "bedrock"
-) -> None:
+def verify(parts: SignedParts, claim: Authorization, secret: str, now: float, service: str = "bedrock") -> None:
     """Checks the signature `claim` of a request as an AWS service does; returns when it holds.
 
     `secret` belongs to `claim.access_key_id`; `now` is in seconds since the epoch. The body's own hash is
     always part of what is checked: an unsigned payload is refused. Raises Refused (kind `authentication`).
     """
+    if not _signed_with(secret, claim, _texts_to_sign(parts, claim, now, service)):
+        raise _refused(_NO_MATCH)
+
+
+def signing_secret(request: Request, secrets: Iterable[str], now: float, service: str = "bedrock") -> str | None:
+    """The one of `secrets` that `request` was signed with; None when it does not use this scheme.
+
+    For keys that are secrets without an id: the access key id may be anything. Every secret is tried, whichever
+    matches. Raises Refused when none does.
+    """
+    claim = parse_authorization(request.headers.get("authorization", ""))
+    if claim is None:
+        return None
+    headers = list(request.headers.items())
+    parts = SignedParts(request.method, request.path, request.query, headers, request.body)
+    texts = _texts_to_sign(parts, claim, now, service)
+    matching = [secret for secret in secrets if _signed_with(secret, claim, texts)]
+    if not matching:
+        raise _refused(_NO_MATCH)
+    return matching[0]
+
+
+def _texts_to_sign(parts: SignedParts, claim: Authorization, now: float, service: str) -> list[tuple[Scope, str]]:
+    """What the client may have signed, one for each spelling of the path. Raises Refused."""
     headers = {name.lower(): value for name, value in parts.headers}
     stamp = headers.get("x-amz-date", "")
     _check_claim(claim, stamp, now, service)
@@ -233,15 +256,18 @@ def verify(
     if headers.get("x-amz-content-sha256", body_hash) != body_hash:
         raise _refused("x-amz-content-sha256 does not match the body")
     scope = Scope(stamp, claim.region, claim.service)
+    return [
+        (scope, string_to_sign(scope, canonical_request(parts, path, claim.signed_headers, body_hash)))
+        for path in (canonical_path(spelling, claim.service) for spelling in _path_spellings(parts.path))
+    ]
+
+
+def _signed_with(secret: str, claim: Authorization, texts: list[tuple[Scope, str]]) -> bool:
     matches = False
-    for path in _path_spellings(parts.path):
-        canonical = canonical_request(
-            parts, canonical_path(path, claim.service), claim.signed_headers, body_hash
-        )
-        expected = signature(secret, scope, string_to_sign(scope, canonical))
+    for scope, text in texts:
+        expected = signature(secret, scope, text)
         matches |= hmac.compare_digest(expected.encode(), claim.signature.encode())
-    if not matches:
-        raise _refused("the request signature does not match: check the secret access key")
+    return matches
 
 
 def _check_claim(claim: Authorization, stamp: str, now: float, service: str) -> None:

@@ -18,6 +18,7 @@ from core.auth import sigv4
 from core.auth.credentials import Credentials
 from core.auth.sigv4 import Scope, SignedParts
 from core.errors import Refused
+from core.http import Request
 from tests.wire.recordings import FOLDER
 
 SUITES = FOLDER / "sigv4"
@@ -295,3 +296,14 @@ def test_botocore_and_we_agree_both_ways() -> None:
     assert claim is not None
     signed_at = sigv4.timegm(sigv4.strptime(headers["X-Amz-Date"], sigv4.DATE_FORMAT))
     sigv4.verify(parts, claim, "secret", signed_at)
+
+
+def test_a_gateway_key_is_found_by_its_signature() -> None:
+    parts, _ = made_request()
+    request = Request(parts.method, parts.path, parts.query, dict(parts.headers), parts.body)
+    assert sigv4.signing_secret(request, ["other", "s3cret", "third"], NOW) == "s3cret"
+    for secrets in ([], ["other"]):
+        with pytest.raises(Refused, match="does not match"):
+            sigv4.signing_secret(request, secrets, NOW)
+    assert sigv4.signing_secret(Request("GET", "/", headers={"authorization": "Bearer k"}), ["k"], NOW) is None
+    assert sigv4.signing_secret(Request("GET", "/"), ["k"], NOW) is None
