@@ -28,6 +28,7 @@ from core.conversation import (
 from core.errors import ClientFault, UpstreamFault, upstream_fault
 from core.formats.contract import Reply, Target
 from core.formats.generate_content.parts import MINTED, read_part, write_call, write_media, write_reasoning
+from core.formats.generate_content.signatures import GOOGLE
 from core.formats.generate_content.usage import read_block, read_stop, read_usage, write_stop, write_usage
 from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
 
@@ -77,9 +78,14 @@ def id_source(response_id: str) -> Callable[[], str]:
 def read_parts(parts: Iterable[JsonObject], mint: Callable[[], str]) -> list[Block]:
     """The blocks of a backend's parts. Raises UpstreamFault where a part is broken."""
     try:
-        return [block for part in parts for block in read_part(part, "parts", mint)]
+        blocks = [block for part in parts for block in read_part(part, "parts", mint)]
     except ClientFault as fault:
         raise upstream_fault("upstream", f"The backend's answer is broken. {fault.message}", 502) from fault
+    for block in blocks:
+        if isinstance(block, Text):
+            # Whether a text is signed is known at its end only.
+            block.origin = GOOGLE
+    return blocks
 
 
 def joined(blocks: list[Block]) -> list[Block]:
@@ -90,7 +96,7 @@ def joined(blocks: list[Block]) -> list[Block]:
         last = result[-1] if result else None
         if isinstance(block, Text) and isinstance(last, Text) and not last.signature:
             last.text += block.text
-            last.signature, last.origin = block.signature, block.origin
+            last.signature = block.signature
         elif isinstance(block, Reasoning) and isinstance(last, Reasoning) and not last.signature:
             last.texts = ["".join([*last.texts, *block.texts])] if last.texts or block.texts else []
             last.signature = block.signature

@@ -134,7 +134,6 @@ class StreamDecoder:
             self._open = _opened(block)
             events.append(PartStarted(self._index, empty_copy(self._open)))
         assert self._open is not None
-        self._open.origin = self._open.origin or block.origin
         events.extend(self._delta(replace(delta, index=self._index)) for delta in deltas)
         return events
 

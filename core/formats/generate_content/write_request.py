@@ -331,7 +331,7 @@ def _thinking(request: ReasoningRequest, facts: ModelFacts, *, own: bool) -> Jso
     match request.mode:
         case "off":
             config["thinkingBudget"] = 0
-        case "adaptive" if not facts.thinking_levels:
+        case "adaptive" if own or not facts.thinking_levels:
             config["thinkingBudget"] = -1
         case "budget" if request.budget is not None:
             config["thinkingBudget"] = request.budget
