@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from core.errors import NotConfigured
 from core.http import HeaderList
@@ -58,11 +57,16 @@ def endpoint_url(backend: Backend, path: str, model: str, query: str = "") -> st
     """The absolute URL of `path` (a row of the provider table) at `backend`. `query` is the client's own."""
     if not backend.base_url:
         raise NotConfigured(backend.missing or f"backend {backend.name}: base_url is not set")
-    filled = path.format(model=quote(model, safe=""), api_version=backend.api_version)
-    url = backend.base_url + filled
+    url = backend.base_url + (_filled(path, backend, model) if "{" in path else path)
     if query:
         url += ("&" if "?" in url else "?") + query
     return url
+
+
+def _filled(path: str, backend: Backend, model: str) -> str:
+    from urllib.parse import quote  # noqa: PLC0415  # few backends have the model in the path
+
+    return path.format(model=quote(model, safe=""), api_version=backend.api_version)
 
 
 def backend_headers(backend: Backend, client_headers: Mapping[str, str]) -> HeaderList:

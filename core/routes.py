@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote
 
 type Operation = Literal[
     "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet", "console"
@@ -131,9 +130,16 @@ def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoi
         format_name = endpoint.format
         if endpoint.operation == "model" and "anthropic-version" in headers:
             format_name = "messages"
-        name = unquote(model) if model is not None else None
-        return Endpoint(endpoint.operation, format_name, name, endpoint.stream)
+        return Endpoint(endpoint.operation, format_name, _decoded(model), endpoint.stream)
     return NoRoute(format_name or guess_format(path, headers), tuple(allowed))
+
+
+def _decoded(name: str | None) -> str | None:
+    if name is None or "%" not in name:
+        return name
+    from urllib.parse import unquote  # noqa: PLC0415  # the cold path has its model in the body
+
+    return unquote(name)
 
 
 def guess_format(path: str, headers: Mapping[str, str]) -> str:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from core.conversation import Answer, Conversation, Dropped, JsonObject, Stop
-from core.errors import GatewayError, UpstreamFault
-from core.events import Event
-from core.http import HeaderList
-from core.models.facts import ModelFacts
 from core.usage import Usage
+
+if TYPE_CHECKING:  # a pass-through route never loads the neutral conversation
+    from core.conversation import Answer, Conversation, Dropped, JsonObject, Stop
+    from core.errors import GatewayError, UpstreamFault
+    from core.events import Event
+    from core.http import HeaderList
+    from core.models.facts import ModelFacts
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from core.errors import NotConfigured
 from core.ports import Authenticator, BackendRequest, Clock, Transport
 from core.routing.registry import Backend
-from handlers.io.authenticators import Bearer, HeaderKey
+from handlers.io.key_auth import Bearer, HeaderKey
 
 
 class BackendAuthorizer:

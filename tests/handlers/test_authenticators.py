@@ -11,7 +11,8 @@ from core.auth import sigv4
 from core.auth.credentials import Credentials
 from core.errors import NotConfigured
 from core.ports import Authenticator, BackendRequest
-from handlers.io.authenticators import Bearer, HeaderKey, SigV4
+from handlers.io.authenticators import SigV4
+from handlers.io.key_auth import Bearer, HeaderKey
 
 NOW = 1_704_164_645.0
 
