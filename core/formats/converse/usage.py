@@ -66,8 +66,9 @@ def write_usage(usage: Usage, *, same_format: bool) -> JsonObject:
         written["cacheReadInputTokens"] = usage.cache_read_tokens
     if usage.cache_write_5m_tokens is not None or usage.cache_write_1h_tokens is not None:
         written["cacheWriteInputTokens"] = usage.cache_write_tokens
-        if not same_format:
-            written["cacheDetails"] = _details(usage)
+        details = _details(usage)
+        if details and not same_format:
+            written["cacheDetails"] = details
     if same_format:
         written.update(usage.raw)
     return written

@@ -48,6 +48,8 @@ def test_usage_of_another_format() -> None:
     usage = Usage(input_tokens=3, output_tokens=4, reasoning_tokens=2, raw={"prompt_tokens": 3})
     assert write_usage(usage, same_format=False) == {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}
     assert write_usage(Usage(), same_format=False)["totalTokens"] == 0
+    none_written = Usage(cache_read_tokens=0, cache_write_5m_tokens=0)
+    assert "cacheDetails" not in write_usage(none_written, same_format=False)
     assert read_usage([1]) == Usage()
 
 
