@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.conversation import JsonObject
 from core.errors import ClientFault
+from core.json_edit import JsonObject
 
 
 class Invalid(Exception):

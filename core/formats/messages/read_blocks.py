@@ -100,15 +100,24 @@ def read_text(raw: JsonObject) -> Text:
     return Text(text, citations=read, cache=read_cache(raw), extra=extra)
 
 
-def _read_source(value: Any) -> Source:
+def _read_source(value: Any, readers: dict[str, Callable[[JsonObject], Source]]) -> Source:
     raw = object_of(value)
     kind = raw.get("type")
-    reader = _SOURCES.get(kind) if isinstance(kind, str) else None
+    reader = readers.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        raise Invalid("type", "Input should be 'base64', 'url', 'file', 'text' or 'content'")
+        *others, last = (f"'{name}'" for name in readers)
+        raise Invalid("type", f"Input should be {', '.join(others)} or {last}")
     source = reader(raw)
     source.extra.update({name: member for name, member in raw.items() if name not in _SOURCE})
     return source
+
+
+def _image_source(value: Any) -> Source:
+    return _read_source(value, _IMAGE_SOURCES)
+
+
+def _document_source(value: Any) -> Source:
+    return _read_source(value, _DOCUMENT_SOURCES)
 
 
 def _base64_source(raw: JsonObject) -> Source:
@@ -128,17 +137,20 @@ def _content_source(raw: JsonObject) -> Source:
     return Source("blocks", blocks=each(list_of(content, "content"), "content", _read_document_part))
 
 
-_SOURCES: dict[str, Callable[[JsonObject], Source]] = {
+_IMAGE_SOURCES: dict[str, Callable[[JsonObject], Source]] = {
     "base64": _base64_source,
     "url": lambda raw: Source("url", required_text(raw, "url")),
     "file": lambda raw: Source("file_id", required_text(raw, "file_id")),
+}
+_DOCUMENT_SOURCES = {
+    **_IMAGE_SOURCES,
     "text": _text_source,
     "content": _content_source,
 }
 
 
 def _read_image(raw: JsonObject) -> Image:
-    source = within("source", _read_source, raw.get("source"))
+    source = within("source", _image_source, raw.get("source"))
     return Image(source, cache=read_cache(raw), extra=rest_of(raw, _IMAGE))
 
 
@@ -156,7 +168,7 @@ def _read_citations_switch(raw: JsonObject, extra: JsonObject) -> bool | None:
 def _read_document(raw: JsonObject) -> Document:
     extra = rest_of(raw, _DOCUMENT)
     return Document(
-        within("source", _read_source, raw.get("source")),
+        within("source", _document_source, raw.get("source")),
         name=optional_text(raw, "title"),
         context=optional_text(raw, "context"),
         citations=_read_citations_switch(raw, extra),

@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.conversation import JsonObject
 from core.errors import GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.messages.usage import later_usage, read_stop, read_usage
 from core.framing import sse
 from core.http import HeaderList
+from core.json_edit import JsonObject
 from core.usage import Usage
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'

@@ -182,7 +182,7 @@ def exception(name: str, message: str) -> bytes:
 def test_an_exception_frame_fails_the_stream() -> None:
     start = framed(fixture("streams", "messages/made-refusal.sse"))[:400]
     data = exception("throttlingException", "Too many tokens")
-    events = decode(decoder(), [data, start])
+    events = decode(decoder(), [data, data, start])
     assert len(events) == 1
     [failed] = events
     assert isinstance(failed, Failed)
@@ -203,6 +203,9 @@ def test_corrupt_frames_fail_the_stream_and_not_the_observer() -> None:
     observer.feed(broken)
     observer.feed(b"")
     assert observer.error is None
+    [only] = decoder().feed(b"HTTP/1.1 502 Bad Gateway")
+    assert isinstance(only, Failed)
+    assert "cannot be read" in only.error.message
 
 
 @pytest.mark.parametrize("payload", [b"{", b"[]", b"{}", b'{"bytes": 3}', b'{"bytes": "!"}', b'{"bytes": "_"}'])
@@ -210,6 +213,9 @@ def test_frames_without_an_event_are_passed_over(payload: bytes) -> None:
     chunk = encode({":event-type": "chunk", ":message-type": "event"}, payload)
     other = encode({":event-type": "initial-response", ":message-type": "event"}, b"{}")
     assert decoder().feed(chunk + other) == []
+    observer = wire.StreamObserver()
+    observer.feed(chunk + other)
+    assert not observer.started
 
 
 def test_pings_and_failures_are_frames_of_their_own() -> None:

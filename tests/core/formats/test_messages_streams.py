@@ -268,6 +268,13 @@ def test_what_cannot_be_read_fails_the_stream(data: str) -> None:
     assert_well_formed(events)
 
 
+def test_a_broken_block_at_the_very_end_fails_the_stream() -> None:
+    unreadable = _frame('{"type":"content_block_start","index":0,"content_block":{}}')
+    for ending in ('{"type":"message_stop"}', '{"type":"content_block_delta","index":1,"delta":{"type":"text_delta"}}'):
+        events = decoded(START + unreadable + _frame(ending))
+        assert [type(event) for event in events] == [Started, Failed]
+
+
 PASSED_OVER: list[str] = [
     '{"type":["x"]}',
     '{"type":"content_block_delta","index":0,"delta":[]}',

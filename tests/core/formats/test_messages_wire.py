@@ -226,6 +226,20 @@ def test_an_error_frame_is_observed_before_and_after_content() -> None:
         assert (error.kind, error.status, error.message, error.retryable) == ("overloaded", 529, "Overloaded", True)
 
 
+def test_a_disagreeing_total_of_cache_writes_counts() -> None:
+    usage = {"cache_creation_input_tokens": 50, "cache_creation": {"ephemeral_1h_input_tokens": 20}}
+    seen = wire.observe_response(json.dumps({"usage": usage}).encode()).usage
+    assert (seen.cache_write_5m_tokens, seen.cache_write_1h_tokens) == (30, 20)
+
+
+def test_a_message_delta_without_a_reason_keeps_the_last_one() -> None:
+    observer = wire.StreamObserver()
+    for delta in ('{"stop_reason": "max_tokens"}', "{}"):
+        observer.feed(f'data: {{"type": "message_delta", "delta": {delta}}}\n\n'.encode())
+    assert observer.observation.stop is not None
+    assert observer.observation.stop.reason == "max_tokens"
+
+
 def test_text_that_looks_like_an_event_is_passed_over() -> None:
     observer = wire.StreamObserver()
     observer.started = True
