@@ -1,8 +1,10 @@
 """The neutral request and answer: ordered, typed blocks, with room for what one format alone knows.
 
-Nothing here knows a wire format. Two rules make it lossless:
+Nothing here knows a wire format. Three rules make it lossless:
 - every node has `extra`: the members of its origin that have no neutral field, under the origin's own names.
   A writer of the same format puts them back; a writer of another format reports each as dropped.
+- `note` is the reader's bookkeeping (where an item began, its id): a writer of the same format looks at it, all
+  others pass over it, and nobody is warned.
 - state that only its issuer can read (signatures, encrypted reasoning) carries an `Origin` and goes back only
   there, byte for byte.
 """
@@ -10,11 +12,12 @@ Nothing here knows a wire format. Two rules make it lossless:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from core.json_edit import JsonObject
+from core.stop import Stop
 from core.usage import Usage
 
-type JsonObject = dict[str, Any]
 type FormatName = Literal["chat_completions", "responses", "messages", "converse", "generate_content"]
 type Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -75,6 +78,7 @@ class Text:
     origin: Origin | None = None
     cache: CacheMark | None = None
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -153,6 +157,7 @@ class ToolCall:
     origin: Origin | None = None
     cache: CacheMark | None = None
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -167,6 +172,7 @@ class ToolResult:
     plain: bool = False
     cache: CacheMark | None = None
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -175,6 +181,7 @@ class Refusal:
 
     text: str
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -243,6 +250,7 @@ class Message:
     plain: bool = False
     name: str | None = None
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -263,6 +271,7 @@ class Tool:
     raw: JsonObject = field(default_factory=dict)
     cache: CacheMark | None = None
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @dataclass(slots=True)
@@ -355,31 +364,6 @@ class Conversation:
     store: bool | None = None
     betas: list[str] = field(default_factory=list)
     extra: JsonObject = field(default_factory=dict)
-
-
-type StopReason = Literal[
-    "end_turn",
-    "stop_sequence",
-    "max_tokens",
-    "context_window",
-    "tool_use",
-    "refusal",
-    "content_filter",
-    "pause_turn",
-    "compaction",
-    "error",
-]
-
-
-@dataclass(slots=True)
-class Stop:
-    """Why the answer ended: the neutral reason, and the origin's own word in `raw`."""
-
-    reason: StopReason
-    raw: str | None = None
-    sequence: str | None = None
-    explanation: str | None = None
-    details: JsonObject | None = None
 
 
 @dataclass(slots=True)

@@ -178,6 +178,8 @@ def _settled(grown: Block, whole: Block) -> Block:
         grown.id = whole.id
     if isinstance(grown, Text | Reasoning | ToolCall | Refusal) and type(grown) is type(whole):
         grown.extra = whole.extra  # type: ignore[union-attr]
+    if isinstance(grown, Text | ToolCall | Refusal) and type(grown) is type(whole):
+        grown.note = whole.note  # type: ignore[union-attr]
     return grown
 
 

@@ -69,7 +69,7 @@ def read_part(part: JsonObject, path: str, assistant: bool) -> Block:
         return Opaque("responses", PART + kind, part, content=True)
     block = reader(part, path)
     if isinstance(block, Text) and kind != _text_type(assistant):
-        block.extra["type"] = kind
+        block.note = {"part": {**(block.note or {}).get("part", {}), "type": kind}}
     return block
 
 
@@ -122,7 +122,8 @@ def _read_text(part: JsonObject, path: str) -> Text:
         members.required_text(part, "text", path),
         citations=[read_citation(annotation) for annotation in annotations],
         cache=_read_cache(part, path),
-        extra=members.rest(part, ("type", "text", "annotations", "prompt_cache_breakpoint")),
+        extra=members.rest(part, ("type", "text", "annotations", "prompt_cache_breakpoint", "logprobs")),
+        note={"part": {"logprobs": part["logprobs"]}} if part.get("logprobs") is not None else None,
     )
 
 
@@ -232,15 +233,15 @@ def write_text(block: Text, *, assistant: bool, own: bool) -> JsonObject:
         written = (write_citation(citation, len(block.text), own=own) for citation in block.citations)
         part["annotations"] = [annotation for annotation in written if annotation is not None]
     if own:
-        part.update((name, value) for name, value in block.extra.items() if name != "item")
+        part.update(block.extra)
+        part.update((block.note or {}).get("part", {}))
     if not assistant:
         add_cache(part, block.cache)
     return part
 
 
 def write_refusal(block: Refusal, *, own: bool) -> JsonObject:
-    extra = {name: value for name, value in block.extra.items() if own and name != "item"}
-    return {"type": "refusal", "refusal": block.text, **extra}
+    return {"type": "refusal", "refusal": block.text, **(block.extra if own else {})}
 
 
 def write_image(block: Image, *, own: bool) -> JsonObject:

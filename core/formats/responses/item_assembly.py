@@ -32,14 +32,16 @@ _PATH = "output"
 class ItemAssembly:
     """One item between `added` and `done`. Its parts are numbered from `first_part` on.
 
-    `place` is the content index of the text part that is open, None when none is; with it the stream decoder
-    recognises the common case.
+    `text_place` is the content index of the output text that is open, None when none is; with it, `open_part`
+    and `chunks` the stream decoder handles the common case by itself.
     """
 
     def __init__(self, item: JsonObject, first_part: int, origin: Origin) -> None:
         self.next_part = first_part
-        self.place: int | None = None
+        self.text_place: int | None = None
+        self.open_part = first_part - 1
         self.chunks: list[str] = []
+        self._place: int | None = None
         self._item = item
         self._origin = origin
         self._open: Block | None = None
@@ -52,11 +54,6 @@ class ItemAssembly:
     def item_id(self) -> object:
         """The id under which the item was announced."""
         return self._item.get("id")
-
-    @property
-    def open_part(self) -> int:
-        """The index of the open part."""
-        return self.next_part - 1
 
     def started(self) -> list[Event]:
         """What can be said when the item was only announced: a call, with its name."""
@@ -78,12 +75,13 @@ class ItemAssembly:
         if self._open is not None and not isinstance(self._open, Text | Refusal):
             return []
         events: list[Event] = []
-        if self.place != place:
+        if self._place != place:
             if place in self._ended_places:
                 return []
             events += self._end_spoken(None)
             events += self._start(self._spoken_block(kind))
-            self.place = place
+            self._place = place
+            self.text_place = place if wanted is Text else None
         if not isinstance(self._open, wanted):
             return []
         self.chunks.append(value)
@@ -92,7 +90,7 @@ class ItemAssembly:
 
     def annotated(self, place: int, annotation: JsonObject) -> list[Event]:
         """An annotation of the text at `place`. One that comes before its text waits for the finished item."""
-        if self.place != place or not isinstance(self._open, Text):
+        if self._place != place or not isinstance(self._open, Text):
             return []
         citation = read_citation(annotation)
         self._citations.append(citation)
@@ -145,7 +143,7 @@ class ItemAssembly:
 
     def _finish_message(self, blocks: list[Block]) -> list[Event]:
         events: list[Event] = []
-        open_place = self.place
+        open_place = self._place
         if open_place is not None:
             final = blocks[open_place] if open_place < len(blocks) else None
             events += self._end_spoken(final)
@@ -174,7 +172,7 @@ class ItemAssembly:
 
     def _end_spoken(self, final: Block | None) -> list[Event]:
         """Ends the open text or refusal, completed from `final` where that is its continuation."""
-        block, place = self._open, self.place
+        block, place = self._open, self._place
         if place is None or not isinstance(block, Text | Refusal):
             return []
         streamed = "".join(self.chunks)
@@ -188,7 +186,7 @@ class ItemAssembly:
             events += [PartDelta(self.open_part, "citation", citation) for citation in new]
             ended.citations = [*self._citations, *new]
         self._ended_places.add(place)
-        self.place = None
+        self._place = self.text_place = None
         events.append(self._end(ended))
         return events
 
@@ -212,7 +210,7 @@ class ItemAssembly:
         assert isinstance(block, Text | Refusal)
         if not self._ended_places:
             shell = members.rest({**self._item, **_finished_status(self._item)}, ("content",))
-            block.extra["item"] = {"members": shell}
+            block.note = {**(block.note or {}), "item": {"members": shell}}
         return block
 
     def _whole(self, block: Block) -> list[Event]:
@@ -223,6 +221,7 @@ class ItemAssembly:
         self._open = block
         self.chunks = []
         self._citations = []
+        self.open_part = self.next_part
         self.next_part += 1
         return [PartStarted(self.open_part, replace(block))]
 

@@ -11,15 +11,6 @@ REFUSED_ELSEWHERE: dict[str, str] = {
     "prompt": "stored prompts are kept by the Responses API's own servers",
 }
 
-# Bookkeeping that the reader leaves in the `extra` of messages, blocks and tools. It says where an item began
-# and how it was identified; another format loses nothing with it, so nobody need be warned.
-SILENT_EXTRAS: frozenset[str] = frozenset(
-    {"id", "status", "type", "item", "raw", "namespace", "additional_tools", "input", "logprobs"}
-)
-
-# Top-level members whose absence changes nothing that the client can see: bookkeeping of the client's own.
-SILENT_MEMBERS: frozenset[str] = frozenset({"client_metadata", "stream_options"})
-
 # Members that other formats share by name and meaning, so that they are sent on whatever the client speaks
 # (`truncation` is also a default that a model's configuration may set).
 SHARED_MEMBERS: frozenset[str] = frozenset(

@@ -25,7 +25,8 @@ from core.conversation import (
 from core.formats import envelope
 from core.formats.contract import Reply
 from core.formats.responses.content import PART, write_refusal, write_text
-from core.formats.responses.tools import write_tool_choice, write_tools
+from core.formats.responses.read_items import item_note
+from core.formats.responses.tools import declared_in_input, write_tool_choice, write_tools
 from core.formats.responses.write_items import write_reasoning, write_tool_call
 
 type Spoken = Text | Refusal | Opaque
@@ -69,8 +70,8 @@ class OutputWriter:
 
     def shell(self, first: Spoken, index: int) -> JsonObject:
         """A message item without its content, finished."""
-        note = None if isinstance(first, Opaque) or not self._own else first.extra.get("item")
-        members = note["members"] if note is not None else {}
+        note = item_note(first) if self._own else None
+        members = {} if note is None else note["members"]
         return {
             "id": self._minted("msg", index),
             "type": "message",
@@ -162,7 +163,7 @@ def is_spoken(block: Block) -> TypeGuard[Spoken]:
 
 def begins_item(block: Block) -> bool:
     """Whether the reader noted that a message item begins with this block."""
-    return isinstance(block, Text | Refusal) and "item" in block.extra
+    return item_note(block) is not None
 
 
 def _is_openai(block: Reasoning) -> bool:
@@ -225,7 +226,7 @@ def _text_settings(conversation: Conversation) -> JsonObject:
 
 
 def _tool_settings(conversation: Conversation) -> list[JsonObject]:
-    offered = [tool for tool in conversation.tools if "additional_tools" not in tool.extra]
+    offered = [tool for tool in conversation.tools if declared_in_input(tool) is None]
     return [_filled(tool) for tool in write_tools(offered, own=True)]
 
 

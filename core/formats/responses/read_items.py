@@ -1,8 +1,9 @@
 """Responses items to neutral messages and blocks: the input of a request, and the output of an answer.
 
 The items of one assistant turn (reasoning, message, calls) become one assistant message. Where a message item
-began is kept in `extra["item"]` of its first block: `members` are the item's own members beside its content,
-`plain` says that the content was a bare string. So a writer finds the item boundaries again.
+began is kept in `note["item"]` of its first block: `members` are the item's own members beside its content,
+`plain` says that the content was a bare string, `empty` that there was none. So a writer finds the boundaries
+again. Other notes hold `members` that only identify an item.
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
@@ -65,6 +66,7 @@ _OF_THE_ASSISTANT = frozenset(
 )
 
 _MEDIA = (Image, Document, Audio)
+_IDENTITY = ("id", "status")
 
 # Items that another format may go without: no user's or model's words are lost with them.
 _NO_CONTENT = frozenset({"mcp_list_tools", "tool_search_call", "additional_tools"})
@@ -84,7 +86,7 @@ def read_items(items: Iterable[tuple[str, JsonObject]]) -> list[Message]:
             messages.append(_other_message(item, here))
             continue
         if not blocks:
-            blocks = [Text("", extra={"item": {"members": members.rest(item, ("content",)), "empty": True}})]
+            blocks = [Text("", note={"item": {"members": members.rest(item, ("content",)), "empty": True}})]
         if turn is None:
             turn = Message("assistant")
             messages.append(turn)
@@ -159,7 +161,8 @@ def read_tool_call(item: JsonObject, path: str) -> ToolCall:
         arguments=members.required_text(item, payload, path),
         kind="custom" if custom else "function",
         namespace=members.text(item, "namespace", path),
-        extra=members.rest(item, ("type", "call_id", "name", payload, "namespace")),
+        extra=members.rest(item, ("type", "call_id", "name", payload, "namespace", *_IDENTITY)),
+        note=_identity(item),
     )
 
 
@@ -173,8 +176,22 @@ def _read_message(item: JsonObject, path: str) -> list[Block]:
     shell: JsonObject = {"members": members.rest(item, ("content",))}
     if plain:
         shell["plain"] = True
-    blocks[0].extra["item"] = shell
+    blocks[0].note = {**(blocks[0].note or {}), "item": shell}
     return blocks
+
+
+def item_note(block: Block) -> JsonObject | None:
+    """The note on a block with which a message item began, None for any other block."""
+    if isinstance(block, Text | Refusal) and block.note is not None:
+        note: JsonObject | None = block.note.get("item")
+        return note
+    return None
+
+
+def _identity(item: JsonObject) -> JsonObject | None:
+    """The note about members that only say which item it is."""
+    identity = {name: item[name] for name in _IDENTITY if item.get(name) is not None}
+    return {"members": identity} if identity else None
 
 
 def _read_server_tool(item: JsonObject, path: str) -> list[Block]:
@@ -227,7 +244,11 @@ def _input_message(item: JsonObject, path: str) -> Message:
         where = members.join(path, "role")
         raise members.invalid(where, f"Invalid value: '{role}'. Supported values are: {expected}.")
     content, plain = read_content(item, "content", path, assistant=False)
-    return Message(_ROLES[role], content, plain=plain, extra=members.rest(item, ("role", "content")))
+    note: JsonObject = _identity(item) or {"members": {}}
+    if "type" in item:
+        note["members"]["type"] = item["type"]
+    extra = members.rest(item, ("role", "content", "type", *_IDENTITY))
+    return Message(_ROLES[role], content, plain=plain, extra=extra, note=note if note["members"] else None)
 
 
 def _read_result(item: JsonObject, path: str) -> ToolResult:
@@ -238,7 +259,8 @@ def _read_result(item: JsonObject, path: str) -> ToolResult:
         name=members.text(item, "name", path),
         kind="custom" if item["type"] == "custom_tool_call_output" else "function",
         plain=plain,
-        extra=members.rest(item, ("type", "call_id", "output", "name")),
+        extra=members.rest(item, ("type", "call_id", "output", "name", *_IDENTITY)),
+        note=_identity(item),
     )
 
 

@@ -85,7 +85,7 @@ def read_request(body: JsonObject, call: Call) -> Conversation:
         extra=members.rest(body, _HANDLED),
     )
     if input_was_text:
-        conversation.messages[-1].extra["input"] = "text"
+        conversation.messages[-1].note = {"input": "text"}
     if not conversation.model:
         raise members.missing("model")
     _read_text(conversation, body)
@@ -123,8 +123,8 @@ def _messages(items: list[JsonObject]) -> tuple[list[Message], list[Tool]]:
         if not declared:
             spoken.append((here, item))
         for tool in declared:
-            note = {"position": place, "item": members.rest(item, ("tools",))}
-            tool.extra["additional_tools"] = note
+            declaration = {"position": place, "item": members.rest(item, ("tools",))}
+            tool.note = {**(tool.note or {}), "additional_tools": declaration}
         tools += declared
     return read_items(spoken), tools
 

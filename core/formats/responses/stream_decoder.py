@@ -12,7 +12,7 @@ from typing import Any
 
 from core.conversation import JsonObject, Origin, Stop
 from core.errors import ClientFault, upstream_fault
-from core.events import Event, Failed, Finished, Ping
+from core.events import Event, Failed, Finished, PartDelta, Ping
 from core.formats.contract import Target
 from core.formats.openai_errors import read_error_object
 from core.formats.responses.item_assembly import ItemAssembly
@@ -75,9 +75,9 @@ class StreamDecoder:
         events.append(Failed(upstream_fault("upstream", message, 502)))
 
     def _event(self, events: list[Event], kind: str, event: JsonObject) -> None:
-        if kind == "response.output_text.delta" and self._is_next_text(event):
-            self._text_delta(events, event["delta"])
-        elif kind in _ITEM_EVENTS:
+        if kind == "response.output_text.delta" and self._continues(events, event):
+            return
+        if kind in _ITEM_EVENTS:
             self._start(events, {})
             self._item_event(events, kind, event)
             self._replay(events)
@@ -96,22 +96,21 @@ class StreamDecoder:
             self._started = True
             events.append(started_by(response))
 
-    # --- the common case: more of the text that is open -----------------------------------------------------
-
-    def _is_next_text(self, event: JsonObject) -> bool:
-        item = self._open
-        return (
-            item is not None
-            and event.get("output_index") == self._open_index
-            and item.place is not None
-            and event.get("content_index") == item.place
-            and isinstance(event.get("delta"), str)
-        )
-
-    def _text_delta(self, events: list[Event], delta: str) -> None:
-        item = self._open
-        if item is not None and delta:
-            events.extend(item.spoken(item.place or 0, delta, "output_text"))
+    def _continues(self, events: list[Event], event: JsonObject) -> bool:
+        """The common case, made short: more of the text that is open. False when it is anything else."""
+        item, delta = self._open, event.get("delta")
+        if (
+            item is None
+            or item.text_place is None
+            or event.get("content_index") != item.text_place
+            or event.get("output_index") != self._open_index
+            or not isinstance(delta, str)
+            or not delta
+        ):
+            return False
+        item.chunks.append(delta)
+        events.append(PartDelta(item.open_part, "text", delta))
+        return True
 
     # --- items ----------------------------------------------------------------------------------------------
 

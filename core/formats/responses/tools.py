@@ -88,7 +88,7 @@ _TOOL_READERS: dict[str, Callable[[JsonObject, str], Tool]] = {
 
 
 def _read_namespace(tool: JsonObject, path: str) -> list[Tool]:
-    """The tools of a namespace. The first carries the namespace's own members in `extra["namespace"]`."""
+    """The tools of a namespace. The first carries the namespace's own members in `note["namespace"]`."""
     name = members.required_text(tool, "name", path)
     inner = members.objects(tool, "tools", path) or []
     result = read_tools(inner, members.join(path, "tools"))
@@ -96,7 +96,7 @@ def _read_namespace(tool: JsonObject, path: str) -> list[Tool]:
         return [_read_hosted(tool, path)]  # empty, nested or hosted inside: nothing to pick apart
     for each in result:
         each.namespace = name
-    result[0].extra["namespace"] = members.rest(tool, ("type", "name", "tools"))
+    result[0].note = {"namespace": members.rest(tool, ("type", "name", "tools"))}
     return result
 
 
@@ -111,8 +111,9 @@ def write_tools(tools: Iterable[Tool], *, own: bool) -> list[JsonObject]:
             open_namespace = None
             result.append(written)
             continue
-        if open_namespace is None or open_namespace["name"] != tool.namespace or "namespace" in tool.extra:
-            shell = tool.extra.get("namespace", {})
+        note = (tool.note or {}).get("namespace")
+        if open_namespace is None or open_namespace["name"] != tool.namespace or note is not None:
+            shell = note or {}
             open_namespace = {"type": "namespace", "name": tool.namespace, **shell, "tools": []}
             result.append(open_namespace)
         open_namespace["tools"].append(written)
@@ -122,7 +123,7 @@ def write_tools(tools: Iterable[Tool], *, own: bool) -> list[JsonObject]:
 def _write_tool(tool: Tool, own: bool) -> JsonObject:
     if tool.kind in ("server", "client"):
         return tool.raw if tool.format == "responses" else {"type": tool.name}
-    extra = {name: value for name, value in tool.extra.items() if own and name not in _BOOKKEEPING}
+    extra = tool.extra if own else {}
     if tool.kind == "custom":
         written: JsonObject = {"type": "custom", "name": tool.name, **extra}
         if tool.grammar is not None:
@@ -140,8 +141,10 @@ def _write_tool(tool: Tool, own: bool) -> JsonObject:
     return written
 
 
-# Notes of the reader in a tool's `extra`; no members of the tool.
-_BOOKKEEPING = frozenset({"namespace", "additional_tools"})
+def declared_in_input(tool: Tool) -> JsonObject | None:
+    """Where an `additional_tools` item among the input declared the tool, None for one of the `tools` list."""
+    declaration: JsonObject | None = (tool.note or {}).get("additional_tools")
+    return declaration
 
 
 def read_tool_choice(body: JsonObject) -> ToolChoice | None:

@@ -9,7 +9,6 @@ import json
 import math
 from typing import Any
 
-from core.conversation import JsonObject
 from core.errors import GatewayError, Kind, UpstreamFault
 from core.formats.contract import Observation
 from core.formats.openai_errors import (
@@ -20,6 +19,7 @@ from core.formats.openai_errors import (
 )
 from core.formats.responses.usage import read_stop, read_usage
 from core.framing.sse import comment, records_of
+from core.json_edit import JsonObject
 
 PING = comment("ping")
 STREAM_CONTENT_TYPE = "text/event-stream"

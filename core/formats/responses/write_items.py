@@ -40,6 +40,7 @@ from core.formats.responses.content import (
     write_refusal,
     write_text,
 )
+from core.formats.responses.read_items import item_note
 
 # Formats whose file ids are OpenAI's too.
 _SAME_FILES: frozenset[FormatName] = frozenset({"responses", "chat_completions"})
@@ -82,7 +83,7 @@ class ItemWriter:
         spoken: list[Text | Refusal | Opaque] = []
         for block in message.content:
             if isinstance(block, Text | Refusal) or (isinstance(block, Opaque) and self._is_part(block)):
-                if spoken and "item" in getattr(block, "extra", {}):
+                if spoken and item_note(block) is not None:
                     yield self._output_message(spoken)
                     spoken = []
                 spoken.append(block)
@@ -96,7 +97,7 @@ class ItemWriter:
 
     def _output_message(self, spoken: list[Text | Refusal | Opaque]) -> JsonObject:
         first = spoken[0]
-        shell = first.extra.get("item") if self._own and not isinstance(first, Opaque) else None
+        shell = item_note(first) if self._own else None
         if shell is None:
             only = first if len(spoken) == 1 else None
             if isinstance(only, Text) and not only.citations:
@@ -181,7 +182,7 @@ class ItemWriter:
 
     def _input_message(self, message: Message, parts: list[JsonObject]) -> JsonObject:
         role = "user" if message.role == "tool" else message.role
-        extra = {name: value for name, value in message.extra.items() if self._own and name != "input"}
+        extra = {**_members_of(message), **message.extra} if self._own else {}
         if message.plain and len(parts) == 1 and "text" in parts[0]:
             return {**extra, "role": role, "content": parts[0]["text"]}
         return {**extra, "role": role, "content": parts}
@@ -195,6 +196,7 @@ class ItemWriter:
         if self._own:
             if block.name is not None:
                 item["name"] = block.name
+            item.update(_members_of(block))
             item.update(block.extra)
         return item
 
@@ -299,6 +301,7 @@ def write_tool_call(block: ToolCall, *, own: bool) -> JsonObject:
     """A function_call or custom_tool_call item. OpenAI refuses empty arguments: no arguments are `{}`."""
     item: JsonObject = {"type": "custom_tool_call" if block.kind == "custom" else "function_call"}
     if own:
+        item.update(_members_of(block))
         item.update(block.extra)
     item["call_id"] = block.id
     item["name"] = block.name
@@ -309,6 +312,12 @@ def write_tool_call(block: ToolCall, *, own: bool) -> JsonObject:
     if block.namespace is not None:
         item["namespace"] = block.namespace
     return item
+
+
+def _members_of(node: Message | ToolCall | ToolResult) -> JsonObject:
+    """The members that the reader noted because they only identify the item."""
+    noted: JsonObject = (node.note or {}).get("members", {})
+    return noted
 
 
 def write_reasoning(block: Reasoning, encrypted: str | None) -> JsonObject:

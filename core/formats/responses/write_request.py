@@ -21,7 +21,7 @@ from core.errors import Unsupported
 from core.formats.contract import Target, Written
 from core.formats.responses.limits import SHARED_MEMBERS
 from core.formats.responses.read_request import ENCRYPTED_CONTENT
-from core.formats.responses.tools import write_tool_choice, write_tools
+from core.formats.responses.tools import declared_in_input, write_tool_choice, write_tools
 from core.formats.responses.write_items import ItemWriter
 
 # Less is a 400: "integer below minimum value". Clients probe an account with max_tokens 1.
@@ -84,24 +84,24 @@ class _RequestWriter:
             messages = messages[1:]
         items = self._items.items(messages)
         self._put_tool_items(items)
-        if len(items) == len(messages) == 1 and messages[0].extra.get("input") == "text":
+        if len(items) == len(messages) == 1 and (messages[0].note or {}).get("input") == "text":
             self._body["input"] = items[0]["content"]
         elif items or not self._own:
             self._body["input"] = items
 
     def _put_tool_items(self, items: list[JsonObject]) -> None:
         """Puts `additional_tools` items back where they stood among the others."""
-        by_place: dict[int, list[Tool]] = {}
+        by_place: dict[int, tuple[JsonObject, list[Tool]]] = {}
         for tool in self._conversation.tools:
-            if "additional_tools" in tool.extra:
-                by_place.setdefault(tool.extra["additional_tools"]["position"], []).append(tool)
-        for place, tools in sorted(by_place.items()):
-            item = {**tools[0].extra["additional_tools"]["item"], "tools": write_tools(tools, own=True)}
-            items.insert(place, item)
+            declared = declared_in_input(tool)
+            if declared is not None:
+                by_place.setdefault(declared["position"], (declared["item"], []))[1].append(tool)
+        for place, (item, tools) in sorted(by_place.items()):
+            items.insert(place, {**item, "tools": write_tools(tools, own=True)})
 
     def _tools(self) -> None:
         conversation = self._conversation
-        offered = [tool for tool in conversation.tools if "additional_tools" not in tool.extra]
+        offered = [tool for tool in conversation.tools if declared_in_input(tool) is None]
         tools = [tool for tool in offered if self._is_known(tool)]
         if tools:
             self._body["tools"] = write_tools(tools, own=self._own)

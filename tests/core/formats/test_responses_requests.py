@@ -107,6 +107,7 @@ def test_instructions_are_a_leading_system_message() -> None:
         "system", [Text("Be brief.")], slot="instructions", plain=True
     )
     assert conversation.messages[1].content == [Text("Hi")]
+    assert conversation.messages[1].extra == {}
     assert conversation.messages[1].plain
 
 

@@ -176,7 +176,8 @@ def test_reasoning_comes_in_pieces_and_its_state_at_the_end() -> None:
         origin=Origin("openai", "azure"),
     )
     assert isinstance(text, Text)
-    assert text.extra["item"]["members"]["phase"] == "commentary"
+    assert text.note is not None
+    assert text.note["item"]["members"]["phase"] == "commentary"
     assert isinstance(call, ToolCall)
     assert isinstance(custom, ToolCall)
     assert (call.id, call.name, call.kind) == ("call_1", "weather", "function")
