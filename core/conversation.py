@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.json_edit import JsonObject
+from core.json_edit import JsonObject as JsonObject
 from core.stop import Stop
 from core.usage import Usage
 

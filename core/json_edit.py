@@ -15,6 +15,8 @@ from typing import Any
 
 from core.errors import ClientFault
 
+type JsonObject = dict[str, Any]
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 

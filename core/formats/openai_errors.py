@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from core.conversation import JsonObject
 from core.errors import (
     STATUS,
     GatewayError,
@@ -24,6 +23,7 @@ from core.errors import (
 )
 from core.formats.contract import ErrorAnswer
 from core.http import HeaderList
+from core.json_edit import JsonObject
 
 _LONGEST_MESSAGE = 2000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.conversation import Stop, StopReason
+from core.stop import Stop, StopReason
 from core.usage import Usage
 
 # Servers use more words than OpenAI's five; lower case. `abort` and its like are failures, not endings.

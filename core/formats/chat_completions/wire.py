@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.conversation import Stop
 from core.errors import GatewayError, UpstreamFault, upstream_fault
 from core.formats.chat_completions.usage import read_stop, read_usage
 from core.formats.contract import Observation
@@ -16,6 +15,7 @@ from core.formats.openai_errors import (
 from core.formats.openai_errors import read_openai_error as read_error
 from core.formats.openai_errors import write_openai_error as write_error
 from core.framing import sse
+from core.stop import Stop
 
 __all__ = [
     "CONTENT_MEMBERS",

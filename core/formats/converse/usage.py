@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.conversation import JsonObject, Stop, StopReason
+from core.json_edit import JsonObject
+from core.stop import Stop, StopReason
 from core.usage import Usage
 
 STOP_REASONS: dict[str, StopReason] = {

@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from core.conversation import JsonObject
 from core.errors import GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.converse.usage import read_stop, read_usage
 from core.framing.eventstream import CorruptFrame, Decoder, Frame, encode
 from core.http import HeaderList
+from core.json_edit import JsonObject
 
 STREAM_CONTENT_TYPE = "application/vnd.amazon.eventstream"
 

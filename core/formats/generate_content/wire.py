@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.conversation import JsonObject
 from core.errors import GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.framing import sse
 from core.http import HeaderList
+from core.json_edit import JsonObject
 
 # Google's own clients take a comment line for a piece of JSON and fail; an empty line is nothing to every
 # reader, and white space between the elements of an array too.

@@ -1,0 +1,32 @@
+"""Why an answer ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.json_edit import JsonObject
+
+type StopReason = Literal[
+    "end_turn",
+    "stop_sequence",
+    "max_tokens",
+    "context_window",
+    "tool_use",
+    "refusal",
+    "content_filter",
+    "pause_turn",
+    "compaction",
+    "error",
+]
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why the answer ended: the neutral reason, and the origin's own word in `raw`."""
+
+    reason: StopReason
+    raw: str | None = None
+    sequence: str | None = None
+    explanation: str | None = None
+    details: JsonObject | None = None
