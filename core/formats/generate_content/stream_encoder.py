@@ -7,7 +7,7 @@ JSON array, and so does `ArrayStreamEncoder`. Text and thoughts go out as they c
 from __future__ import annotations
 
 from core.conversation import JsonObject, Reasoning, Text, ToolCall
-from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Ping, Started
+from core.events import Event, Failed, Finished, PartDelta, PartEnded, Ping, Started
 from core.formats.contract import Reply
 from core.formats.generate_content.parts import signature_of
 from core.formats.generate_content.response import citation_sources, write_part
@@ -34,16 +34,13 @@ class ChunkWriter:
                 return []
             case PartDelta():
                 return self._delta(event)
-            case PartStarted():
-                self._piece = 0
-                return []
             case PartEnded():
                 return self._ended(event)
             case Finished():
                 return [self._finished(event)]
             case Failed():
                 return [error_object(event.error, self._reply.request_id)]
-            case Ping():
+            case _:
                 return []
 
     def _delta(self, delta: PartDelta) -> list[JsonObject]:
@@ -58,6 +55,7 @@ class ChunkWriter:
 
     def _ended(self, event: PartEnded) -> list[JsonObject]:
         block = event.block
+        self._piece = 0
         if isinstance(block, Text):
             self._sources.extend(citation_sources(block))
             if not block.signature:

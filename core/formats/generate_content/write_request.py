@@ -156,7 +156,7 @@ class _Writer:
                 return self._reasoning(block)
             case Refusal():
                 return [{"text": block.text}]
-            case ServerToolCall() | ServerToolResult() | Opaque():
+            case _:
                 return self._raw(block)
 
     def _foreign_members(self, block: Block) -> None:
@@ -196,7 +196,7 @@ class _Writer:
                 return self._parts(source.blocks)
             case "base64" | "url":
                 return [self._with_name(write_media(block), block)]
-            case "file_id" | "s3":
+            case _:
                 raise Unsupported("messages", f"Gemini cannot read a source of kind {_kind(source)}.")
 
     def _with_name(self, part: JsonObject, block: Image | Document | Audio | Video) -> JsonObject:
@@ -321,7 +321,7 @@ def _calling(choice: ToolChoice, strict: bool) -> JsonObject:
             return {"mode": "ANY", "allowedFunctionNames": choice.names}
         case "allowed":
             return {"mode": "ANY" if choice.required else "VALIDATED", "allowedFunctionNames": choice.names}
-        case "auto":
+        case _:
             return {"mode": "VALIDATED" if strict else "AUTO"}
 
 

@@ -75,7 +75,7 @@ def test_what_is_read() -> None:
     thought, words, paris, rome = spoken.content[:4]
     signature = "CoYBAdHtim9="
     assert thought == Reasoning(["Both cities."], "summary", signature=signature, origin=GOOGLE)
-    assert words == Text("Let me look.")
+    assert words == Text("Let me look.", signature=signature, origin=GOOGLE)
     assert paris == ToolCall("c1", "weather", '{"city": "Paris", "depth": 1.5}', signature=signature, origin=GOOGLE)
     assert rome == ToolCall("c2", "weather", '{"city": "Rome"}')
     assert answered.content == [
@@ -108,7 +108,9 @@ def test_both_spellings_are_read() -> None:
                 }
             ],
             "google_search": {},
+            "codeExecution": {},
         },
+        "tool_config": {"function_calling_config": {"mode": "validated"}},
         "generation_config": {
             "max_output_tokens": 5.0,
             "thinking_config": {"include_thoughts": True},
@@ -123,6 +125,7 @@ def test_both_spellings_are_read() -> None:
         "properties": {"a": {"type": ["string", "null"]}},
     }
     assert source.tools[1].raw == {"googleSearch": {}}
+    assert source.tools[2].strict is None
     assert source.max_tokens == 5
     assert source.reasoning == ReasoningRequest(display="summary")
     assert source.output_format == OutputFormat(
@@ -209,6 +212,12 @@ def test_foreign_state_travels_in_a_signature(foreign_state: Reasoning) -> None:
         Text("words"),
     ]
     assert unsealed("EqoB") is None and unsealed("!") is None and unseal("EqoB") is None
+
+
+def test_a_call_in_system_text_is_no_ones() -> None:
+    body = {**HELLO, "systemInstruction": {"parts": [{"functionCall": {"name": "f"}}]}}
+    assert read(body).messages[0].content == [ToolCall("", "f")]
+    assert written(read(body))[0]["systemInstruction"] == {"parts": [{"functionCall": {"name": "f", "args": {}}}]}
 
 
 def test_thoughts_without_text_or_with_nothing() -> None:

@@ -170,6 +170,8 @@ def test_a_foreign_answer() -> None:
     kinds = [next(iter(part)) for part in candidate["content"]["parts"]]
     assert kinds == ["text", "text", "text", "functionCall", "functionCall", "inlineData"]
     assert body["modelVersion"] == "asked"
+    bare = write_response(replace(FOREIGN, content=[Text("a")]), reply())
+    assert "citationMetadata" not in bare["candidates"][0]
     assert body["responseId"] == "msg_1"
     assert write_response(replace(FOREIGN, id=""), reply())["responseId"] == "resp_" + "x" * 20
 
