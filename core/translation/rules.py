@@ -160,14 +160,24 @@ GENERATE_CONTENT: Final = FormatRules(
     json_object=True,
 )
 
+# Bedrock's Messages surfaces take no URLs and run no search
+# (https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html).
+BEDROCK_MESSAGES: Final = replace(
+    MESSAGES, image_urls=False, document_urls=False, web_search=False, bedrock_schemas=True
+)
+
 RULES: Final[dict[str, FormatRules]] = {
-    rules.format: rules for rules in (CHAT_COMPLETIONS, RESPONSES, MESSAGES, CONVERSE, GENERATE_CONTENT)
+    "chat_completions": CHAT_COMPLETIONS,
+    "responses": RESPONSES,
+    "messages": MESSAGES,
+    "invoke": BEDROCK_MESSAGES,
+    "converse": CONVERSE,
+    "generate_content": GENERATE_CONTENT,
 }
 
-# Where a backend's dialect of a format is narrower. Bedrock's Messages surfaces take no URLs and run no tools
-# (https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html).
+# Where a backend's dialect of a format is narrower.
 OVERRIDES: Final[dict[tuple[str, str], FormatRules]] = {
-    ("messages", "bedrock"): replace(MESSAGES, image_urls=False, document_urls=False, web_search=False),
+    ("messages", "bedrock"): BEDROCK_MESSAGES,
     ("messages", "databricks"): replace(MESSAGES, web_search=False),
     ("responses", "databricks"): replace(RESPONSES, web_search=False),
 }

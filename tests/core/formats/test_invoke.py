@@ -19,6 +19,8 @@ from core.formats.messages import StreamDecoder as MessagesStreamDecoder
 from core.framing.eventstream import encode, frames_of
 from core.framing.sse import records_of
 from core.models.facts import ModelFacts
+from core.models.resolve import facts_for
+from core.translation.pipeline import translate_request
 from tests.wire.fixtures import fixture, fixture_json, fixture_parameters
 from tests.wire.recordings import Recorded, parameters, recorded_pairs
 from tests.wire.stream_checks import (
@@ -156,6 +158,15 @@ def test_wrong_bodies_are_refused(body: Any, param: str | None) -> None:
     with pytest.raises(ClientFault) as caught:
         invoke.read_request(body, Call("m"))
     assert caught.value.param == param
+
+
+def test_a_conversation_of_another_format_reaches_it() -> None:
+    conversation = Conversation("chat_completions", "gpt", [Message("user", [Text("x")])])
+    target = Target("anthropic.claude-sonnet-4-5-20250929-v1:0", "b", "bedrock", facts_for("claude-sonnet-4-5"))
+    body = translate_request(conversation, "invoke", target).written.body
+    assert body["anthropic_version"] == VERSION
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
+    assert body["max_tokens"] == target.facts.max_output
 
 
 def test_tools_that_bedrock_does_not_run_are_refused() -> None:
