@@ -13,7 +13,7 @@ from core.errors import UpstreamFault
 from core.formats.contract import Observation
 from core.formats.converse import wire as aws
 from core.formats.messages import wire as messages
-from core.framing.eventstream import CorruptFrame, Frame, frames_of
+from core.framing.eventstream import CorruptFrame, Decoder, Frame
 
 PING = aws.PING
 STREAM_CONTENT_TYPE = aws.STREAM_CONTENT_TYPE
@@ -27,6 +27,7 @@ class StreamObserver:
     """Reads a copy of the stream; see core.formats.contract.StreamObserver."""
 
     def __init__(self) -> None:
+        self._frames = Decoder()
         self._messages = messages.StreamObserver()
         self._aws_error: UpstreamFault | None = None
 
@@ -53,7 +54,7 @@ class StreamObserver:
     def feed(self, frames: bytes) -> None:
         """Reads whole frames."""
         try:
-            for frame in frames_of(frames):
+            for frame in self._frames.feed(frames):
                 if aws.is_error(frame):
                     self._aws_error = aws.frame_error(frame)
                 elif event := chunk_of(frame):
@@ -68,6 +69,6 @@ def chunk_of(frame: Frame) -> bytes | None:
     if frame.headers.get(":event-type") != "chunk":
         return None
     try:
-        return base64.b64decode(json.loads(frame.payload)["bytes"])
+        return base64.b64decode(json.loads(frame.payload.decode())["bytes"])
     except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
         return None
