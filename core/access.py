@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import Refused
+from core.http import Request
 
 _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 
@@ -43,11 +44,14 @@ def presented_keys(headers: Mapping[str, str], query_key: str | None = None) -> 
     return keys
 
 
-def check(rules: AccessRules, headers: Mapping[str, str], query_key: str | None = None) -> None:
-    """Lets the request pass or raises Refused (401). Comparison takes the same time wherever keys differ."""
-    if rules.open:
+def check(rules: AccessRules, request: Request, now: float) -> None:
+    """Lets the request pass or raises Refused. Comparison takes the same time wherever keys differ.
+
+    `now` is in epoch seconds: AWS's SDKs sign with the key as their secret instead of sending it.
+    """
+    if rules.open or _signed(rules, request, now):
         return
-    presented = presented_keys(headers, query_key)
+    presented = presented_keys(request.headers, _query_key(request))
     if not presented:
         raise Refused("authentication", MISSING_KEY)
     valid = False
@@ -57,6 +61,24 @@ def check(rules: AccessRules, headers: Mapping[str, str], query_key: str | None 
             valid |= hmac.compare_digest(encoded, known.encode())
     if not valid:
         raise Refused("authentication", WRONG_KEY)
+
+
+def _signed(rules: AccessRules, request: Request, now: float) -> bool:
+    """Whether the request is signed with one of the keys. Raises Refused for a signature that does not match."""
+    if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
+        return False
+    from core.auth.sigv4 import signing_secret  # noqa: PLC0415  # AWS SDKs only
+
+    return signing_secret(request, rules.keys, now) is not None
+
+
+def _query_key(request: Request) -> str | None:
+    """Gemini's clients may send the key as `?key=`."""
+    if "key=" not in request.query:
+        return None
+    from urllib.parse import parse_qsl  # noqa: PLC0415  # few clients do
+
+    return dict(parse_qsl(request.query)).get("key")
 
 
 def caller_of(headers: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.json_edit import JsonObject as JsonObject
-from core.stop import Stop
+from core.stop import Stop as Stop
 from core.usage import Usage
 
 type FormatName = Literal["chat_completions", "responses", "messages", "converse", "generate_content"]

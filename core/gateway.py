@@ -6,7 +6,6 @@ The gateway holds no state of a request and no platform: a door gives it a Reque
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
 
 from core import access, listings
 from core.configuration import Configuration
@@ -51,7 +50,7 @@ class Gateway:
                 raise _no_route(request, endpoint)
             if endpoint.operation in _OPEN_OPERATIONS:
                 return self._public(endpoint, request_id)
-            access.check(self.rules, request.headers, _query_key(request))
+            access.check(self.rules, request, self.ports.clock.time())
             if endpoint.operation in ("models", "model"):
                 return self._listing(endpoint, request_id)
             return await self._generate(request, endpoint, request_id)
@@ -62,6 +61,11 @@ class Gateway:
         """The answer to a request that a door turns away before its body was read."""
         endpoint = match(request.method, request.path, request.headers)
         return self.error_response(error, endpoint.format, self._new_request_id())
+
+    def error_event(self, request: Request, error: GatewayError) -> bytes:
+        """The event that ends a stream which a door could not go on with."""
+        endpoint = match(request.method, request.path, request.headers)
+        return load_wire(_error_format(endpoint.format)).error_event(error, self._new_request_id())
 
     def _new_request_id(self) -> str:
         return "req_" + self.ports.random.token(24)
@@ -123,10 +127,3 @@ def _no_route(request: Request, no_route: NoRoute) -> GatewayError:
         error.headers["allow"] = allowed
         return error
     return ClientFault("not_found", f"There is no {request.method} {request.path} on this gateway.")
-
-
-def _query_key(request: Request) -> str | None:
-    """Gemini's clients may send the key as `?key=`."""
-    if "key=" not in request.query:
-        return None
-    return dict(parse_qsl(request.query)).get("key")

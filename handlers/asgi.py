@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from traceback import format_exception
 from typing import Any
 
-from core.errors import ClientFault
+from core.errors import ClientFault, GatewayError
 from core.gateway import Gateway
 from core.http import Request, Response
 
@@ -117,17 +119,35 @@ async def _answer(gateway: Gateway, request: Request, receive: Receive, send: Se
 
     watcher = asyncio.create_task(watch())
     try:
-        response = await gateway.handle(request)
+        response = await _handle(gateway, request)
         if isinstance(response.body, bytes):
             await _send_whole(response, request.method, send)
         else:
-            await _send_stream(response, send)
+            await _send_stream(response, send, partial(_broken_event, gateway, request))
     except asyncio.CancelledError:
         if not gone:
             raise
         task.uncancel()
     finally:
         watcher.cancel()
+
+
+async def _handle(gateway: Gateway, request: Request) -> Response:
+    """The boundary: a defect of ours is logged and answered as an internal error in the client's format."""
+    try:
+        return await gateway.handle(request)
+    except Exception as defect:  # noqa: BLE001
+        return gateway.refuse(request, _internal(gateway, defect))
+
+
+def _broken_event(gateway: Gateway, request: Request, defect: Exception) -> bytes:
+    return gateway.error_event(request, _internal(gateway, defect))
+
+
+def _internal(gateway: Gateway, defect: Exception) -> GatewayError:
+    trace = "".join(format_exception(defect))
+    gateway.ports.log.event("error", "defect", error=repr(defect), trace=trace)
+    return GatewayError("internal", "The gateway failed on this request; its operator finds the reason in the log.")
 
 
 def _encoded(response: Response) -> list[tuple[bytes, bytes]]:
@@ -142,13 +162,16 @@ async def _send_whole(response: Response, method: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
 
 
-async def _send_stream(response: Response, send: Send) -> None:
+async def _send_stream(response: Response, send: Send, broken_event: Callable[[Exception], bytes]) -> None:
     body = response.body
     assert not isinstance(body, bytes)
     try:
         await send({"type": "http.response.start", "status": response.status, "headers": _encoded(response)})
-        async for data in body:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+        try:
+            async for data in body:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except Exception as defect:  # noqa: BLE001  # the boundary, once the stream has begun
+            await send({"type": "http.response.body", "body": broken_event(defect), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
         await body.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,44 @@ async def test_head_and_repeated_headers(tmp_path: Path) -> None:
                 )
                 assert backend.received[0].headers["anthropic-beta"] == "a, b"
                 assert backend.received[0].headers["x-api-key"] == "k"
+
+
+async def test_a_defect_of_ours_is_a_500_in_the_clients_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with BackendServer([Script(stream_frames("messages"))]) as backend:
+        async with served(tmp_path, document(backend.url, "messages")) as gateway:
+            lines: list[dict[str, object]] = []
+            gateway.composition.gateway.ports.log.event = (  # type: ignore[method-assign]
+                lambda level, event, /, **fields: lines.append({"level": level, "event": event, **fields})
+            )
+            def broken(data: object) -> None:
+                raise RuntimeError("a defect")
+
+            async with httpx.AsyncClient(base_url=gateway.url) as client:
+                gateway.composition.gateway.ports.record = broken
+                streamed = await client.post("/v1/messages", content=request_body("messages", stream=True))
+                assert streamed.content.endswith(b"\n\n") and b"event: error" in streamed.content
+                whole = await client.post("/v1/messages", content=request_body("messages", model="zz"))
+                assert (whole.status_code, whole.json()["error"]["type"]) == (500, "api_error")
+            assert "a defect" in str(lines[0]["trace"])
+
+
+async def test_aws_sdks_sign_with_the_gateways_key(tmp_path: Path) -> None:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    config = {"backends": {"d": {"type": "demo"}}, "models": {"demo": {"backend": "d"}}}
+    async with served(tmp_path, config, {"SERVICE_API_KEY": "the-key"}) as gateway:
+
+        def converse(secret: str) -> str:
+            client = boto3.client(
+                "bedrock-runtime", region_name="us-east-1", endpoint_url=gateway.url, aws_access_key_id="any",
+                aws_secret_access_key=secret, config=Config(retries={"max_attempts": 0}),
+            )  # fmt: skip
+            with closing(client):
+                answer = client.converse(modelId="demo", messages=[{"role": "user", "content": [{"text": "Hello"}]}])
+            return str(answer["output"]["message"]["content"][0]["text"])
+
+        assert "Hello" in await asyncio.to_thread(converse, "the-key")
+        with pytest.raises(ClientError, match="403|401|signature|Signature"):
+            await asyncio.to_thread(converse, "not-the-key")
