@@ -104,6 +104,7 @@ _CLAUDE_SONNET_5_5 = replace(
 )
 _CLAUDE_HAIKU_5_5 = replace(_CLAUDE_OPUS_5, family="claude-haiku-5-5", mid_system=False)
 _CLAUDE_FABLE_5_1 = replace(_CLAUDE_OPUS_5_5, family="claude-fable-5-1", default_effort="high")
+_CLAUDE = replace(_CLAUDE_4_6, family="claude", sampling_while_thinking=False)
 
 ANTHROPIC: Final[tuple[Row, ...]] = (
     ("claude-haiku-5-5*", _CLAUDE_HAIKU_5_5),
@@ -134,7 +135,7 @@ ANTHROPIC: Final[tuple[Row, ...]] = (
     ("claude-v[12]*", replace(_CLAUDE_3, family="claude-2", tools=False, images=False, cache_marks=False)),
     ("claude-2*", replace(_CLAUDE_3, family="claude-2", tools=False, images=False, cache_marks=False)),
     # Unknown aliases are treated as a recent model that everything plain works on.
-    ("claude*", replace(_CLAUDE_4_6, family="claude", sampling_while_thinking=False)),
+    ("claude*", _CLAUDE),
 )
 
 # --- OpenAI ----------------------------------------------------------------------------------------------
@@ -409,3 +410,10 @@ OTHERS: Final[tuple[Row, ...]] = (
 )
 
 FAMILIES: Final[tuple[Row, ...]] = (*ANTHROPIC, *OPENAI, *GOOGLE, *AMAZON, *OTHERS)
+
+# What holds for any model of a vendor, for ids that say nothing: deployment names, profile ARNs.
+GENERIC: Final[dict[str, ModelFacts]] = {
+    "anthropic": _CLAUDE,
+    "openai": replace(_GPT_4O, family="openai", context_window=None, max_output=None),
+    "google": replace(_GEMINI_2_5, family="google", max_output=None),
+}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final
 
 from core.models.facts import ModelFacts
-from core.models.families import FAMILIES
+from core.models.families import FAMILIES, GENERIC
 
 # Whose model an id's prefix names: Bedrock's `vendor.model`, OpenRouter's and LiteLLM's `vendor/model`.
 VENDOR_PREFIXES: Final[dict[str, str]] = {
@@ -78,13 +79,27 @@ def _dashed(name: str) -> str:
     return name.replace(".", "-") if name.startswith("claude-") else name
 
 
+# Whose models a backend of each type serves, where that is one vendor's.
+PROVIDER_VENDORS: Final[dict[str, str]] = {
+    "openai": "openai",
+    "azure-openai": "openai",
+    "azure-openai-classic": "openai",
+    "anthropic": "anthropic",
+    "azure-foundry": "anthropic",
+    "gemini": "google",
+}
+
+
 @cache
-def facts_for(model_id: str) -> ModelFacts:
-    """The facts about `model_id`; where no row matches, permissive defaults with the vendor that it names."""
+def facts_for(model_id: str, provider: str = "") -> ModelFacts:
+    """The facts about `model_id`. Where no row matches, what holds for any model of the vendor that the id or
+    the backend's type `provider` names, with `unknown` set; else permissive defaults."""
     name, vendor = bare_id(model_id)
     # Bedrock's `deepseek.v3` has the family in the vendor's place.
     for candidate in (name, f"{vendor}-{name}"):
         for pattern, facts in FAMILIES:
             if fnmatchcase(candidate, pattern):
                 return facts
-    return ModelFacts(family=name, vendor=vendor, unknown=True)
+    vendor = vendor or PROVIDER_VENDORS.get(provider, "")
+    generic = GENERIC.get(vendor, ModelFacts(family="", vendor=vendor))
+    return replace(generic, family=name, unknown=True)

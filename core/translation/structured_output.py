@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, TypeIs
 
-from core.conversation import Answer, Block, Conversation, Message, Stop, Text, Tool, ToolCall, ToolChoice
+from core.conversation import Answer, Block, Conversation, Message, Text, Tool, ToolCall, ToolChoice
 from core.errors import Unsupported
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.models.facts import ModelFacts
+from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.rules import FormatRules

@@ -20,7 +20,6 @@ from core.conversation import (
     Refusal,
     ServerToolCall,
     ServerToolResult,
-    Stop,
     Text,
     ToolCall,
     Video,
@@ -31,6 +30,7 @@ from core.formats.generate_content.parts import MINTED, read_part, write_call, w
 from core.formats.generate_content.signatures import GOOGLE
 from core.formats.generate_content.usage import read_block, read_stop, read_usage, write_stop, write_usage
 from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
+from core.stop import Stop
 
 
 def read_response(body: JsonObject, target: Target) -> Answer:

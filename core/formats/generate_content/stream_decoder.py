@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from core.conversation import Block, JsonObject, Reasoning, Stop, Text, ToolCall
+from core.conversation import Block, JsonObject, Reasoning, Text, ToolCall
 from core.errors import UpstreamFault, upstream_fault
 from core.events import (
     Event,
@@ -33,6 +33,7 @@ from core.formats.generate_content.response import (
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
 from core.framing import sse
+from core.stop import Stop
 from core.usage import Usage
 
 

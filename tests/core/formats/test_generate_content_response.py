@@ -22,7 +22,6 @@ from core.conversation import (
     ServerToolCall,
     ServerToolResult,
     Source,
-    Stop,
     Text,
     ToolCall,
 )
@@ -37,6 +36,7 @@ from core.formats.generate_content import (
     write_error,
     write_response,
 )
+from core.stop import Stop
 from core.usage import Usage
 from tests.core.formats.generate_content_cases import reply, target_of
 from tests.wire.fixtures import fixture_json, fixture_parameters

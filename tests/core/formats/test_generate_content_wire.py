@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from core.conversation import Stop
 from core.errors import STATUS, ClientFault, Kind, upstream_fault
 from core.formats.generate_content import wire
 from core.formats.generate_content.usage import read_stop, read_usage, write_stop, write_usage
+from core.stop import Stop
 from core.usage import Usage
 from tests.wire.fixtures import fixture, fixture_json
 

@@ -9,9 +9,7 @@ import pytest
 
 from core.models.betas import ACCEPTED, SURFACE_LETTERS, accepted_betas
 
-MATRIX = (
-    Path(__file__).parents[4] / "shared/recordings/prices/litellm-1.109.1-anthropic_beta_headers_config.json"
-)
+MATRIX = Path(__file__).parents[4] / "shared/recordings/prices/litellm-1.109.1-anthropic_beta_headers_config.json"
 COLUMNS = {
     "foundry": "azure_ai",
     "converse": "bedrock_converse",

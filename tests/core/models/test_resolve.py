@@ -115,6 +115,16 @@ def test_an_unknown_model_may_do_everything_plain() -> None:
     assert facts.efforts == ()
 
 
+@pytest.mark.parametrize(
+    ("provider", "vendor"),
+    [("azure-openai", "openai"), ("azure-foundry", "anthropic"), ("gemini", "google"), ("bedrock", ""), ("", "")],
+)
+def test_a_deployment_name_takes_its_vendor_from_the_backend(provider: str, vendor: str) -> None:
+    facts = facts_for("my-own-deployment", provider)
+    assert (facts.vendor, facts.unknown, facts.family) == (vendor, True, "my-own-deployment")
+    assert facts_for("claude-opus-5", provider).vendor == "anthropic"
+
+
 def test_every_row_can_be_reached() -> None:
     """A row that an earlier, wider one hides would be dead data."""
     for index, (pattern, facts) in enumerate(families.FAMILIES):

@@ -22,7 +22,6 @@ from core.conversation import (
     Reasoning,
     ReasoningRequest,
     Sampling,
-    Stop,
     Text,
     Tool,
     ToolCall,
@@ -33,9 +32,11 @@ from core.errors import Unsupported
 from core.events import events_of
 from core.formats.contract import Target
 from core.models.resolve import facts_for
+from core.stop import Stop
 from core.translation.pipeline import translate_request
 from core.translation.prepare import INERT_TOOL
 from core.translation.reasoning_state import SENTINEL
+from core.translation.rules import rules_for
 from tests.core.translation.cases import PROVIDERS, call, conversation, prepared, result, said, shape, target
 
 WHOLE = "EqoBCkYIARgC"
@@ -243,6 +244,14 @@ def test_the_warnings_of_both_stages_are_in_the_clients_words() -> None:
     paths = [warning.path for warning in done.written.dropped]
     assert "temperature" in paths
     assert "truncation" in paths
+
+
+def test_invoke_model_is_messages_without_urls() -> None:
+    where = Target("anthropic.claude-opus-4-6-v1", "backend", "bedrock", facts_for("claude-opus-4-6"))
+    done = translate_request(full("responses"), "invoke", where)
+    assert "model" not in done.written.body
+    assert rules_for("invoke", where) == rules_for("messages", where)
+    assert not rules_for("invoke", where).image_urls
 
 
 def test_shape_of_a_whole_request() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.conversation import Answer, Block, Origin, Reasoning, Text, ToolCall
-from core.events import Event, Finished, PartDelta, PartEnded, PartStarted, Stop, Usage
+from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.formats.envelope import seal, unseal
 from core.models.resolve import facts_for
+from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.reasoning_state import (
     SENTINEL,
@@ -18,6 +19,7 @@ from core.translation.reasoning_state import (
     with_sentinels,
 )
 from core.translation.rules import CHAT_COMPLETIONS, GENERATE_CONTENT, MESSAGES, FormatRules
+from core.usage import Usage
 from tests.core.translation.cases import call, result, said
 
 ANTHROPIC, OPENAI, GOOGLE = Origin("anthropic"), Origin("openai"), Origin("google")

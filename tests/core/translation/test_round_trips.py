@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from core.conversation import Answer, Origin, Reasoning, Stop, Text, ToolCall, ToolResult
+from core.conversation import Answer, Origin, Reasoning, Text, ToolCall, ToolResult
 from core.events import answer_of, events_of
 from core.formats import load_format
 from core.formats.contract import Call, Reply, Target
 from core.models.resolve import facts_for
+from core.stop import Stop
 from core.translation.pipeline import translate_request
 from core.usage import Usage
 from tests.core.translation.cases import PROVIDERS

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.conversation import Answer, OutputFormat, Stop, Text, Tool, ToolCall, ToolChoice
+from core.conversation import Answer, OutputFormat, Text, Tool, ToolCall, ToolChoice
 from core.errors import Unsupported
 from core.events import Finished, PartDelta, PartEnded, PartStarted
 from core.models.resolve import facts_for
+from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.rules import RULES
 from core.translation.structured_output import JSON_ONLY, TOOL_NAME, OutputRestorer, with_structured_output
