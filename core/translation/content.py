@@ -33,6 +33,7 @@ from core.errors import Unsupported
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
 from core.translation.paths import client_path
+from core.translation.rebuilt import result_with_content, with_content
 from core.translation.rules import FormatRules
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
@@ -125,7 +126,7 @@ class ContentFitter:
             content = [new for block in message.content for new in self._block(block, path)]
             if self.rules.document_names and message.role in ("user", "tool"):
                 content = _with_text(content)
-            result.append(replace(message, content=content))
+            result.append(with_content(message, content))
         return result
 
     @property
@@ -198,7 +199,7 @@ class ContentFitter:
 
     def _result(self, block: ToolResult, path: str) -> list[Block]:
         content = [new for inner in block.content for new in self._block(inner, path)]
-        return [replace(block, content=content)]
+        return [result_with_content(block, content)]
 
     def _refusal(self, block: Refusal, _path: str) -> list[Block]:
         return [block] if self.rules.refusals else [Text(block.text)]
@@ -281,7 +282,7 @@ def _without_marks(conversation: Conversation, budget: list[int], head: set[int]
                 budget[place] -= 1
                 block = _unmarked(block)
             content.append(block)
-        messages.append(replace(message, content=content))
+        messages.append(with_content(message, content))
     tools = []
     for tool in conversation.tools:
         if budget[1] and tool.cache is not None:

@@ -16,6 +16,7 @@ from core.conversation import Answer, Block, FormatName, Message, Origin, Reason
 from core.events import Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
+from core.translation.rebuilt import with_content
 from core.translation.rules import RULES, FormatRules
 
 FOR_CALL: Final = "for_call"
@@ -27,7 +28,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 def attached_signatures(messages: list[Message]) -> list[Message]:
     """Puts signatures that travelled as reasoning blocks back on their calls."""
-    return [replace(message, content=_attached(message.content)) for message in messages]
+    return [with_content(message, _attached(message.content)) for message in messages]
 
 
 def _attached(content: list[Block]) -> list[Block]:
@@ -57,7 +58,7 @@ def own_state(messages: list[Message], facts: ModelFacts, rules: FormatRules, lo
                 losses.add("messages", "reasoning of another vendor, or without its whole signature, was left out")
             else:
                 content.append(kept)
-        result.append(replace(message, content=content))
+        result.append(with_content(message, content))
     return result
 
 

@@ -17,6 +17,7 @@ from core.events import Event, PartDelta, PartEnded, PartStarted
 from core.models.facts import ModelFacts
 from core.translation.custom_tools import Unwrapper, unwrapped_arguments, wrapped_arguments, wrapped_tool
 from core.translation.losses import Losses
+from core.translation.rebuilt import with_content
 from core.translation.rules import FormatRules
 
 type ToolKey = tuple[str | None, str]
@@ -150,33 +151,43 @@ def mapped_messages(messages: list[Message], mapping: ToolMap) -> list[Message]:
     result: list[Message] = []
     for message in messages:
         content = [_mapped_block(block, mapping, names) for block in message.content]
-        result.append(replace(message, content=content))
+        result.append(with_content(message, content))
     return result
 
 
 def _mapped_block(block: Block, mapping: ToolMap, names: dict[str, str]) -> Block:
     match block:
         case ToolCall():
-            alias = mapping.alias(block.name, block.namespace)
-            names[block.id] = alias
-            wraps = block.kind == "custom" and mapping.wraps_custom
-            return replace(
-                block,
-                id=call_id(block.id, mapping.rules),
-                name=alias,
-                namespace=block.namespace if mapping.rules.native_namespaces else None,
-                kind="function" if wraps else block.kind,
-                arguments=wrapped_arguments(block.arguments) if wraps else block.arguments,
-            )
+            return _mapped_call(block, mapping, names)
         case ToolResult():
-            return replace(
-                block,
-                call_id=call_id(block.call_id, mapping.rules),
-                name=names.get(block.call_id, block.name),
-                kind="function" if mapping.wraps_custom else block.kind,
-            )
+            return _mapped_result(block, mapping, names)
         case _:
             return block
+
+
+def _mapped_call(call: ToolCall, mapping: ToolMap, names: dict[str, str]) -> ToolCall:
+    alias = mapping.alias(call.name, call.namespace)
+    names[call.id] = alias
+    id = call_id(call.id, mapping.rules)
+    if alias == call.name and id == call.id and call.kind == "function" and call.namespace is None:
+        return call
+    wraps = call.kind == "custom" and mapping.wraps_custom
+    return replace(
+        call,
+        id=id,
+        name=alias,
+        namespace=call.namespace if mapping.rules.native_namespaces else None,
+        kind="function" if wraps else call.kind,
+        arguments=wrapped_arguments(call.arguments) if wraps else call.arguments,
+    )
+
+
+def _mapped_result(result: ToolResult, mapping: ToolMap, names: dict[str, str]) -> ToolResult:
+    id, name = call_id(result.call_id, mapping.rules), names.get(result.call_id, result.name)
+    kind = "function" if mapping.wraps_custom else result.kind
+    if (id, name, kind) == (result.call_id, result.name, result.kind):
+        return result
+    return ToolResult(id, result.content, result.is_error, name, kind, result.plain, result.cache, result.extra)
 
 
 class ToolRestorer:

@@ -14,6 +14,7 @@ from typing import Final
 from core.conversation import Block, Image, Message, Reasoning, Role, Text, ToolCall, ToolResult
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
+from core.translation.rebuilt import result_with_content, with_content
 from core.translation.rules import FormatRules
 
 # What Claude Code itself writes where a message has nothing to say.
@@ -144,7 +145,8 @@ def _results_first(calls: list[ToolCall], run: list[Message], rules: FormatRules
                 content.append(block)
         if content or not message.content:
             role: Role = "user" if message.role == "tool" else message.role
-            others.append(replace(message, role=role, content=content))
+            kept = with_content(message, content)
+            others.append(kept if role == kept.role else replace(kept, role=role))
     if not calls:
         return others
     results = [found.get(call.id) or _missing(call) for call in _first_of_each(calls)]
@@ -196,7 +198,7 @@ def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
             content = [*last.content, *message.content]
             result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
         else:
-            result.append(replace(message, role=role))
+            result.append(message if message.role == role else replace(message, role=role))
     if result and result[0].role == "assistant":
         result.insert(0, Message("user", [Text(PLACEHOLDER)]))
     return [*messages[:head], *result]
@@ -212,7 +214,7 @@ def without_empty_text(messages: list[Message]) -> list[Message]:
         # Anthropic refuses a message that ends with thinking.
         if not content or (message.role == "assistant" and isinstance(content[-1], Reasoning)):
             content.append(Text(PLACEHOLDER))
-        result.append(replace(message, content=content))
+        result.append(with_content(message, content))
     return result
 
 
@@ -223,7 +225,7 @@ def _is_blank(block: Block) -> bool:
 def _filled_result(block: Block) -> Block:
     if not isinstance(block, ToolResult):
         return block
-    return replace(block, content=[inner for inner in block.content if not _is_blank(inner)])
+    return result_with_content(block, [inner for inner in block.content if not _is_blank(inner)])
 
 
 def without_prefill(messages: list[Message], facts: ModelFacts, losses: Losses) -> list[Message]:
