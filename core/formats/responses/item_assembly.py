@@ -99,8 +99,6 @@ class ItemAssembly:
     def thought(self, piece: int, value: str, form: str) -> list[Event]:
         """A delta of a reasoning text, `form` being `summary` or `raw`; the form that came first is the one
         that is streamed."""
-        if self._ended_places:
-            return []
         events: list[Event] = []
         if self._open is None:
             block = Reasoning(form="raw" if form == "raw" else "summary", origin=self._origin)
@@ -127,14 +125,14 @@ class ItemAssembly:
         Raises ClientFault when the item is malformed.
         """
         blocks = self._final_blocks(item)
-        if isinstance(self._open, Text | Refusal) or self._ended_places:
-            return self._finish_message(blocks)
         final = blocks[0] if len(blocks) == 1 else None
         match self._open:
-            case ToolCall():
-                return self._finish_call(final if isinstance(final, ToolCall) else self._open)
-            case Reasoning():
-                return self._finish_reasoning(final if isinstance(final, Reasoning) else self._open)
+            case Text() | Refusal():
+                return self._finish_message(blocks)
+            case ToolCall() as call:
+                return self._finish_call(call, final if isinstance(final, ToolCall) else call)
+            case Reasoning() as reasoning:
+                return self._finish_reasoning(reasoning, final if isinstance(final, Reasoning) else reasoning)
             case _:
                 return [event for block in blocks for event in self._whole(block)]
 
@@ -142,24 +140,20 @@ class ItemAssembly:
         return [] if item is None else finished_blocks(item, self._origin)
 
     def _finish_message(self, blocks: list[Block]) -> list[Event]:
-        events: list[Event] = []
-        open_place = self._place
-        if open_place is not None:
-            final = blocks[open_place] if open_place < len(blocks) else None
-            events += self._end_spoken(final)
+        open_place = self._place or 0
+        events = self._end_spoken(blocks[open_place] if open_place < len(blocks) else None)
         for place, block in enumerate(blocks):
             if place not in self._ended_places:
                 events += self._whole(block)
         return events
 
-    def _finish_call(self, final: ToolCall) -> list[Event]:
+    def _finish_call(self, announced: ToolCall, final: ToolCall) -> list[Event]:
         events, whole = self._missing_text("".join(self.chunks), final.arguments, "arguments")
-        block = replace(final, arguments=whole)
-        if isinstance(self._open, ToolCall):  # what has been announced stands
-            block = replace(block, id=self._open.id, name=self._open.name, kind=self._open.kind)
+        # What has been announced stands.
+        block = replace(final, id=announced.id, name=announced.name, kind=announced.kind, arguments=whole)
         return [*events, self._end(block)]
 
-    def _finish_reasoning(self, final: Reasoning) -> list[Event]:
+    def _finish_reasoning(self, announced: Reasoning, final: Reasoning) -> list[Event]:
         events: list[Event] = []
         streamed = ["".join(pieces) for pieces in self._pieces]
         texts = final.texts if _extends(final.texts, streamed) else streamed
@@ -167,8 +161,7 @@ class ItemAssembly:
             done = streamed[piece] if piece < len(streamed) else ""
             if text[len(done) :]:
                 events.append(PartDelta(self.open_part, "reasoning", text[len(done) :], piece))
-        form = self._open.form if isinstance(self._open, Reasoning) else final.form
-        return [*events, self._end(replace(final, texts=texts, form=form))]
+        return [*events, self._end(replace(final, texts=texts, form=announced.form))]
 
     def _end_spoken(self, final: Block | None) -> list[Event]:
         """Ends the open text or refusal, completed from `final` where that is its continuation."""

@@ -14,11 +14,13 @@ from typing import TypeGuard
 from core.conversation import (
     Block,
     Conversation,
+    Image,
     JsonObject,
     Opaque,
     Reasoning,
     Refusal,
     ServerToolCall,
+    Stop,
     Text,
     ToolCall,
 )
@@ -82,14 +84,10 @@ class OutputWriter:
 
     def part(self, block: Spoken) -> JsonObject:
         """A content part."""
-        match block:
-            case Text():
-                part = write_text(block, assistant=True, own=self._own)
-                return part if self._own else {**part, "logprobs": []}
-            case Refusal():
-                return write_refusal(block, own=self._own)
-            case Opaque():
-                return block.raw
+        if isinstance(block, Text):
+            part = write_text(block, assistant=True, own=self._own)
+            return part if self._own else {**part, "logprobs": []}
+        return write_refusal(block, own=self._own) if isinstance(block, Refusal) else block.raw
 
     def item(self, block: Block, index: int) -> JsonObject | None:
         """The finished item for a block that is no part of a message; None where there is nothing to show."""
@@ -98,6 +96,8 @@ class OutputWriter:
                 return self._reasoning(block, index)
             case ToolCall():
                 return self.call(block, index)
+            case Image() if block.source.kind == "base64":
+                return self._image(block, index)
             case ServerToolCall() if block.format != "responses":
                 return self._search(block, index)
             case ServerToolCall() | Opaque() if block.format == "responses":
@@ -152,8 +152,24 @@ class OutputWriter:
             "action": action,
         }
 
+    def _image(self, block: Image, index: int) -> JsonObject:
+        """An image that the model made itself reads as one of OpenAI's image tool."""
+        return {
+            "id": self._minted("ig", index),
+            "type": "image_generation_call",
+            "status": "completed",
+            "result": block.source.data,
+        }
+
     def _minted(self, prefix: str, index: int) -> str:
         return f"{prefix}_{self._reply.id_suffix}{index:04d}"
+
+
+def unsaid_refusal(stop: Stop, *, refused: bool) -> Refusal | None:
+    """The refusal part for an explanation that came beside the answer; `refused`: the answer says it itself."""
+    if stop.reason != "refusal" or refused or not stop.explanation:
+        return None
+    return Refusal(stop.explanation)
 
 
 def is_spoken(block: Block) -> TypeGuard[Spoken]:

@@ -13,7 +13,7 @@ from core.events import Started
 from core.formats.contract import Reply, Target
 from core.formats.openai_errors import read_error_object
 from core.formats.responses.item_assembly import finished_blocks
-from core.formats.responses.output import OutputWriter, answer_id, settings
+from core.formats.responses.output import OutputWriter, answer_id, settings, unsaid_refusal
 from core.formats.responses.usage import read_stop, read_usage, write_stop, write_usage
 
 # Members with a neutral field; `error` is an exception and never stands in an answer.
@@ -67,8 +67,10 @@ def _content(output: list[Any], origin: Origin) -> list[Block]:
 
 def write_response(answer: Answer, reply: Reply) -> JsonObject:
     """The Response object for `answer`, with the settings of the request that it answers."""
-    output = OutputWriter(reply, own=answer.format == "responses").items(answer.content)
     refused = any(isinstance(block, Refusal) for block in answer.content)
+    refusal = unsaid_refusal(answer.stop, refused=refused)
+    blocks = answer.content if refusal is None else [*answer.content, refusal]
+    output = OutputWriter(reply, own=answer.format == "responses").items(blocks)
     return ending(answer, reply, output, refused=refused)
 
 

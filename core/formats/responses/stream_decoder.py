@@ -118,40 +118,38 @@ class StreamDecoder:
         index = event.get("output_index")
         if not isinstance(index, int):  # left out by some servers, whose items do not overlap
             index = self._done_count if self._open_index is None else self._open_index
-        if self._open is not None and index == self._open_index and self._is_another(kind, event):
-            self._finish_item(events, None)
-        if self._open is None and not self._opens(events, index, kind, event):
+        item = self._open
+        if item is not None and index == self._open_index and _is_another(item, kind, event):
+            self._finish_item(events, item, None)
+            item = None
+        if item is None:
+            item = self._opens(events, index, kind, event)
+        if item is None:
             return
         if index != self._open_index:
             self._waiting.setdefault(index, []).append((kind, event))
         elif kind == "response.output_item.done":
-            self._finish_item(events, _object(event.get("item")))
-        elif self._open is not None:
-            events.extend(_ITEM_EVENTS[kind](self._open, event))
+            self._finish_item(events, item, _object(event.get("item")))
+        else:
+            events.extend(_ITEM_EVENTS[kind](item, event))
 
-    def _is_another(self, kind: str, event: JsonObject) -> bool:
-        """Whether the event announces the next item, under the same index, without having ended the last."""
-        if kind != "response.output_item.added" or self._open is None:
-            return False
-        return self._open.item_id != _object(event.get("item")).get("id")
-
-    def _opens(self, events: list[Event], index: int, kind: str, event: JsonObject) -> bool:
+    def _opens(self, events: list[Event], index: int, kind: str, event: JsonObject) -> ItemAssembly | None:
         """Opens the item that the event is about. Echoes of an item that has ended are passed over."""
         announced = kind in ("response.output_item.added", "response.output_item.done")
         if not announced and index in self._done_indices:
-            return False
+            return None
         self._open_index = index
         self._open = ItemAssembly(_object(event.get("item")), self._parts, self._origin)
         if kind == "response.output_item.added":
             events.extend(self._open.started())
-        return True
+        return self._open
 
-    def _finish_item(self, events: list[Event], item: JsonObject | None) -> None:
-        if self._open is None or self._open_index is None:
-            return
-        self._done_indices.add(self._open_index)
+    def _finish_item(self, events: list[Event], assembly: ItemAssembly, item: JsonObject | None) -> None:
+        """Ends the open item; `item` is its finished form, where that is known."""
+        if self._open_index is not None:
+            self._done_indices.add(self._open_index)
         self._done_count += 1
-        assembly, self._open, self._open_index = self._open, None, None
+        self._open = self._open_index = None
         if item:
             self._done_ids |= _ids_of(item)
             self._called = self._called or item.get("type") in CLIENT_CALLS
@@ -193,17 +191,20 @@ class StreamDecoder:
         output = response.get("output")
         items = [_object(item) for item in output] if isinstance(output, list) else []
         while self._open is not None:
-            index = self._open_index
-            known = items[index] if index is not None and 0 <= index < len(items) else None
-            self._finish_item(events, known)
+            index = -1 if self._open_index is None else self._open_index
+            self._finish_item(events, self._open, items[index] if 0 <= index < len(items) else None)
             self._replay(events)
         for index, item in enumerate(items):
             # Ids and indices of sloppy servers do not always match; the number of items then tells.
             if self._done_count >= len(items):
                 break
             if index not in self._done_indices and not _ids_of(item) & self._done_ids:
-                self._opens(events, index, "response.output_item.done", {"item": item})
-                self._finish_item(events, item)
+                self._finish_item(events, ItemAssembly(item, self._parts, self._origin), item)
+
+
+def _is_another(item: ItemAssembly, kind: str, event: JsonObject) -> bool:
+    """Whether the event announces the next item, under the same index, without having ended `item`."""
+    return kind == "response.output_item.added" and item.item_id != _object(event.get("item")).get("id")
 
 
 def _text(event: JsonObject, name: str = "delta") -> str:

@@ -12,9 +12,9 @@ import json
 from typing import Any
 
 from core.conversation import Answer, Block, JsonObject, Reasoning, Refusal, Text, ToolCall
-from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Ping, Started
+from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.formats.contract import Reply
-from core.formats.responses.output import OutputWriter, Spoken, begins_item, is_spoken
+from core.formats.responses.output import OutputWriter, Spoken, begins_item, is_spoken, unsaid_refusal
 from core.formats.responses.response import ending, opening
 from core.formats.responses.wire import PING, error_frame, failure_of, frame
 
@@ -66,7 +66,7 @@ class StreamEncoder:
                 return self._open() + self._finish(event)
             case Failed():
                 return self._fail(event)
-            case Ping():
+            case _:
                 return PING
 
     def close(self) -> bytes:
@@ -120,11 +120,16 @@ class StreamEncoder:
         )
 
     def _finish(self, event: Finished) -> bytes:
-        frames = self._end_message()
+        refused = self._refused
+        refusal = unsaid_refusal(event.stop, refused=refused)
+        frames = b""
+        if refusal is not None:
+            frames += self._start_part(Refusal("")) + self._delta(refusal.text) + self._end_part(refusal)
+        frames += self._end_message()
         answer = self._answer
         answer.extra = {**answer.extra, **event.extra}
         answer.stop, answer.usage, answer.service_tier = event.stop, event.usage, event.service_tier
-        response = ending(answer, self._reply, self._output, refused=self._refused)
+        response = ending(answer, self._reply, self._output, refused=refused)
         status = response["status"]
         kind = status if status in ("incomplete", "failed") else "completed"
         return frames + self._frame(f"response.{kind}", {"response": response})
@@ -176,7 +181,10 @@ class StreamEncoder:
         item = self._writer.item(block, len(self._output))
         if item is None:
             return b""
-        return self._added({**item, "status": "in_progress"} if "status" in item else item) + self._done(item)
+        announced = {name: value for name, value in item.items() if name != "result"}
+        if "status" in item:
+            announced["status"] = "in_progress"
+        return self._added(announced) + self._done(item)
 
     def _added(self, item: JsonObject) -> bytes:
         self._announced = True

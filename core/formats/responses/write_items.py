@@ -110,16 +110,12 @@ class ItemWriter:
         return {**shell["members"], "content": self._spoken_parts(spoken)}
 
     def _spoken_parts(self, spoken: list[Text | Refusal | Opaque]) -> list[JsonObject]:
-        parts: list[JsonObject] = []
-        for block in spoken:
-            match block:
-                case Text():
-                    parts.append(write_text(block, assistant=True, own=self._own))
-                case Refusal():
-                    parts.append(write_refusal(block, own=self._own))
-                case Opaque():
-                    parts.append(block.raw)
-        return parts
+        return [self._spoken_part(block) for block in spoken]
+
+    def _spoken_part(self, block: Text | Refusal | Opaque) -> JsonObject:
+        if isinstance(block, Text):
+            return write_text(block, assistant=True, own=self._own)
+        return write_refusal(block, own=self._own) if isinstance(block, Refusal) else block.raw
 
     def _turn_item(self, block: Block) -> Iterator[JsonObject]:
         match block:

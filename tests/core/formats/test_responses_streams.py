@@ -13,6 +13,7 @@ from core.conversation import (
     Block,
     Citation,
     Conversation,
+    Image,
     Opaque,
     Origin,
     Reasoning,
@@ -20,6 +21,7 @@ from core.conversation import (
     Refusal,
     ServerToolCall,
     ServerToolResult,
+    Source,
     Stop,
     Text,
     ToolCall,
@@ -238,6 +240,19 @@ def test_servers_that_leave_most_out() -> None:
     assert _deltas(decode(_decoder(), [first_delta])) == [(0, "text", 0, "x")]
 
 
+def test_parts_that_were_never_streamed_follow() -> None:
+    item = {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+    whole = [{"type": "output_text", "text": "One", "annotations": []}, {"type": "refusal", "refusal": "Two"}]
+    frames = [
+        {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "On"},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**item, "content": whole}},
+        {"type": "response.completed", "response": {"status": "completed"}},
+    ]
+    data = "".join(f"data: {json.dumps(frame)}\n\n" for frame in frames).encode()
+    events = joined(decode(_decoder(), [data]))
+    assert _deltas(events) == [(0, "text", 0, "One"), (1, "refusal", 0, "Two")]
+
+
 def test_a_refusal_says_why_the_answer_stopped() -> None:
     events = _read("refusal")
     assert _deltas(events) == [(0, "refusal", 0, "I cannot.")]
@@ -320,6 +335,9 @@ def test_broken_events_become_failures(data: bytes) -> None:
 
 
 ODD_EVENTS = [
+    {"type": "response.refusal.delta", "output_index": 0, "delta": "a"},
+    {"type": "response.output_text.delta", "output_index": 0, "content_index": 1, "delta": "a"},
+    {"type": "response.reasoning_text.delta", "output_index": 0, "content_index": 0, "delta": "a"},
     {"type": "response.output_text.delta", "output_index": 0, "content_index": "x", "delta": "a"},
     {"type": "response.output_text.delta", "output_index": None, "delta": 5},
     {"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": -4, "delta": "a"},
@@ -481,6 +499,7 @@ OWN = [
     "incomplete",
     "raw-reasoning-and-odd-calls",
     "search-and-annotations",
+    "two-messages",
 ]
 
 
@@ -489,7 +508,7 @@ def test_a_stream_of_this_format_keeps_its_items(name: str) -> None:
     data = fixture("streams", f"responses/made-{name}.sse")
     written = _encoded(decode(_decoder(), [data]))
     _assert_ceremony(written)
-    original = [json.loads(record.data) for record in records_of(data)][-1]["response"]
+    original = [json.loads(record.data) for record in records_of(data) if record.data != "[DONE]"][-1]["response"]
     if original["output"] and name != "raw-reasoning-and-odd-calls":
         assert without_nulls(written[-1]["response"]["output"]) == without_nulls(original["output"])
     rest = {key: value for key, value in original.items() if key not in ("output", "model")}
@@ -577,6 +596,33 @@ def test_a_refusal_in_words_is_a_completed_answer() -> None:
     _assert_ceremony(written)
     assert written[-1]["response"]["output"][0]["content"] == [{"type": "refusal", "refusal": "I will not."}]
     assert written[-1]["type"] == "response.completed"
+
+
+def test_an_explanation_beside_a_refusal_becomes_a_part() -> None:
+    stop = Stop("refusal", "refusal", explanation="Against the rules.")
+    events = [*_claude_events(stop)[:1], *_claude_events(stop)[-1:]]
+    written = _encoded(events)
+    _assert_ceremony(written)
+    response = written[-1]["response"]
+    assert response["output"][0]["content"] == [{"type": "refusal", "refusal": "Against the rules."}]
+    assert response["incomplete_details"] == {"reason": "content_filter"}
+    assert response == write_response(answer_of(events), reply())
+
+
+def test_an_image_of_the_models_own() -> None:
+    image = Image(Source("base64", "iVBORw0KGgo=", "image/png"))
+    linked = Image(Source("url", "https://e.org/i.png"))
+    events = [Started(format="generate_content"), *_whole(image, linked), Finished(Stop("end_turn"), Usage())]
+    written = _encoded(events)
+    _assert_ceremony(written)
+    assert written[-1]["response"]["output"] == [
+        {
+            "id": f"ig_{SUFFIX}0000",
+            "type": "image_generation_call",
+            "status": "completed",
+            "result": "iVBORw0KGgo=",
+        }
+    ]
 
 
 def test_a_failure_is_one_to_every_client() -> None:
