@@ -171,11 +171,13 @@ def _assert_parts(events: Sequence[Event]) -> None:
 
 
 def _settled(grown: Block, whole: Block) -> Block:
-    """`grown` with what no delta carries: encrypted reasoning, its id and `extra` are known for certain at the
-    end only."""
+    """`grown` with what no delta carries: encrypted reasoning, its id, whose a late signature is, and `extra` are
+    known for certain at the end only."""
     if isinstance(grown, Reasoning) and isinstance(whole, Reasoning):
         grown.encrypted = whole.encrypted
         grown.id = whole.id
+    if isinstance(grown, Text | ToolCall) and type(grown) is type(whole) and grown.signature:
+        grown.origin = whole.origin  # type: ignore[union-attr]
     if isinstance(grown, Text | Reasoning | ToolCall | Refusal) and type(grown) is type(whole):
         grown.extra = whole.extra  # type: ignore[union-attr]
     if isinstance(grown, Text | ToolCall | Refusal) and type(grown) is type(whole):

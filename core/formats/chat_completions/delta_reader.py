@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.conversation import Citation, JsonObject, Opaque, Origin, Reasoning, Refusal, Text, ToolCall
+from core.conversation import Citation, Image, JsonObject, Opaque, Origin, Reasoning, Refusal, Text, ToolCall
 from core.formats import envelope
 from core.formats.chat_completions.call_slots import CallSlot, CallSlots, thought_signature
 from core.formats.chat_completions.part_stream import PartStream
+from core.formats.chat_completions.read_content import read_source
 from core.formats.chat_completions.reasoning_slots import ITEM_VENDORS, origin_of
 
 
@@ -151,7 +152,9 @@ class DeltaReader:
         state = whole if sealed is None else sealed
         block = self.parts.block
         if isinstance(block, Reasoning) and (joins or sealed is not None) and not _has_state(block):
-            block.signature, block.redacted, block.encrypted = state.signature, state.redacted, state.encrypted
+            if state.signature:
+                self.parts.sign(state.signature, state.origin)
+            block.redacted, block.encrypted = state.redacted, state.encrypted
             block.id, block.origin = state.id or block.id, state.origin
             self.parts.close()
             return
@@ -180,7 +183,7 @@ class DeltaReader:
         if not isinstance(block, Reasoning) or block.form != "summary":
             id_ = _string(detail.get("id")) or None
             self._open_reasoning(Reasoning(form="summary", id=id_, origin=origin), key)
-        elif key != self._detail_key:
+        elif key != self._detail_key and text:
             self.parts.next_piece()
             self._detail_key = key
         if text:
@@ -207,6 +210,8 @@ class DeltaReader:
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             self._refusal(refusal)
+        for image in _dicts(delta.get("images")):
+            self._image(image)
         for annotation in _dicts(delta.get("annotations")):
             self._annotation(annotation)
         audio = delta.get("audio")
@@ -231,6 +236,14 @@ class DeltaReader:
             self._drain()
             self.parts.open(Refusal(""))
         self.parts.text("refusal", refusal)
+
+    def _image(self, image: JsonObject) -> None:
+        """OpenRouter: an image that the model made."""
+        inner = image.get("image_url")
+        url = _string(inner.get("url")) if isinstance(inner, dict) else ""
+        if url:
+            self._drain()
+            self.parts.whole(Image(read_source(url)))
 
     def _annotation(self, annotation: JsonObject) -> None:
         """A citation, where text is open that it can belong to."""

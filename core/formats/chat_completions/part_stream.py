@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 
 from core.conversation import Block, Citation, Origin, Reasoning, Refusal, Text, ToolCall
-from core.events import DeltaKind, Event, PartDelta, PartEnded, PartStarted, empty_copy
+from core.events import DeltaKind, Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
 
 
 class PartStream:
@@ -31,7 +31,9 @@ class PartStream:
     def whole(self, block: Block) -> None:
         """A block that comes in one piece."""
         self.close()
-        self.events += (PartStarted(self.count, empty_copy(block)), PartEnded(self.count, block))
+        self.events.append(PartStarted(self.count, empty_copy(block)))
+        self.events += deltas_of(self.count, block)
+        self.events.append(PartEnded(self.count, block))
         self.count += 1
 
     def text(self, kind: DeltaKind, value: str) -> None:
@@ -41,10 +43,9 @@ class PartStream:
 
     def next_piece(self) -> None:
         """The open reasoning goes on with its next text."""
-        if self._pieces:
-            self._texts.append("".join(self._pieces))
-            self._pieces = []
-            self.piece += 1
+        self._texts.append("".join(self._pieces))
+        self._pieces = []
+        self.piece += 1
 
     def citation(self, citation: Citation) -> None:
         """A citation of the open text."""
@@ -60,10 +61,6 @@ class PartStream:
         block.origin = block.origin or origin
         self.events.append(PartDelta(self.count, "signature", signature))
 
-    def written(self) -> str:
-        """What the open part's text is so far."""
-        return "".join(self._pieces)
-
     def close(self) -> None:
         """Ends the open part, if one is."""
         block = self.block
@@ -75,9 +72,10 @@ class PartStream:
             case ToolCall():
                 block.arguments = "".join(self._pieces)
             case Reasoning():
-                self.next_piece()
+                if self._pieces:
+                    self.next_piece()
                 block.texts = self._texts
-            case _:
+            case _:  # pragma: no cover - no other kind of block is opened
                 pass
         self.events.append(PartEnded(self.count, block))
         self.count += 1

@@ -62,7 +62,7 @@ def read_source(url: str) -> Source:
     head, _, data = url[5:].partition(",")
     media_type, *parameters = head.split(";")
     if "base64" not in parameters:
-        data = base64.b64encode(unquote_to_bytes(data)).decode()
+        data = base64.b64encode(unquote_to_bytes(data.encode("utf-8", "surrogatepass"))).decode()
     return Source("base64", data, normal_media_type(media_type))
 
 

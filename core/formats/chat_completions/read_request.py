@@ -21,6 +21,7 @@ from core.formats.chat_completions.fields import Fields, missing, wrong_type, wr
 from core.formats.chat_completions.read_content import read_cache, read_content, read_stop
 from core.formats.chat_completions.read_messages import read_messages
 from core.formats.chat_completions.read_tools import (
+    answers_with_function,
     read_logit_bias,
     read_metadata,
     read_output_format,
@@ -54,9 +55,14 @@ def read_request(body: JsonObject, call: Call) -> Conversation:
 
 
 def _from_responses(body: JsonObject, call: Call) -> Conversation:
-    """Cursor sends bodies of the Responses format here, and reads Chat chunks."""
-    conversation = load_format("responses").read_request(body, call)
-    conversation.format = "chat_completions"
+    """Cursor sends bodies of the Responses format here, and reads Chat chunks. What such a body says is of that
+    format, so the conversation is too."""
+    fields = Fields(body, "")
+    conversation = Conversation("responses", "")
+    _read_stream_options(fields, conversation)
+    include_usage = conversation.include_usage
+    conversation = load_format("responses").read_request(fields.rest, call)
+    conversation.include_usage = include_usage
     return conversation
 
 
@@ -86,6 +92,8 @@ def _read_tools(fields: Fields, conversation: Conversation) -> None:
     legacy = read_tool_choice(fields.take("function_call"), "function_call")
     conversation.tool_choice = conversation.tool_choice or legacy
     conversation.parallel_tool_calls = fields.boolean("parallel_tool_calls")
+    if answers_with_function(conversation):
+        conversation.parallel_tool_calls = False  # the answer has room for one function_call
 
 
 def _sampling(fields: Fields) -> Sampling:
@@ -105,6 +113,10 @@ def _sampling(fields: Fields) -> Sampling:
 
 def _read_stream(fields: Fields, conversation: Conversation) -> None:
     conversation.stream = fields.boolean("stream") or False
+    _read_stream_options(fields, conversation)
+
+
+def _read_stream_options(fields: Fields, conversation: Conversation) -> None:
     options = fields.fields("stream_options")
     if options is not None:
         conversation.include_usage = options.boolean("include_usage") or False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from core.conversation import JsonObject, OutputFormat, Tool, ToolChoice
+from core.conversation import Conversation, JsonObject, OutputFormat, Tool, ToolChoice
 from core.formats.chat_completions.fields import Fields, missing, text_at, wrong_type, wrong_value
 from core.formats.chat_completions.read_content import read_cache
 
+_LEGACY = {"member": "functions"}
 _MODES = {"auto": "auto", "none": "none", "required": "required", "any": "required", "validated": "auto"}
 
 
@@ -14,13 +15,18 @@ def read_tools(fields: Fields) -> list[Tool]:
     tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(fields.array("tools") or [])]
     for index, function in enumerate(fields.array("functions") or []):
         tool = _function(Fields(function, f"functions[{index}]"))
-        tool.format, tool.raw = "chat_completions", function  # says to the writer: answer with function_call
+        tool.note = _LEGACY  # says to the writer: answer with function_call
         tools.append(tool)
     options = fields.object("web_search_options")
     if options is not None:
         raw = {"web_search_options": options}
         tools.append(Tool("web_search", kind="server", format="chat_completions", raw=raw))
     return tools
+
+
+def answers_with_function(conversation: Conversation) -> bool:
+    """Whether the client speaks the format of 2023: `functions`, answered with `function_call`."""
+    return any(tool.note == _LEGACY for tool in conversation.tools)
 
 
 def _tool(value: object, path: str) -> Tool:

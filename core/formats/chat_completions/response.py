@@ -9,6 +9,7 @@ from core.conversation import (
     Answer,
     Citation,
     Conversation,
+    Image,
     JsonObject,
     Opaque,
     Reasoning,
@@ -18,9 +19,11 @@ from core.conversation import (
 )
 from core.errors import UpstreamFault, upstream_fault
 from core.events import answer_of
+from core.formats.chat_completions.read_tools import answers_with_function
 from core.formats.chat_completions.reasoning_slots import write_details
 from core.formats.chat_completions.stream_decoder import ChunkReader
 from core.formats.chat_completions.usage import finish_reason, write_usage
+from core.formats.chat_completions.wire import broken_by
 from core.formats.contract import Reply, Target
 
 # The members of an answer, its first choice and its message that have a neutral field.
@@ -39,6 +42,7 @@ _MESSAGE_MEMBERS = frozenset(
         "reasoning_content",
         "reasoning_details",
         "thinking_blocks",
+        "images",
     }
 )
 _SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
@@ -88,7 +92,12 @@ def _extra(body: JsonObject, choice: JsonObject, message: JsonObject) -> JsonObj
 
 
 def write_response(answer: Answer, reply: Reply) -> JsonObject:
-    """The answer as OpenAI writes it, with `reasoning_content` and `reasoning_details` beside."""
+    """The answer as OpenAI writes it, with `reasoning_content` and `reasoning_details` beside.
+
+    Raises UpstreamFault for an answer that ended in an error: no finish reason says that.
+    """
+    if answer.stop.reason == "error":
+        raise broken_by(answer.stop)
     same_format = answer.format == "chat_completions"
     extra = dict(answer.extra) if same_format else {}
     choice_extra = dict((extra.pop("choices", None) or [{}])[0])
@@ -146,15 +155,20 @@ def write_message(answer: Answer, reply: Reply) -> JsonObject:
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
     elif calls:
         message["tool_calls"] = [write_answer_call(call) for call in calls]
+    images = [block for block in answer.content if isinstance(block, Image)]
+    if images:
+        message["images"] = [write_answer_image(image, index) for index, image in enumerate(images)]
     for block in answer.content:
-        if isinstance(block, Opaque) and block.format == "chat_completions" and block.kind == "audio":
-            message["audio"] = block.raw
+        if isinstance(block, Opaque) and block.format == "chat_completions":
+            message[block.kind] = block.raw
     return message
 
 
-def answers_with_function(conversation: Conversation) -> bool:
-    """Whether the client speaks the format of 2023: `functions`, answered with `function_call`."""
-    return any(tool.kind == "function" and tool.raw for tool in conversation.tools)
+def write_answer_image(image: Image, index: int) -> JsonObject:
+    """An image that the model made, where OpenRouter puts it."""
+    source = image.source
+    url = f"data:{source.media_type};base64,{source.data}" if source.kind == "base64" else source.data
+    return {"type": "image_url", "image_url": {"url": url}, "index": index}
 
 
 def write_answer_call(call: ToolCall) -> JsonObject:

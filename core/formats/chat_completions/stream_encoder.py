@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from core.conversation import Block, Citation, JsonObject, Opaque, Reasoning, Text, ToolCall
+from core.conversation import Block, Citation, Image, JsonObject, Opaque, Reasoning, Text, ToolCall
 from core.errors import GatewayError
 from core.events import (
     Event,
@@ -23,16 +23,17 @@ from core.events import (
     Ping,
     Started,
 )
+from core.formats.chat_completions.read_tools import answers_with_function
 from core.formats.chat_completions.reasoning_slots import DetailsWriter
 from core.formats.chat_completions.response import (
     answer_id,
-    answers_with_function,
     shows_reasoning,
     signature_slot,
     write_annotation,
+    write_answer_image,
 )
 from core.formats.chat_completions.usage import finish_reason, write_usage
-from core.formats.chat_completions.wire import PING, error_event
+from core.formats.chat_completions.wire import PING, broken_by, error_event
 from core.formats.contract import Reply
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -60,6 +61,7 @@ class StreamEncoder:
         self._base = 0
         self._annotations: list[JsonObject] = []
         self._calls = 0
+        self._images = 0
         self._call_prefix = b""
         self._call_suffix = b""
         self._open: Block = Text("")
@@ -104,6 +106,8 @@ class StreamEncoder:
         return self._chunk({"role": "assistant", "content": "", "refusal": None})
 
     def _end(self, event: Finished) -> bytes:
+        if event.stop.reason == "error":
+            return self._failed(Failed(broken_by(event.stop)))
         self._finished = True
         frames = b""
         if self._annotations:
@@ -138,8 +142,11 @@ class StreamEncoder:
             self._piece = 0
         elif isinstance(block, Text):
             self._base = self._length
-        elif isinstance(block, Opaque) and (block.format, block.kind) == ("chat_completions", "audio"):
-            return self._chunk({"audio": block.raw})
+        elif isinstance(block, Image):
+            self._images += 1
+            return self._chunk({"images": [write_answer_image(block, self._images - 1)]})
+        elif isinstance(block, Opaque) and block.format == "chat_completions":
+            return self._chunk({block.kind: block.raw})
         return b""
 
     def _call_started(self, call: ToolCall) -> bytes:

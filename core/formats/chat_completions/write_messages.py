@@ -76,17 +76,9 @@ class _MessagesWriter:
         if role == "developer" and not self._writing.dialect.developer_role:
             role = "system"
         written: JsonObject = {"role": role, "content": content_of(message, blocks, self._writing, path)}
-        self._put_name(written, message, path)
+        put_name(written, message, self._writing, path)
         self._writing.put_extra(written, message.extra, path)
         self.written.append(written)
-
-    def _put_name(self, written: JsonObject, message: Message, path: str) -> None:
-        if message.name is None:
-            return
-        if self._writing.dialect.names:
-            written["name"] = message.name
-        else:
-            self._writing.drop(f"{path}.name", "this backend takes no participant names")
 
     def _result(self, result: ToolResult, message: Message | None, path: str) -> None:
         text_blocks: Numbered = []
@@ -144,6 +136,16 @@ def content_of(message: Message, blocks: Numbered, writing: Writing, path: str) 
     return parts
 
 
+def put_name(written: JsonObject, message: Message, writing: Writing, path: str) -> None:
+    """The participant's name, where the server takes one."""
+    if message.name is None:
+        return
+    if writing.dialect.names:
+        written["name"] = message.name
+    else:
+        writing.drop(f"{path}.name", "this backend takes no participant names")
+
+
 def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject:
     """One assistant message: content, refusal, calls, and reasoning in the slot that the server knows."""
     written: JsonObject = {"role": "assistant"}
@@ -168,8 +170,7 @@ def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject
     written["content"] = content or (None if len(written) > 1 or calls else "")
     if calls:
         written["tool_calls"] = calls
-    if message.name is not None and writing.dialect.names:
-        written["name"] = message.name
+    put_name(written, message, writing, path)
     _put_reasoning(written, reasoning, writing, path)
     writing.put_extra(written, message.extra, path)
     return written

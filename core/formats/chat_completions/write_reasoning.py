@@ -43,11 +43,17 @@ def put_reasoning(body: JsonObject, conversation: Conversation, writing: Writing
     request = conversation.reasoning
     if request is None:
         return
-    writing.put_extra({}, {} if writing.same_format else request.extra, "reasoning")
     dialect, facts = writing.dialect, writing.target.facts
     if dialect.reasoning == "router":
-        _put_router(body, request)
-    elif dialect.reasoning == "thinking" and facts.vendor == "anthropic":
+        _put_router(body, request, writing)
+        return
+    for name in request.extra:
+        writing.drop(f"reasoning.{name}", "this backend knows no such wish for reasoning")
+    if request.encrypted:
+        writing.drop("include", "this backend gives out no encrypted reasoning")
+    if dialect.slot == "none" and request.display not in (None, "none") and not writing.same_format:
+        writing.drop("reasoning", "this backend shows no reasoning in Chat Completions")
+    if dialect.reasoning == "thinking" and facts.vendor == "anthropic":
         _put_thinking(body, request, facts)
     else:
         _put_effort(body, request, writing)
@@ -70,7 +76,7 @@ def _put_effort(body: JsonObject, request: ReasoningRequest, writing: Writing) -
     if level is None:
         return
     if not facts.efforts:
-        if writing.same_format:
+        if writing.same_format or facts.unknown:
             body["reasoning_effort"] = level
         elif level != "none":
             writing.drop("reasoning", "this model takes no reasoning effort")
@@ -87,7 +93,7 @@ def _nearest(level: Effort, offered: tuple[Effort, ...]) -> Effort:
     return min(offered, key=lambda other: (abs(_LEVELS.index(other) - place), _LEVELS.index(other)))
 
 
-def _put_router(body: JsonObject, request: ReasoningRequest) -> None:
+def _put_router(body: JsonObject, request: ReasoningRequest, writing: Writing) -> None:
     """https://openrouter.ai/docs/use-cases/reasoning-tokens"""
     written: JsonObject = {}
     if request.mode == "off":
@@ -100,6 +106,7 @@ def _put_router(body: JsonObject, request: ReasoningRequest) -> None:
         written["enabled"] = True
     if request.display == "none":
         written["exclude"] = True
+    writing.put_extra(written, request.extra, "reasoning")
     if written:
         body["reasoning"] = written
 

@@ -412,7 +412,26 @@ def test_a_signature_that_comes_late_has_its_chunk() -> None:
     assert json.loads(frame[6:])["choices"][0]["delta"] == {"tool_calls": [{"index": 0, "extra_content": slot}]}
     encoder.emit(PartStarted(1, Reasoning()))
     assert encoder.emit(PartDelta(1, "signature", "c2ln")) == b""
-    assert encoder.emit(PartStarted(2, Image(Source("url")))) == b""
+
+
+def test_an_answer_that_ended_in_an_error_is_one() -> None:
+    whole = answer(Text("x"), stop="error")
+    with pytest.raises(UpstreamFault):
+        write_response(whole, reply())
+    assert stream(whole).endswith(b"}}\n\n") and b"[DONE]" not in stream(whole)
+    with pytest.raises(openai.APIError, match="finish_reason"):
+        openai_judge.streamed_completion_of(stream(whole))
+
+
+def test_images_that_the_model_made() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}, "index": 0}
+    message = {"content": "Here.", "images": [image, {"image_url": 7}]}
+    read = read_response({"choices": [{"message": message, "finish_reason": "stop"}]}, target("openrouter"))
+    assert read.content == [Text("Here."), Image(Source("base64", "QQ==", "image/png"))]
+    read.content.append(Image(Source("url", "https://example.com/a.png")))
+    second = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}, "index": 1}
+    assert write_response(read, reply())["choices"][0]["message"]["images"] == [image, second]
+    assert openai_judge.streamed_completion_of(stream(read))["choices"][0]["message"]["images"] == [image, second]
 
 
 def test_service_tiers_that_openai_knows_are_told() -> None:
@@ -435,3 +454,22 @@ def test_a_stream_that_finishes_without_parts() -> None:
     encoder = StreamEncoder(reply())
     data = encoder.emit(Started("a", "m")) + encoder.emit(Finished(Stop("end_turn"), Usage())) + encoder.close()
     assert openai_judge.streamed_completion_of(data)["choices"][0]["finish_reason"] == "stop"
+
+
+def test_details_whose_signature_is_sealed() -> None:
+    sealed = envelope.seal(Reasoning(["hm"], signature="c2ln", origin=Origin("amazon")))
+    entry = {"type": "reasoning.text", "text": "hm", "signature": sealed, "index": 0}
+    message = {"content": "Hi", "reasoning_details": [entry]}
+    read = read_response({"choices": [{"message": message, "finish_reason": "stop"}]}, target(vendor="anthropic"))
+    assert isinstance(read.content[0], Reasoning)
+    assert (read.content[0].texts, read.content[0].signature) == (["hm"], "c2ln")
+
+
+def test_a_summary_with_state_of_unknown_form() -> None:
+    odd = answer(Reasoning(["a"], "summary", signature="c2ln", origin=Origin("openai")), Text("Hi"))
+    details = write_response(odd, reply())["choices"][0]["message"]["reasoning_details"]
+    assert [(entry["type"], entry.get("signature")) for entry in details] == [
+        ("reasoning.summary", None),
+        ("reasoning.text", "c2ln"),
+    ]
+    openai_judge.streamed_completion_of(stream(odd))

@@ -256,8 +256,10 @@ def test_anthropic_blocks_and_flat_tools_are_understood() -> None:
 
 
 def test_a_responses_body_is_read_and_answered_in_chunks() -> None:
-    conversation = read({"model": "m", "input": "Hi", "stream": True})
-    assert conversation.format == "chat_completions"
+    body = {"model": "m", "input": "Hi", "stream": True, "stream_options": {"include_usage": True}}
+    conversation = read(body)
+    assert (conversation.format, conversation.include_usage) == ("responses", True)
+    assert body["stream_options"] == {"include_usage": True}
     assert conversation.messages[-1].content == [Text("Hi")]
 
 
@@ -610,6 +612,7 @@ def test_a_stream_always_asks_for_usage() -> None:
         ),
         ("openai", {"efforts": ("low",)}, ReasoningRequest("adaptive"), {}),
         ("openai", {}, ReasoningRequest("effort", "high"), {}),
+        ("openai-compatible", {"unknown": True}, ReasoningRequest("effort", "high"), {"reasoning_effort": "high"}),
         ("openai", {}, ReasoningRequest("off"), {}),
         ("openrouter", {}, ReasoningRequest("budget", budget=5), {"reasoning": {"max_tokens": 5}}),
         ("openrouter", {}, ReasoningRequest("off"), {"reasoning": {"enabled": False}}),
@@ -891,3 +894,143 @@ def test_the_translated_prefix_stays_the_same_bytes() -> None:
         for length in range(1, len(turns)):
             short = write_request(foreign(*turns[:length]), where).body["messages"]
             assert json.dumps(long).startswith(json.dumps(short)[:-1])
+
+
+def test_what_a_server_cannot_be_asked_for_is_dropped() -> None:
+    wish = ReasoningRequest("adaptive", display="summarized", encrypted=True, extra={"odd": 1})
+    dropped = write_request(foreign(reasoning=wish), target()).dropped
+    assert [warning.path for warning in dropped] == ["reasoning.odd", "include", "reasoning"]
+    own = read(with_messages(reasoning={"effort": "low", "odd": 1}))
+    assert write_request(own, target("openrouter")).body["reasoning"] == {"effort": "low", "odd": 1}
+    assert write_request(foreign(reasoning=ReasoningRequest("off", "none")), target()).dropped == []
+
+
+def part(value: dict[str, Any]) -> Any:
+    return read(with_messages({"role": "user", "content": [value]})).messages[0].content[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "block"),
+    [
+        (
+            {"type": "input_image", "image_url": "https://e/x.png", "detail": "low"},
+            Image(Source("url", "https://e/x.png"), "low"),
+        ),
+        ({"type": "input_image", "file_id": "file_1"}, Image(Source("file_id", "file_1"))),
+        (
+            {"type": "image_url", "image_url": {"url": "data:image/svg+xml,%3Csvg%2F%3E"}},
+            Image(Source("base64", "PHN2Zy8+", "image/svg+xml")),
+        ),
+        ({"type": "image_url", "image_url": {"url": "data:,\ud83d"}}, Image(Source("base64", "7aC9", ""))),
+        (
+            {"type": "input_audio", "input_audio": {"data": "data:audio/x-wav;base64,UklGRg=="}},
+            Audio(Source("base64", "UklGRg==", "audio/wav")),
+        ),
+        (
+            {"type": "input_audio", "input_audio": {"data": "data:audio/x;base64,QQ==", "format": "mp3"}},
+            Audio(Source("base64", "QQ==", "audio/mpeg")),
+        ),
+        (
+            {"type": "input_file", "filename": "a.PDF", "file_data": "JVBERi0="},
+            Document(Source("base64", "JVBERi0=", "application/pdf"), "a.PDF"),
+        ),
+        ({"type": "file", "file": {"file_data": "QQ=="}}, Document(Source("base64", "QQ=="))),
+        ({"type": "input_file", "file_url": "https://e/a.pdf"}, Document(Source("url", "https://e/a.pdf"))),
+        ({"type": "video_url", "video_url": "https://e/a.mp4"}, Video(Source("url", "https://e/a.mp4"))),
+        (
+            {"type": "image", "source": {"type": "url", "url": "https://e/x.png"}},
+            Image(Source("url", "https://e/x.png")),
+        ),
+        (
+            {"type": "document", "source": {"type": "file", "file_id": "f"}, "context": "c"},
+            Document(Source("file_id", "f"), context="c"),
+        ),
+        (
+            {"type": "text", "text": "x", "citations": [{"a": 1}], "annotations": []},
+            Text("x", extra={"citations": [{"a": 1}]}),
+        ),
+        ({"type": "refusal", "refusal": "no"}, Refusal("no")),
+        (
+            {"type": "reasoning", "summary": [7, {"type": "summary_text", "text": "Hm", "signature": "c2ln"}]},
+            Reasoning(["Hm"], signature="c2ln", origin=Origin("anthropic")),
+        ),
+        (
+            {"type": "unheard_of", "x": 1},
+            Opaque("chat_completions", "unheard_of", {"type": "unheard_of", "x": 1}, content=True),
+        ),
+    ],
+)
+def test_content_parts_of_all_kinds_are_read(value: dict[str, Any], block: Any) -> None:
+    assert part(value) == block
+
+
+def test_parts_that_hold_nothing_are_left_out() -> None:
+    parts = [{"type": "thinking", "thinking": ""}, {"type": "reasoning", "summary": 7}]
+    assert read(with_messages({"role": "assistant", "content": parts})).messages[0].content == []
+
+
+def test_marks_on_messages_stand_on_their_last_block() -> None:
+    mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    user, spoken, refusing = read(
+        with_messages(
+            {"role": "user", "content": "Hi", **mark},
+            {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
+                **mark,
+            },
+            {"role": "assistant", "content": None, "refusal": "no", **mark},
+        )
+    ).messages
+    assert user.content == [Text("Hi", cache=CacheMark("1h"))]
+    assert spoken.content == [Text("a", cache=CacheMark())]
+    assert refusing.content == [Refusal("no")]
+
+
+def test_members_of_the_end_user() -> None:
+    assert read(with_messages(safety_identifier="s")).user == "s"
+    both = read(with_messages(user="u", safety_identifier="s"))
+    assert (both.user, both.extra) == ("u", {"safety_identifier": "s"})
+
+
+def test_whole_numbers_may_be_written_as_decimals() -> None:
+    assert read(with_messages(max_tokens=4.0, stop="x")).max_tokens == 4
+
+
+def test_plain_text_in_a_tool_message() -> None:
+    written = write_request(foreign(Message("tool", [Text("orphan")], name="n", extra={"y": 1})), target())
+    assert written.body["messages"] == [{"role": "user", "content": "orphan", "name": "n"}]
+
+
+def test_databricks_gets_reasoning_before_calls_and_parts() -> None:
+    conversation = foreign(
+        Message("assistant", [thoughts()[0], ToolCall("c", "f", "{}")]),
+        Message("assistant", [thoughts()[0], Text("a"), Text("b")], name="n"),
+    )
+    written = write_request(conversation, target("databricks", "anthropic"))
+    first, second = written.body["messages"]
+    assert [entry["type"] for entry in first["content"]] == ["reasoning"]
+    assert [entry["type"] for entry in second["content"]] == ["reasoning", "text", "text"]
+    assert [warning.path for warning in written.dropped] == ["messages[1].name"]
+
+
+def test_state_without_any_text_needs_no_member() -> None:
+    block = Reasoning([], encrypted="gA", origin=Origin("deepseek"))
+    written = write_request(foreign(Message("assistant", [block, Text("Hi")])), target("openai-compatible", "deepseek"))
+    assert written.body["messages"] == [{"role": "assistant", "content": "Hi"}]
+
+
+def test_a_schema_may_be_absent() -> None:
+    own = read(with_messages(response_format={"type": "json_schema", "json_schema": {"name": "n"}}))
+    assert write_request(own, target()).body["response_format"] == {"type": "json_schema", "json_schema": {"name": "n"}}
+
+
+def test_envelopes_in_stream_fragments_and_in_text_entries() -> None:
+    sealed = envelope.seal(OPAQUE)
+    details = [
+        {"type": "reasoning.text", "text": "secret", "index": 0},
+        {"type": "reasoning.text", "signature": sealed, "index": 0},
+        {"type": "reasoning.text", "text": "", "signature": sealed, "index": 1},
+    ]
+    message = {"role": "assistant", "content": "Hi", "reasoning_details": details}
+    assert read(with_messages(message)).messages[0].content == [OPAQUE, OPAQUE, Text("Hi")]
