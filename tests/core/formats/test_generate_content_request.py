@@ -73,7 +73,7 @@ def test_what_is_read() -> None:
         Source("url", "https://youtu.be/abc", "video/mp4"), extra={"videoMetadata": {"fps": 1}}
     )
     thought, words, paris, rome = spoken.content[:4]
-    signature = "CoYBAdHtim9="
+    signature = "CoYBAdHtims="
     assert thought == Reasoning(["Both cities."], "summary", signature=signature, origin=GOOGLE)
     assert words == Text("Let me look.", signature=signature, origin=GOOGLE)
     assert paris == ToolCall("c1", "weather", '{"city": "Paris", "depth": 1.5}', signature=signature, origin=GOOGLE)

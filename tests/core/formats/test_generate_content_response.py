@@ -41,7 +41,7 @@ from core.usage import Usage
 from tests.core.formats.generate_content_cases import reply, target_of
 from tests.wire.fixtures import fixture_json, fixture_parameters
 
-SIGNATURE = "CoYBAdHtim9="
+SIGNATURE = "CoYBAdHtims="
 GOOGLE = Origin("google")
 
 

@@ -25,7 +25,7 @@ from tests.wire.stream_checks import (
     decode,
 )
 
-SIGNATURE = "CoYBAdHtim9="
+SIGNATURE = "CoYBAdHtims="
 GOOGLE = Origin("google")
 STREAMS = fixture_parameters("streams", "generate_content", ".sse")
 
