@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.http import HeaderList
@@ -48,7 +49,7 @@ class HttpTransport:
     """core.ports.Transport. Belongs to the event loop that used it last: connections stay with their loop.
 
     `environment` (default: the process's) gives proxies and certificates; it is read once. `tls` replaces the
-    verifying default context.
+    verifying default context. `idle_seconds` is how long a connection is kept without a request.
     """
 
     def __init__(
@@ -58,11 +59,11 @@ class HttpTransport:
         environment: Mapping[str, str] | None = None,
         tls: SSLContext | None = None,
         idle_seconds: float = IDLE_SECONDS,
-        max_idle: int = MAX_IDLE_PER_HOST,
+        resend_window: float = RESEND_WINDOW,
     ) -> None:
         self._clock = clock or SystemClock()
         self._idle_seconds = idle_seconds
-        self._max_idle = max_idle
+        self.resend_window = resend_window
         self._connector = Connector(os.environ if environment is None else environment, tls)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool = self._new_pool()
@@ -80,8 +81,6 @@ class HttpTransport:
 
     async def send(self, request: BackendRequest) -> HttpExchange:
         """Connects (or takes a pooled connection) and sends. Raises TransportFault (stages connect, send)."""
-        if self._closed:
-            raise TransportFault("connect", "the transport is closed")
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
@@ -90,6 +89,8 @@ class HttpTransport:
             target = read_url(request.url)
         except ValueError as error:
             raise TransportFault("connect", str(error)) from error
+        if request.connect_address is not None:
+            target = replace(target, address=request.connect_address)
         head = self._write_head(request, target)
         exchange = HttpExchange(self, self._pool, request, target, head)
         connection = self._pool.take(target.key)
@@ -100,6 +101,8 @@ class HttpTransport:
 
     async def connect(self, pool: Pool, target: Target, timeout: float) -> HttpConnection:
         """A fresh connection. Raises TransportFault (stage connect)."""
+        if self._closed:
+            raise TransportFault("connect", "the transport is closed")
         return await self._connector.open(pool, target, timeout)
 
     async def aclose(self) -> None:
@@ -109,11 +112,11 @@ class HttpTransport:
         await self._pool.drained()
 
     def _new_pool(self) -> Pool:
-        return Pool(self._clock, idle_seconds=self._idle_seconds, max_idle=self._max_idle)
+        return Pool(self._clock, idle_seconds=self._idle_seconds, max_idle=MAX_IDLE_PER_HOST)
 
     def _write_head(self, request: BackendRequest, target: Target) -> bytes:
-        proxy = self._connector.proxy_for(target) if target.scheme == "http" else None
-        if proxy is None:
+        proxy = self._connector.proxy_for(target)
+        if proxy is None or target.tunnelled:
             return write_head(request, target, target.path)
         # To a proxy the whole URL is the request's target (RFC 9112, 3.2.2).
         added = [("proxy-authorization", proxy.authorization)] if proxy.authorization else []
@@ -167,7 +170,7 @@ class HttpExchange:
                 self._head = self._open(connection.head)
                 return self._head
             if connection.failed:
-                if not _met_idle_timeout(connection):
+                if not self._met_idle_timeout(connection):
                     raise connection.fault()
                 self._resending = asyncio.create_task(
                     self._transport.connect(self._pool, self._target, self._request.connect_timeout)
@@ -202,6 +205,11 @@ class HttpExchange:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.give(connection)
+
+    def _met_idle_timeout(self, connection: HttpConnection) -> bool:
+        """Whether the request may be sent again: see the head of this file."""
+        in_time = connection.lasted <= self._transport.resend_window
+        return connection.reused and not connection.answered and in_time
 
     async def _resent(self, wait: float) -> bool:
         """Whether the request has gone out again; False when no connection came within `wait` seconds."""
@@ -276,11 +284,6 @@ def write_head(request: BackendRequest, target: Target, where: str, added: Heade
         return text.encode("latin-1") + b"\r\n\r\n"
     except UnicodeEncodeError as error:
         raise TransportFault("send", "a header of the request has a character beyond Latin-1") from error
-
-
-def _met_idle_timeout(connection: HttpConnection) -> bool:
-    """Whether the request may be sent again: see the head of this file."""
-    return connection.reused and not connection.answered and connection.lasted <= RESEND_WINDOW
 
 
 def _drop_result(task: asyncio.Task[HttpConnection]) -> None:

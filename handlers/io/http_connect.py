@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.ports import TransportFault
 from handlers.io.http_connection import HttpConnection
+from handlers.io.http_dial import dial
 from handlers.io.http_pool import Pool
 from handlers.io.http_proxy import Proxy, ProxyTable, open_tunnel
 from handlers.io.http_url import Target
@@ -20,8 +21,6 @@ from handlers.io.http_url import Target
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-# The wait before the next address of a host is tried beside the first (RFC 8305, 5).
-_HAPPY_EYEBALLS_DELAY = 0.25
 _BUNDLE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -46,12 +45,12 @@ class Connector:
         proxy = self.proxy_for(target)
         try:
             async with asyncio.timeout(timeout):
-                if proxy is not None and target.scheme == "https":
+                if proxy is not None and target.tunnelled:
                     return await self._open_through(proxy, pool, target)
-                host, port = (target.host, target.port) if proxy is None else (proxy.host, proxy.port)
-                options = self._options(target)
+                host, port = (target.peer, target.port) if proxy is None else (proxy.host, proxy.port)
+                options = self._tls_options(target)
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: pool.make(target.key), host, port, **options
+                    lambda: pool.make(target.key), sock=await dial(host, port), **options
                 )
                 return connection
         except TimeoutError as error:
@@ -59,22 +58,20 @@ class Connector:
         except (OSError, ValueError) as error:
             raise TransportFault("connect", f"no connection to the backend: {_describe(error)}") from error
 
-    def _options(self, target: Target) -> dict[str, Any]:
-        """What create_connection is told beside host and port."""
-        options: dict[str, Any] = {}
-        if target.scheme == "https":
-            options.update(ssl=self._context(), server_hostname=target.host)
-        if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
-            # uvloop has no such option: it tries the addresses one after the other.
-            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
-        return options
+    def _tls_options(self, target: Target) -> dict[str, Any]:
+        """What create_connection is told beside the socket."""
+        return {"ssl": self._context(), "server_hostname": target.host} if target.scheme == "https" else {}
 
     async def _open_through(self, proxy: Proxy, pool: Pool, target: Target) -> HttpConnection:
-        context = self._context()
-        raw = await open_tunnel(proxy, target)
+        context = self._context() if target.scheme == "https" else None
+        transport = await open_tunnel(proxy, target)
         connection = pool.make(target.key)
+        if context is None:
+            transport.set_protocol(connection)
+            connection.connection_made(transport)
+            return connection
         secured = await asyncio.get_running_loop().start_tls(
-            raw, connection, context, server_hostname=target.host
+            transport, connection, context, server_hostname=target.host
         )
         if secured is None:
             raise ConnectionResetError("the tunnel was closed")
@@ -109,6 +106,6 @@ def _describe(error: Exception) -> str:
         return f"TLS: {reason.replace('_', ' ').lower()}"
     if isinstance(error, OSError):
         if error.errno is None:
-            return "none of the host's addresses could be reached" if error.args else type(error).__name__
+            return str(error) or type(error).__name__
         return os.strerror(error.errno) if error.errno > 0 else f"{error.strerror}"
     return str(error)

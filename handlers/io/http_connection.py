@@ -14,6 +14,7 @@ from collections.abc import Callable
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from core.ports import Head, TransportFault
+from handlers.io.http_url import Key
 
 # Bytes of status line, headers, interim responses, chunk extensions or trailers in a row without any content.
 MAX_OVERHEAD = 64 * 1024
@@ -69,7 +70,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        key: tuple[str, str, int],
+        key: Key,
         made: Callable[[HttpConnection], None],
         lost: Callable[[HttpConnection], None],
     ) -> None:
@@ -213,7 +214,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parses what came."""
-        if not self.busy or self.complete:
+        if not self._expects_bytes():
             # Bytes that belong to no request: whatever they are, they must not become the next answer.
             self.keep_alive = False
             self.abort()
@@ -224,7 +225,9 @@ class HttpConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self.keep_alive = False
-            if not self.complete:
+            if self.complete:
+                self._wake()
+            else:
                 self._fail(_unreadable(error), error)
             return
         if self._overhead > MAX_OVERHEAD and not self.complete:
@@ -309,6 +312,9 @@ class HttpConnection(asyncio.Protocol):
             self.complete = self._news = True
 
     # Inside.
+
+    def _expects_bytes(self) -> bool:
+        return self.busy and not self.complete
 
     def _fail(self, reason: str, cause: BaseException | None = None) -> None:
         if self._fault is None:

@@ -11,8 +11,7 @@ import asyncio
 
 from core.ports import Clock
 from handlers.io.http_connection import HttpConnection
-
-type Key = tuple[str, str, int]
+from handlers.io.http_url import Key
 
 
 class Pool:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.ports import TransportFault
+from handlers.io.http_dial import dial
 from handlers.io.http_url import Target, read_authority
 
 # A proxy's answer to CONNECT may be this long, headers and all.
@@ -56,9 +57,9 @@ class ProxyTable:
 async def open_tunnel(proxy: Proxy, target: Target) -> asyncio.Transport:
     """A connection to `target` through `proxy` (RFC 9110, 9.3.6). Raises OSError, TransportFault."""
     loop = asyncio.get_running_loop()
-    transport, tunnel = await loop.create_connection(_Tunnel, proxy.host, proxy.port)
+    transport, tunnel = await loop.create_connection(_Tunnel, sock=await dial(proxy.host, proxy.port))
     try:
-        host = f"[{target.host}]" if ":" in target.host else target.host
+        host = f"[{target.peer}]" if ":" in target.peer else target.peer
         lines = [f"CONNECT {host}:{target.port} HTTP/1.1", f"host: {host}:{target.port}"]
         if proxy.authorization:
             lines.append(f"proxy-authorization: {proxy.authorization}")

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+type Key = tuple[str, str, int, str]
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _NOT_IN_PATH = re.compile(r"[^\x21-\x7e]")
@@ -18,18 +20,32 @@ _NOT_IN_HOST = re.compile(r"[\x00-\x20\x7f/\\?#@<>^`{|}\[\]%]")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes. `host` has no brackets, `path` has the query, `authority` is the Host header."""
+    """Where a request goes. `host` has no brackets, `path` has the query, `authority` is the Host header.
+
+    `address` is an IP address to connect to, "" where the host is to be resolved.
+    """
 
     scheme: str
     host: str
     port: int
     authority: str
     path: str
+    address: str = ""
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What connections are pooled by."""
-        return (self.scheme, self.host, self.port)
+        return (self.scheme, self.host, self.port, self.address)
+
+    @property
+    def peer(self) -> str:
+        """The host name or address to connect to."""
+        return self.address or self.host
+
+    @property
+    def tunnelled(self) -> bool:
+        """Whether a proxy is only to pass bytes on: for TLS, and where the proxy may not resolve the name."""
+        return self.scheme == "https" or self.address != ""
 
 
 @lru_cache(maxsize=256)

@@ -26,7 +26,7 @@ LONG = "a" * 70
 )
 def test_urls_are_taken_apart(url: str, target: Target) -> None:
     assert read_url(url) == target
-    assert target.key == (target.scheme, target.host, target.port)
+    assert target.key == (target.scheme, target.host, target.port, "")
 
 
 @pytest.mark.parametrize(
