@@ -415,6 +415,12 @@ def test_a_turn_becomes_items() -> None:
     assert dropped == []
 
 
+def test_reasoning_without_an_id_is_known_by_its_state() -> None:
+    items, dropped = _items(Message("assistant", [Reasoning(encrypted="gAAAA", origin=Origin("openai", "azure"))]))
+    assert items == [{"type": "reasoning", "summary": [], "encrypted_content": "gAAAA"}]
+    assert dropped == []
+
+
 def test_plain_text_stays_plain() -> None:
     items, _ = _items(Message("user", [Text("Q")], plain=True), Message("assistant", [Text("A")]))
     assert items == [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
