@@ -11,18 +11,21 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
+from core.http_dates import seconds_until
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.relay import Pipe, WholeAnswer
 from core.routing.health import Health
 from core.routing.policy import Attempt, Plan, final_error, plan_attempts
 from core.routing.registry import Candidate, Policy
-from core.usage import Usage
+from core.usage import Wasted
 
 # An error's body is read this long and this far: it is for a message, not for delivery.
 ERROR_BODY_SECONDS = 10.0
 ERROR_BODY_BYTES = 1024 * 1024
 # Two attempts at once are looked at in turn, this many seconds each.
 HEDGE_SLICE = 0.02
+# No single wait is longer, so that a process that is told to end notices in time to end its answers properly.
+LONGEST_NAP = 1.0
 
 
 class Prepared(Protocol):
@@ -63,19 +66,30 @@ class Routing:
 
 @dataclass(slots=True)
 class Timing:
-    """Bounds of a request, readings of Clock.monotonic() and seconds."""
+    """Bounds of a request, readings of Clock.monotonic() and seconds. `stop_at` gives when the process ends, which
+    may become known at any moment."""
 
     deadline: float | None
     commit_grace: float
+    stop_at: Callable[[], float | None] = lambda: None
+
+    def end(self) -> float | None:
+        """By when there must be an answer."""
+        stop_at = self.stop_at()
+        if stop_at is None or self.deadline is None:
+            return self.deadline if stop_at is None else stop_at
+        return min(self.deadline, stop_at)
 
 
 @dataclass(slots=True)
 class AttemptPorts:
-    """What trying candidates needs from outside."""
+    """What trying candidates needs from outside. `in_background` makes a transport whose `send` connects while its
+    exchange is being waited for: a second attempt must not keep the first one waiting."""
 
     clock: Clock
     random: Random
     authorize: Callable[[Candidate, BackendRequest], Awaitable[None]]
+    in_background: Callable[[Transport], Transport] = lambda transport: transport
 
 
 @dataclass(slots=True)
@@ -116,7 +130,7 @@ class Attempts:
         self._hedged = False
         self.stream = False
         self.failures: list[GatewayError] = []
-        self.wasted: list[Usage] = []
+        self.wasted: list[Wasted] = []
         self.count = 0
         self.candidate: Candidate | None = None
         self.prepared: Prepared | None = None
@@ -125,7 +139,7 @@ class Attempts:
         """Raises the GatewayError to tell the client when nothing is left to try."""
         until = self._ports.clock.monotonic() + wait
         while True:
-            if not self._racers and not await self._launch(until):
+            if not self._racers and not await self._launch(until, self._transport_for):
                 return None
             winner = await self._race(until)
             if winner is not None or self._ports.clock.monotonic() >= until:
@@ -136,24 +150,29 @@ class Attempts:
         for racer in self._racers:
             racer.exchange.close()
             self._routing.health.given_up(racer.attempt.candidate)
-            if racer.pipe is not None:
-                self.wasted.append(racer.pipe.observation.usage)
+            self._account_loss(racer)
         self._racers = []
+        if self._next is not None:
+            self._routing.health.given_up(self._next.candidate)
+            self._next = None
         self._plan.close()
 
-    async def _launch(self, until: float) -> bool:
+    def _account_loss(self, racer: _Racer) -> None:
+        """What an attempt used that nobody gets an answer from."""
+        if racer.pipe is not None and racer.pipe.observation.usage.total_tokens:
+            candidate = racer.attempt.candidate
+            self.wasted.append(Wasted(candidate.backend.name, candidate.api_model, racer.pipe.observation.usage))
+
+    async def _launch(self, until: float, transport_for: Callable[[str], Transport]) -> bool:
         """Starts the next attempt. False when its time has not come by `until`."""
         if not self._begun:
             self._begun = True
             self._set_next(next(self._plan, None))
         attempt = self._next
         if attempt is None:
-            raise final_error(self.failures or [ClientFault("model_not_found", "No candidate serves this model.")])
-        wait = self._not_before - self._ports.clock.monotonic()
-        if wait > 0:
-            await self._ports.clock.sleep(min(wait, max(0.0, until - self._ports.clock.monotonic())))
-            if self._ports.clock.monotonic() < self._not_before:
-                return False
+            raise self._final_error()
+        if not await self._time_has_come(until):
+            return False
         self._next = None
         self.count = attempt.number
         self.candidate = attempt.candidate
@@ -161,7 +180,7 @@ class Attempts:
             self._check_deadline()
             prepared = self.prepared = await self._prepare(attempt.candidate)
             await self._ports.authorize(attempt.candidate, prepared.request)
-            exchange = await self._transport_for(prepared.request.url).send(prepared.request)
+            exchange = await transport_for(prepared.request.url).send(prepared.request)
         except TransportFault as fault:
             self._failed(attempt, _fault_of(fault))
         except GatewayError as error:
@@ -172,6 +191,20 @@ class Attempts:
         else:
             self._racers.append(_Racer(attempt, prepared, exchange, self._ports.clock.monotonic()))
         return True
+
+    async def _time_has_come(self, until: float) -> bool:
+        """Waits for the moment of the next attempt, `until` at most."""
+        clock = self._ports.clock
+        while (left := self._not_before - clock.monotonic()) > 0:
+            patience = until - clock.monotonic()
+            if patience <= 0:
+                return False
+            self._check_deadline()
+            await clock.sleep(min(left, patience, LONGEST_NAP))
+        return True
+
+    def _transport_beside(self, url: str) -> Transport:
+        return self._ports.in_background(self._transport_for(url))
 
     async def _race(self, until: float) -> Winner | None:
         """A turn for each attempt under way; the first that has content wins and the others are closed."""
@@ -190,7 +223,7 @@ class Attempts:
             self._hedged = True
             self._set_next(self._send(None))
             if self._next is not None:
-                await self._launch(until)
+                await self._launch(until, self._transport_beside)
         return None
 
     def _turn(self, racer: _Racer, until: float) -> float:
@@ -217,17 +250,35 @@ class Attempts:
     def _lost(self, racer: _Racer, error: GatewayError) -> None:
         self._racers.remove(racer)
         racer.exchange.close()
+        self._account_loss(racer)
         self._failed(racer.attempt, error, racer.prepared)
 
     def _failed(self, attempt: Attempt, error: GatewayError, prepared: Prepared | None = None) -> None:
-        if isinstance(error, UpstreamFault) and prepared is not None and prepared.translation != "none":
-            error.raw = None  # an answer in a format that the client does not read
+        if isinstance(error, UpstreamFault):
+            self._read_date(error)
+            if prepared is not None and prepared.translation != "none":
+                error.raw = None  # an answer in a format that the client does not read
         self._routing.health.failed(attempt.candidate, error)
         self.failures.append(error)
         if self._next is None:
             self._set_next(self._send(error))
         if self._next is None and not self._racers:
-            raise final_error(self.failures) from error
+            raise self._final_error() from error
+
+    def _read_date(self, error: UpstreamFault) -> None:
+        """`retry-after` as a date needs a clock (RFC 9110, 10.2.3), which formats do not have."""
+        if error.retry_after is None and error.raw is not None:
+            error.retry_after = seconds_until(error.raw.headers.get("retry-after", ""), self._ports.clock.time())
+
+    def _final_error(self) -> GatewayError:
+        if not self.failures:
+            return _time_is_over()
+        error = final_error(self.failures)
+        if error.kind in ("rate_limit", "overloaded") and error.retry_after is None:
+            # The client is told the soonest end of a cooldown: one that asks again at once makes it worse.
+            health = self._routing.health
+            error.retry_after = min(map(health.cooling, self._routing.ordered), default=0.0) or None
+        return error
 
     def _send(self, outcome: GatewayError | None) -> Attempt | None:
         try:
@@ -238,16 +289,17 @@ class Attempts:
     def _set_next(self, attempt: Attempt | None) -> None:
         """An attempt whose wait would outlast the request's time is none."""
         now = self._ports.clock.monotonic()
-        deadline = self._timing.deadline
+        deadline = self._timing.end()
         if attempt is not None and deadline is not None and now + attempt.delay >= deadline:
+            self._routing.health.given_up(attempt.candidate)
             attempt = None
         self._next = attempt
         self._not_before = now + attempt.delay if attempt is not None else 0.0
 
     def _check_deadline(self) -> None:
-        deadline = self._timing.deadline
+        deadline = self._timing.end()
         if deadline is not None and self._ports.clock.monotonic() >= deadline:
-            raise ClientFault("timeout", "The gateway's time for this request is over.")
+            raise _time_is_over()
 
     def _wait(self, racer: _Racer, until: float) -> float:
         """Seconds until something must be looked at. Raises when the attempt's or the request's time is over."""
@@ -257,9 +309,10 @@ class Attempts:
         if now >= ends:
             name = racer.attempt.candidate.backend.name
             raise upstream_fault("timeout", f"Backend {name} did not answer in time.", 504)
-        limits = [until, ends]
-        if self._timing.deadline is not None:
-            limits.append(self._timing.deadline)
+        limits = [until, ends, now + LONGEST_NAP]
+        deadline = self._timing.end()
+        if deadline is not None:
+            limits.append(deadline)
         if racer.alive_since is not None:
             limits.append(racer.alive_since + self._timing.commit_grace)
         return max(0.0, min(limits) - now)
@@ -355,6 +408,10 @@ class Attempts:
         fault = racer.prepared.read_error(502, head.headers, body)
         fault.retryable = True
         raise fault
+
+
+def _time_is_over() -> GatewayError:
+    return ClientFault("timeout", "The gateway's time for this request is over.")
 
 
 def _fault_of(fault: TransportFault) -> UpstreamFault:

@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
 from core.configuration import Configuration
@@ -36,7 +36,7 @@ type Authorize = Callable[[Backend, BackendRequest], Awaitable[None]]
 @dataclass(slots=True)
 class Ports:
     """Everything impure that the gateway uses. `transports` are by URL scheme; `record` takes each request's
-    usage when it is over; it must not block and not raise."""
+    usage when it is over; it must not block and not raise. `in_background`: see core.attempts.AttemptPorts."""
 
     transports: Mapping[str, Transport]
     clock: Clock
@@ -45,6 +45,7 @@ class Ports:
     authorize: Authorize
     record: Callable[[UsageRecord], None]
     media: Media
+    in_background: Callable[[Transport], Transport] = lambda transport: transport
 
 
 class Surroundings(Protocol):
@@ -58,6 +59,34 @@ class Surroundings(Protocol):
     health: Health
     in_flight: InFlight
     stop_at: float | None
+
+
+class StreamBody(AsyncGenerator[bytes]):
+    """A stream's body. Closing a generator that was never begun runs none of its code, so this does what its
+    end would have done: `abandon` closes the backend and accounts for the request."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes], abandon: Callable[[], None]) -> None:
+        self._chunks = chunks
+        self._abandon = abandon
+        self._begun = False
+
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        self._begun = True
+        return self._chunks
+
+    async def asend(self, value: None) -> bytes:
+        self._begun = True
+        return await self._chunks.asend(value)
+
+    async def athrow(self, *exception: Any) -> bytes:
+        self._begun = True
+        return await self._chunks.athrow(*exception)
+
+    async def aclose(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._abandon()
+        await self._chunks.aclose()
 
 
 class Run:
@@ -90,8 +119,8 @@ class Run:
             Routing(ordered, route.policy, self._gateway.health),
             self._prepare,
             self._transport_for,
-            AttemptPorts(self._ports.clock, self._ports.random, self._authorize),
-            Timing(self._commit_deadline(route.policy, generation.stream), limits.commit_grace_seconds),
+            AttemptPorts(self._ports.clock, self._ports.random, self._authorize, self._ports.in_background),
+            Timing(self._commit_deadline(route.policy, generation.stream), limits.commit_grace_seconds, self._stop_at),
         )
         attempts.stream = generation.stream
         if not generation.stream:
@@ -104,7 +133,7 @@ class Run:
         headers.append(("content-type", wire.STREAM_CONTENT_TYPE))
         headers.append(("cache-control", "no-cache"))
         headers.append(("x-accel-buffering", "no"))
-        return Response(200, headers, self._stream(first))
+        return Response(200, headers, StreamBody(self._stream(first), lambda: self._abandon(first)))
 
     def _whole_response(self, winner: Winner) -> Response:
         answer = winner.answer
@@ -224,6 +253,9 @@ class Run:
         )
         return cast(Prepared, await translated.prepare_translated(generation, candidate, reply, self._ports.media))
 
+    def _stop_at(self) -> float | None:
+        return self._gateway.stop_at
+
     def _transport_for(self, url: str) -> Transport:
         return self._ports.transports[url.partition("://")[0]]
 
@@ -269,6 +301,13 @@ class Run:
                 headers.append(("x-skybridge-dropped", ", ".join(prepared.dropped)))
         return [(name, _header_safe(value)) for name, value in headers]
 
+    def _abandon(self, winner: Winner | None) -> None:
+        """The client left before the first byte of a stream."""
+        self.close()
+        if winner is not None:
+            winner.exchange.close()
+        self.account("abandoned")
+
     def close(self) -> None:
         """Drops whatever is under way."""
         if self._attempts is not None:
@@ -284,6 +323,7 @@ class Run:
             record.backend = attempts.candidate.backend.name
             record.api_model = attempts.candidate.api_model
             record.attempts = attempts.count
+            record.wasted = attempts.wasted
             record.errors[:0] = [error.message for error in attempts.failures if error.message not in record.errors]
             if attempts.prepared is not None:
                 record.backend_format = attempts.prepared.backend_format

@@ -53,6 +53,15 @@ class Usage:
 
 
 @dataclass(slots=True)
+class Wasted:
+    """Tokens of an attempt that nobody got an answer from: a hedge that lost, a stream that broke."""
+
+    backend: str
+    api_model: str
+    usage: Usage
+
+
+@dataclass(slots=True)
 class UsageRecord:
     """What one request did and used, for the log and the bill. Times are in seconds, `started` since the epoch.
 
@@ -80,3 +89,4 @@ class UsageRecord:
     edits: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     user_agent: str = ""
+    wasted: list[Wasted] = field(default_factory=list)

@@ -17,6 +17,8 @@ from core.routing.registry import Candidate
 RATE_LIMIT_COOLDOWN = 1.0
 BREAKER_COOLDOWN = 5.0
 LONGEST_COOLDOWN = 60.0
+# A wait that a backend names is believed up to here.
+LONGEST_NAMED_COOLDOWN = 600.0
 # Failures in a row that open the breaker.
 BREAKER_FAILURES = 5
 # A probe that never reported back is forgotten after this long.
@@ -95,15 +97,15 @@ class Health:
         state.probe_until = 0.0
         if error.kind == "rate_limit" or error.retry_after is not None:
             state.limits += 1
-            seconds = error.retry_after
-            if seconds is None:
-                seconds = RATE_LIMIT_COOLDOWN * 2 ** (state.limits - 1)
-            self._cool(state, seconds)
+            if error.retry_after is not None:
+                self._cool(state, min(error.retry_after, LONGEST_NAMED_COOLDOWN))
+            else:
+                self._cool(state, min(RATE_LIMIT_COOLDOWN * 2 ** min(state.limits - 1, 8), LONGEST_COOLDOWN))
         elif error.kind in _FAILURES:
             state.failures += 1
             over = state.failures - BREAKER_FAILURES
             if over >= 0:
-                self._cool(state, BREAKER_COOLDOWN * 2 ** min(over, 8))
+                self._cool(state, min(BREAKER_COOLDOWN * 2 ** min(over, 8), LONGEST_COOLDOWN))
 
     def given_up(self, candidate: Candidate) -> None:
         """The attempt ended without saying anything about the candidate (the client left, another was faster)."""
@@ -113,7 +115,7 @@ class Health:
 
     def _cool(self, state: _State, seconds: float) -> None:
         """Up to a tenth is added at random, so that the processes that share a quota do not return together."""
-        spread = min(seconds, LONGEST_COOLDOWN) * (1.0 + 0.1 * self._uniform())
+        spread = seconds * (1.0 + 0.1 * self._uniform())
         state.cooling_until = max(state.cooling_until, self._now() + spread)
 
     def latency(self, candidate: Candidate) -> float | None:

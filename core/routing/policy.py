@@ -5,6 +5,7 @@ It holds no connection and waits for nothing: `plan_attempts` says what to do ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
@@ -42,13 +43,14 @@ def plan_attempts(ordered: Sequence[Candidate], policy: Policy, health: Health, 
     """
     number = 0
     named_wait: float | None = None
+    most = math.inf if policy.attempts is None else policy.attempts
     for candidate in _awake_first(ordered, health):
         for retry in range(candidate.backend.max_retries + 1):
             number += 1
-            if policy.attempts is not None and number > policy.attempts:
-                return
             delay = max(_backoff(retry, random), named_wait or 0.0) if retry else 0.0
             outcome = yield Attempt(candidate, number, delay)
+            if number >= most:
+                return
             if outcome is None:
                 break
             if not moves_on(outcome, policy):
