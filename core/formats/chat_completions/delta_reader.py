@@ -111,12 +111,13 @@ class DeltaReader:
 
     def _reasoning(self, text: str, key: tuple[str, Any], origin: Origin | None = None) -> None:
         """Reasoning text; another key (another block on the wire) opens another part."""
+        if not text:
+            return
         block = self.parts.block
         is_open = isinstance(block, Reasoning) and block.signature is None  # a signature ends its text
         if not is_open or not (key == self._detail_key or None in (key[1], self._key_index())):
             self._open_reasoning(Reasoning(origin=origin or Origin(self._vendor)), key)
-        if text:
-            self.parts.text("reasoning", text)
+        self.parts.text("reasoning", text)
 
     def _key_index(self) -> Any:
         return None if self._detail_key is None else self._detail_key[1]
@@ -132,8 +133,7 @@ class DeltaReader:
         if data:
             self._state(data, Reasoning(redacted=data, origin=anthropic), joins=False)
             return
-        if text:
-            self._reasoning(text, ("text", None), anthropic)
+        self._reasoning(text, ("text", None), anthropic)
         if signature:
             self._sign(signature, anthropic, ("text", None))
 
@@ -167,8 +167,7 @@ class DeltaReader:
         origin = origin_of(detail.get("format")) or Origin(self._vendor)
         if kind == "reasoning.text":
             text, signature = _string(detail.get("text")), _string(detail.get("signature"))
-            if text:
-                self._reasoning(text, ("text", index), origin)
+            self._reasoning(text, ("text", index), origin)
             if signature:
                 self._sign(signature, origin, ("text", index))
             return bool(text)

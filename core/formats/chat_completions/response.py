@@ -195,22 +195,18 @@ def write_annotations(answer: Answer) -> list[JsonObject]:
     for block in answer.content:
         if isinstance(block, Text):
             for citation in block.citations:
-                annotation = write_annotation(citation, base, len(block.text), same=_is_own(citation))
+                annotation = write_annotation(citation, base, len(block.text))
                 if annotation is not None:
                     written.append(annotation)
             base += len(block.text)
     return written
 
 
-def _is_own(citation: Citation) -> bool:
-    return citation.raw.get("type") == "url_citation" and "url_citation" in citation.raw
-
-
-def write_annotation(citation: Citation, base: int, length: int, *, same: bool = False) -> JsonObject | None:
+def write_annotation(citation: Citation, base: int, length: int) -> JsonObject | None:
     """One `url_citation`; None for a source without a URL, which the format cannot name. A citation without
     offsets stands for the whole block, `length` characters from `base` on."""
-    if same:
-        return citation.raw
+    if base == 0 and "url_citation" in citation.raw:
+        return citation.raw  # it came in this format
     if citation.url is None:
         return None
     return {

@@ -456,6 +456,20 @@ def test_a_stream_that_finishes_without_parts() -> None:
     assert openai_judge.streamed_completion_of(data)["choices"][0]["finish_reason"] == "stop"
 
 
+def test_annotations_of_this_format_stay_as_they_are() -> None:
+    annotation = {**_annotation(0, 2, "https://e/", "E"), "odd": 1}
+    body = {"choices": [{"message": {"content": "Hi", "annotations": [annotation]}, "finish_reason": "stop"}]}
+    assert write_response(read_response(body, target()), reply())["choices"][0]["message"]["annotations"] == [
+        annotation
+    ]
+
+
+def test_empty_text_says_nothing() -> None:
+    body = {"choices": [{"message": {"content": [{"type": "thinking", "thinking": [{"text": ""}]}]}}]}
+    assert read_response(body, target()).content == []
+    assert write_response(answer(Reasoning()), reply())["choices"][0]["message"]["content"] == ""
+
+
 def test_details_whose_signature_is_sealed() -> None:
     sealed = envelope.seal(Reasoning(["hm"], signature="c2ln", origin=Origin("amazon")))
     entry = {"type": "reasoning.text", "text": "hm", "signature": sealed, "index": 0}

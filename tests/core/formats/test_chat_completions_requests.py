@@ -286,6 +286,7 @@ def test_legacy_functions() -> None:
 @pytest.mark.parametrize(
     ("members", "request_"),
     [
+        ({"reasoning": {"max_tokens": 9, "effort": "low"}}, ReasoningRequest("budget", "low", 9)),
         ({"reasoning_effort": "none"}, ReasoningRequest("off", "none")),
         ({"reasoning_effort": "high"}, ReasoningRequest("effort", "high")),
         ({"reasoning": {"effort": "low", "exclude": True}}, ReasoningRequest("effort", "low", display="none")),
@@ -378,6 +379,24 @@ OPAQUE = Reasoning(["secret"], "summary", encrypted="gAAA", id="rs_1", origin=Or
             {"thinking_blocks": [{"type": "thinking", "thinking": "x", "signature": envelope.seal(OPAQUE)}]},
             [OPAQUE],
         ),
+        (
+            {
+                "reasoning_details": [
+                    {"type": "reasoning.summary", "summary": "on", "format": "xai-responses-v1", "index": 0},
+                    {"type": "reasoning.summary", "summary": "e", "index": 0},
+                    {"type": "reasoning.summary", "summary": ""},
+                ],
+            },
+            [Reasoning(["one"], "summary", origin=Origin("xai"))],
+        ),
+        (
+            {
+                "reasoning_content": "shown",
+                "reasoning_details": [{"type": "reasoning.encrypted", "data": "gA", "format": "meta-responses-v1"}],
+            },
+            [Reasoning(["shown"], "summary", encrypted="gA", origin=Origin("meta"))],
+        ),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": envelope.seal(OPAQUE)}]}, [OPAQUE]),
         ({"reasoning_details": "x", "thinking_blocks": [7, {}], "reasoning": 7}, []),
         ({"reasoning_details": [7, {"type": "other"}, {"type": "reasoning.encrypted"}]}, []),
     ],
@@ -805,7 +824,7 @@ def test_content_without_a_place_is_refused(provider: str, block: Any) -> None:
     ],
 )
 def test_content_parts(provider: str, block: Any, part: dict[str, Any]) -> None:
-    body = write_request(foreign(Message("user", [Text("x"), block])), target(provider)).body
+    body = write_request(foreign(Message("user", [Text(""), Text("x"), block])), target(provider)).body
     assert body["messages"][0]["content"][1] == part
 
 
@@ -1015,7 +1034,7 @@ def test_databricks_gets_reasoning_before_calls_and_parts() -> None:
 
 
 def test_state_without_any_text_needs_no_member() -> None:
-    block = Reasoning([], encrypted="gA", origin=Origin("deepseek"))
+    block = Reasoning([], origin=Origin("deepseek"))
     written = write_request(foreign(Message("assistant", [block, Text("Hi")])), target("openai-compatible", "deepseek"))
     assert written.body["messages"] == [{"role": "assistant", "content": "Hi"}]
 
