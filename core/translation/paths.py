@@ -10,6 +10,7 @@ _CHAT: Final[dict[str, str]] = {
     "max_tokens": "max_completion_tokens",
     "reasoning": "reasoning_effort",
     "output_format": "response_format",
+    "cache_key": "prompt_cache_key",
 }
 _RESPONSES: Final[dict[str, str]] = {
     "messages": "input",
@@ -17,12 +18,16 @@ _RESPONSES: Final[dict[str, str]] = {
     "reasoning": "reasoning",
     "output_format": "text.format",
     "verbosity": "text.verbosity",
+    "cache_key": "prompt_cache_key",
 }
 _MESSAGES: Final[dict[str, str]] = {
     "stop": "stop_sequences",
     "reasoning": "thinking",
     "output_format": "output_config.format",
     "cache": "cache_control",
+    "betas": "anthropic-beta",
+    "user": "metadata.user_id",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
 }
 _CONVERSE: Final[dict[str, str]] = {
     "max_tokens": "inferenceConfig.maxTokens",
@@ -35,6 +40,9 @@ _CONVERSE: Final[dict[str, str]] = {
     "reasoning": "additionalModelRequestFields.thinking",
     "output_format": "outputConfig.textFormat",
     "cache": "cachePoint",
+    "betas": "additionalModelRequestFields.anthropic_beta",
+    "service_tier": "serviceTier",
+    "metadata": "requestMetadata",
 }
 _GENERATE_CONTENT: Final[dict[str, str]] = {
     "messages": "contents",
@@ -53,6 +61,7 @@ _GENERATE_CONTENT: Final[dict[str, str]] = {
     "tool_choice": "toolConfig.functionCallingConfig",
     "reasoning": "generationConfig.thinkingConfig",
     "output_format": "generationConfig.responseJsonSchema",
+    "service_tier": "serviceTier",
 }
 PATHS: Final[dict[FormatName, dict[str, str]]] = {
     "chat_completions": _CHAT,

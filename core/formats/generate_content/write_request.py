@@ -16,7 +16,6 @@ from core.conversation import (
     Block,
     Conversation,
     Document,
-    Dropped,
     Image,
     JsonObject,
     Message,
@@ -45,6 +44,8 @@ from core.formats.generate_content.parts import (
 )
 from core.formats.generate_content.schema import SchemaCleaner
 from core.models.facts import ModelFacts
+from core.translation.losses import Losses
+from core.translation.paths import client_path
 
 _SAMPLING: Final = {
     "temperature": "temperature",
@@ -64,24 +65,24 @@ _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """The body for `target`. Raises Unsupported for content that no part can hold."""
-    return _Writer(conversation, target.facts).written()
+    return _Writer(conversation, target.facts, Losses(conversation.format)).written()
 
 
 @dataclass(slots=True)
 class _Writer:
     conversation: Conversation
     facts: ModelFacts
-    dropped: list[Dropped] = field(default_factory=list)
+    losses: Losses
     names: dict[str, str] = field(default_factory=dict)
 
     @property
     def own(self) -> bool:
         return self.conversation.format == "generate_content"
 
-    def lose(self, path: str, reason: str) -> None:
-        warning = Dropped(path, reason)
-        if warning not in self.dropped:
-            self.dropped.append(warning)
+    def lose(self, name: str, reason: str) -> None:
+        """Warns that `name` was left out; its head is a neutral name (`messages`, `tools`) or the client's own."""
+        head, bracket, rest = name.partition("[")
+        self.losses.add(f"{client_path(self.conversation.format, head)}{bracket}{rest}", reason)
 
     def written(self) -> Written:
         conversation = self.conversation
@@ -102,7 +103,7 @@ class _Writer:
         if generation:
             body["generationConfig"] = generation
         self._rest(body)
-        return Written({**body, **extra}, dropped=self.dropped)
+        return Written({**body, **extra}, dropped=self.losses.dropped)
 
     def _head(self) -> int:
         """How many messages of system text stand at the head."""
@@ -123,7 +124,7 @@ class _Writer:
             if getattr(conversation, name) is not None:
                 self.lose(name, "Gemini has no such member")
         if conversation.betas:
-            self.lose("anthropic-beta", "betas are Anthropic's own")
+            self.lose("betas", "betas are Anthropic's own")
         for name in conversation.extra:
             self.lose(name, "Gemini has no such member")
 
@@ -295,7 +296,8 @@ class _Writer:
             cleaner = SchemaCleaner()
             config["responseJsonSchema"] = cleaner.clean(wanted.schema)
             for name in cleaner.lost:
-                self.lose(f"response_format.schema.{name}", "Gemini's schemas have no such constraint")
+                path = f"{client_path(self.conversation.format, 'output_format')}.schema.{name}"
+                self.losses.add(path, "Gemini's schemas have no such constraint")
         return {**config, **(wanted.extra if self.own else {})}
 
 

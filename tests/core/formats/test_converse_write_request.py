@@ -372,7 +372,7 @@ def test_parallel_calls() -> None:
         "name": "f",
         "disable_parallel_tool_use": True,
     }
-    assert losses(asked, NOVA) == ["parallel_tool_calls"]
+    assert losses(asked, NOVA) == ["tool_choice.disable_parallel_tool_use"]
     for without in (True, None):
         asked.parallel_tool_calls = without
         assert "additionalModelRequestFields" not in write(asked)[0]
@@ -463,7 +463,7 @@ def test_knobs_without_a_place_are_reported() -> None:
         "verbosity",
         "user",
         "metadata",
-        "cache_key",
+        "prompt_cache_key",
         "store",
         "service_tier",
         "tools[0].strict",

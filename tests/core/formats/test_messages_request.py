@@ -711,13 +711,13 @@ def test_knobs_without_a_place_are_warned_of_in_the_clients_words() -> None:
         "cache_control": {"type": "ephemeral", "ttl": "5m"},
     }
     assert sorted(warning.path for warning in written.dropped) == [
-        "cache_key",
         "frequency_penalty",
         "logit_bias",
         "max_completion_tokens",
         "metadata",
         "prediction",
         "presence_penalty",
+        "prompt_cache_key",
         "seed",
         "service_tier",
         "stop",
