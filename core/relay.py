@@ -152,4 +152,6 @@ class WholeAnswer:
 def pass_through_whole(wire: Wire, body: bytes, renamer: Renamer | None) -> WholeAnswer:
     """The backend's own body, observed, with the model's name put back where it was changed."""
     observation = wire.observe_response(body)
+    if observation.error is not None:
+        raise observation.error  # an error inside a 200: the next candidate may do better
     return WholeAnswer(renamer.whole(body) if renamer else body, observation)

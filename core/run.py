@@ -30,6 +30,9 @@ TAIL_SECONDS = 5.0
 # A whole answer has no ping: it is waited for until a timeout or the deadline says otherwise.
 FOREVER = 86_400.0
 
+# How an envelope of reasoning state begins (core.formats.envelope, which a pass-through does not load).
+ENVELOPE = b"skybridge1."
+
 type Authorize = Callable[[Backend, BackendRequest], Awaitable[None]]
 
 
@@ -235,10 +238,7 @@ class Run:
         backend = candidate.backend
         if backend.missing:
             raise NotConfigured(backend.missing)
-        native = generation.endpoint.operation == "embeddings" or backend.speaks(
-            generation.native_format, candidate.api_model
-        )
-        if native:
+        if self._passes_through(generation, candidate):
             return prepare_native(generation, candidate)
         if generation.route is not None and not generation.route.translate:
             raise ClientFault(
@@ -255,6 +255,16 @@ class Run:
 
     def _stop_at(self) -> float | None:
         return self._gateway.stop_at
+
+    def _passes_through(self, generation: Generation, candidate: Candidate) -> bool:
+        """Whether the client's bytes can go to the candidate: it speaks their format, and they hold no state of
+        another vendor's in an envelope of ours, which only a translation takes out."""
+        if generation.endpoint.operation == "embeddings":
+            return True
+        if generation.native_format == "chat_completions" and "messages" not in generation.document.values:
+            return False  # a Responses body on the Chat path, as Cursor sends it
+        speaks = candidate.backend.speaks(generation.native_format, candidate.api_model)
+        return speaks and ENVELOPE not in self._request.body
 
     def _transport_for(self, url: str) -> Transport:
         return self._ports.transports[url.partition("://")[0]]

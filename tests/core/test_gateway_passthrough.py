@@ -384,3 +384,44 @@ async def test_a_missing_credential_is_a_503_that_names_it() -> None:
     error = json.loads(await body_of(response))["error"]
     assert error["type"] == "configuration_error"
     assert "AZURE_API_KEY" in error["message"]
+
+
+async def test_anothers_sealed_reasoning_is_taken_out_by_a_translation() -> None:
+    """What a backend of another vendor left in the history is no signature to this one: it would be refused."""
+    from core.conversation import Origin, Reasoning
+    from core.formats.envelope import PREFIX, seal
+    from core.run import ENVELOPE
+
+    assert PREFIX.encode() == ENVELOPE
+    sealed = seal(Reasoning(texts=["hm"], encrypted="gAAA", origin=Origin("openai", "azure")))
+    thinking = {"type": "thinking", "thinking": "hm", "signature": sealed}
+    history = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": [thinking, {"type": "text", "text": "b"}]},
+        {"role": "user", "content": "c"},
+    ]
+    bench = native_bench("messages", [Play(headers=JSON, chunks=[answer_body("messages")])])
+    response = await bench.post("/v1/messages", json.dumps({"model": "m", "max_tokens": 9, "messages": history}).encode())
+    assert response.status == 200
+    assert response.header("x-skybridge-translation") == "messages>messages"
+    sent = json.loads(bench.transport.requests[0].body)["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "user"]
+    assert "skybridge1" not in str(sent) and "b" in str(sent[1]["content"])
+
+
+async def test_an_error_inside_a_200_goes_to_the_next_candidate() -> None:
+    wrong = b'{"error": {"code": 502, "message": "provider is down"}}'
+    plays = [Play(200, JSON, [wrong]), Play(200, JSON, [answer_body("chat_completions")])]
+    bench = native_bench("chat_completions", plays)
+    response = await bench.post("/v1/chat/completions", request_body("chat_completions"))
+    assert response.header("x-skybridge-attempts") == "2"
+    assert response.body == answer_body("chat_completions")
+
+
+async def test_a_responses_body_on_the_chat_path_is_translated() -> None:
+    bench = native_bench("chat_completions", [Play(headers=JSON, chunks=[answer_body("chat_completions")])])
+    bench.gateway.configuration.registry.backends["b1"].format = "chat_completions"
+    response = await bench.post("/v1/chat/completions", b'{"model":"m","input":"Hello"}')
+    assert response.status == 200
+    assert json.loads(bench.transport.requests[0].body)["messages"][-1]["content"] == "Hello"
+    assert json.loads(await body_of(response))["choices"][0]["message"]["content"] == "Hi"

@@ -13,6 +13,9 @@ from core.models.betas import accepted_betas
 # A backend's type -> its surface in core.models.betas. What is not here is taken for the first party's API.
 _SURFACES = {"azure-foundry": "foundry", "bedrock": "mantle", "databricks": "databricks"}
 
+# The surfaces that Bedrock serves: models may lack abilities there.
+BEDROCK_SURFACES = frozenset({"mantle", "invoke"})
+
 # member -> the betas, by prefix, of which one must have been sent with it.
 TOP_MEMBERS: dict[str, tuple[str, ...]] = {
     "context_management": ("context-management-", "compact-"),

@@ -18,7 +18,7 @@ from core.conversation import (
 )
 from core.errors import Unsupported
 from core.formats.contract import Target, Written
-from core.formats.messages.surfaces import MESSAGE_MEMBERS, TOP_MEMBERS, Surface
+from core.formats.messages.surfaces import BEDROCK_SURFACES, MESSAGE_MEMBERS, TOP_MEMBERS, Surface
 from core.formats.messages.write_blocks import BlockWriter, write_cache
 from core.formats.messages.write_tools import write_tool_choice, write_tools
 from core.translation.losses import Losses
@@ -203,7 +203,7 @@ class RequestWriter:
             return None
         path = client_path(self._conversation.format, "output_format")
         facts = self._target.facts
-        on_bedrock = self._target.provider == "bedrock"
+        on_bedrock = self._surface.name in BEDROCK_SURFACES
         if wanted.kind == "json_object" or wanted.schema is None:
             raise Unsupported(path, f"{path}: this backend enforces JSON only with a schema: use json_schema")
         if not facts.structured_output or (on_bedrock and not facts.structured_output_on_bedrock):
