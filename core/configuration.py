@@ -40,21 +40,40 @@ class ConfigurationError(ValueError):
 
 @dataclass(slots=True)
 class Limits:
-    """Bounds of this gateway. `max_body_bytes` None takes the platform's default."""
+    """Bounds of this gateway. `max_body_bytes` None takes the platform's default. A reader that takes nothing for
+    `reader_stall_seconds` is taken for gone."""
 
     max_body_bytes: int | None = None
     max_in_flight: int | None = None
     ping_seconds: float = 15.0
     commit_grace_seconds: float = 5.0
+    reader_stall_seconds: float = 300.0
+
+
+@dataclass(slots=True)
+class ChatDefaults:
+    """What holds for chats where the client says nothing. `rate_limit` is in requests a minute and user."""
+
+    system_prompt: str | None = None
+    max_tokens: int | None = None
+    rate_limit: int | None = None
 
 
 @dataclass(slots=True)
 class Configuration:
-    """Everything that a gateway is built from."""
+    """Everything that a gateway is built from.
+
+    `warnings` and `notices` (an event and its fields) are logged when the gateway starts. `active` is the one
+    backend that a form of configuration by variables has chosen, `active_title` its name in prose; "" otherwise.
+    """
 
     registry: Registry
     limits: Limits = field(default_factory=Limits)
     warnings: list[str] = field(default_factory=list)
+    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    active: str = ""
+    active_title: str = ""
+    chat: ChatDefaults = field(default_factory=ChatDefaults)
 
 
 class Environment:
@@ -151,7 +170,7 @@ def backend_from_options(
         raise ConfigurationError(f"backends.{name}.base_url", f"a backend of type {type_name} needs one")
     if provider.regional and not expanded.get("region"):
         expanded["region"] = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or "us-east-1"
-    missing = f"{environment.absent[0]} not set in environment" if environment.absent else None
+    missing = f"{' and '.join(environment.absent)} not set in environment" if environment.absent else None
     return make_backend(name, type_name, expanded, missing)
 
 

@@ -1,8 +1,12 @@
 """The one ASGI application, without a framework: the gateway on the hot routes, the console on the rest.
 
 A door may put into `scope["extensions"]`: `skybridge.deadline` (a reading of time.monotonic() by which the answer
-must have ended), `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it) and
-`skybridge.after` (a list; what is appended is run by the door after the last byte).
+must have ended), `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it),
+`skybridge.after` (a list; what is appended is run by the door after the last byte) and `skybridge.abort` (called to
+drop the connection of a client that has stopped reading).
+
+A slow reader is back-pressured: the door's `send` returns when there is room again, and until then nothing more is
+read from the backend. One that has taken nothing for `reader_stall_seconds` is taken for gone.
 """
 
 from __future__ import annotations
@@ -54,7 +58,8 @@ def make_app(gateway: Gateway, after_answer: Callable[[], Awaitable[None]] | Non
             fault = ClientFault("too_large", f"The request body is larger than the limit of {limit} bytes.")
             await _send_whole(gateway.refuse(request, fault), request.method, send)
             return
-        await _answer(gateway, request, receive, send)
+        reader = _Reader(receive, send, extensions.get("skybridge.abort"))
+        await _answer(gateway, request, reader)
         if after_answer is not None:
             deferred = extensions.get("skybridge.after")
             if deferred is not None:
@@ -104,32 +109,76 @@ async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _answer(gateway: Gateway, request: Request, receive: Receive, send: Send) -> None:
-    """Runs the gateway while the client is there: its leaving cancels whatever is under way."""
-    task = asyncio.current_task()
-    assert task is not None
-    gone = False
+class _Reader:
+    """The client's side of one answer. While it is watched, its leaving and its stalling cancel the task."""
 
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
+    def __init__(self, receive: Receive, send: Send, abort: Callable[[], None] | None) -> None:
+        self._receive = receive
+        self._send = send
+        self._abort = abort
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._sending_since: float | None = None
+        self._stall_seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.gone = False
+
+    async def send(self, message: Message) -> None:
+        self._sending_since = self._loop.time()
+        await self._send(message)
+        self._sending_since = None
+
+    def watch(self, stall_seconds: float) -> None:
+        self._stall_seconds = stall_seconds
+        self._timer = self._loop.call_later(stall_seconds, self._check)
+        self._watcher = asyncio.create_task(self._wait_for_leaving())
+
+    def unwatch(self) -> None:
+        """The answer is over. A client that leaves now disturbs nothing any more."""
+        assert self._watcher is not None and self._timer is not None
+        self._watcher.cancel()
+        self._timer.cancel()
+        if self.gone:
+            self._task.uncancel()
+
+    async def _wait_for_leaving(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
-        gone = True
-        task.cancel()
+        self._leave()
 
-    watcher = asyncio.create_task(watch())
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._task.cancel()
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        since = now if self._sending_since is None else self._sending_since
+        if now - since < self._stall_seconds:
+            self._timer = self._loop.call_at(since + self._stall_seconds, self._check)
+            return
+        self._leave()
+        if self._abort is not None:
+            self._abort()
+
+
+async def _answer(gateway: Gateway, request: Request, reader: _Reader) -> None:
+    """Runs the gateway while the client is there: its leaving cancels whatever is under way."""
+    reader.watch(gateway.configuration.limits.reader_stall_seconds)
     try:
         response = await _handle(gateway, request)
         if isinstance(response.body, bytes):
-            await _send_whole(response, request.method, send)
+            await _send_whole(response, request.method, reader.send)
         else:
-            await _send_stream(response, send, partial(_broken_event, gateway, request))
+            await _send_stream(response, reader.send, partial(_broken_event, gateway, request))
     except asyncio.CancelledError:
-        if not gone:
+        if not reader.gone:
             raise
-        task.uncancel()
     finally:
-        watcher.cancel()
+        reader.unwatch()
 
 
 async def _handle(gateway: Gateway, request: Request) -> Response:

@@ -17,6 +17,7 @@ from core.ports import BackendRequest, Exchange, Media, Transport
 from core.usage import UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
+from handlers.io.background import BackgroundTransport
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.configuration_files import configuration_path, read_document
 from handlers.io.http_client import HttpTransport
@@ -97,7 +98,7 @@ def compose(
     transports: dict[str, Transport] = {"http": http, "https": http, "demo": demo}
     authorizer = BackendAuthorizer(variables, http, clock)
     media = _LazyMedia(http, clock)
-    ports = Ports(transports, clock, random, log, authorizer.authorize, record, media)
+    ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
     gateway = Gateway(configuration, ports, rules)
     return Composition(make_app(gateway), gateway, http, log, path)
 

@@ -96,6 +96,7 @@ class LimitsSection(BaseModel):
     max_in_flight: Annotated[int, Field(gt=0)] | None = None
     ping_seconds: Seconds | None = None
     commit_grace_seconds: Annotated[float, Field(ge=0)] | None = None
+    reader_stall_seconds: Seconds | None = None
 
 
 class NativeDocument(BaseModel):

@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
-import uvicorn
+import math
+import signal
+from types import FrameType
 
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from core.gateway import Gateway
+from handlers.asgi import AsgiApp
 from handlers.composition import Composition
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# How long streams may go on after SIGTERM. Container platforms kill after 30 s.
+GRACE_SECONDS = 25.0
+# For error events to be written after the grace, before connections are cut.
+LAST_WORDS_SECONDS = 3.0
 
 
-def serve(composition: Composition, host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM. The caller has made sure that a gateway without keys stays on loopback."""
-    config = uvicorn.Config(
-        composition.app,
+class AbortableProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, whose connection the application can drop: a plain close waits until a reader that has
+    stalled has taken what is buffered for it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"skybridge.abort": self.transport.abort}  # type: ignore[dict-item]
+
+
+class Server(uvicorn.Server):
+    """Leaves properly on SIGTERM and SIGINT: no new requests, a grace for streams, exit code 0. A second SIGINT
+    cuts everything off."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, grace: float) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._grace = grace
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = self.force_exit or sig == signal.SIGINT
+            return
+        self._gateway.drain(self._grace)
+        self.should_exit = True
+
+
+def server_config(app: AsgiApp, host: str, port: int, grace: float = GRACE_SECONDS) -> uvicorn.Config:
+    """How uvicorn serves the application here."""
+    return uvicorn.Config(
+        app,
         host=host,
         port=port,
         interface="asgi3",
-        http="httptools",
+        http=AbortableProtocol,
         lifespan="off",
         access_log=False,
         log_level="warning",
         server_header=False,
         date_header=True,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=math.ceil(grace + LAST_WORDS_SECONDS),
     )
-    uvicorn.Server(config).run()
+
+
+def serve(composition: Composition, host: str, port: int, grace: float = GRACE_SECONDS) -> None:
+    """Serves until SIGINT or SIGTERM; streams then have `grace` seconds to finish. The caller has made sure that a
+    gateway without keys stays on loopback."""
+    config = server_config(composition.app, host, port, grace)
+    Server(config, composition.gateway, grace).run()

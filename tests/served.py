@@ -14,6 +14,7 @@ import uvicorn
 
 from core.usage import UsageRecord
 from handlers.composition import Composition, compose
+from handlers.local import server_config
 
 
 class Served:
@@ -38,7 +39,7 @@ async def served(
     composition.gateway.ports.record = records.append
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(composition.app, lifespan="off", log_level="error", access_log=False)
+    config = server_config(composition.app, "127.0.0.1", 0)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve([listener]))
