@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from core.conversation import Conversation, ReasoningRequest, Sampling, ToolChoice
 from core.errors import Unsupported
@@ -118,7 +118,7 @@ REFUSED_MEMBERS: Final[dict[str, frozenset[str]]] = {
     "responses": frozenset({"background", "conversation", "prompt"}),
     "messages": frozenset({"container", "mcp_servers", "thread", "fallback_credit_token"}),
     "converse": frozenset({"guardrailConfig", "promptVariables"}),
-    "generate_content": frozenset({"cachedContent"}),
+    "generate_content": frozenset({"cachedContent", "generationConfig.responseModalities"}),
 }
 _NOTHING: Final[tuple[object, ...]] = (None, False, [], {}, "", ["text"])
 
@@ -142,6 +142,13 @@ def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
             "previous_response_id",
             "previous_response_id needs a backend that stores responses: send the whole conversation instead.",
         )
-    for name in sorted(REFUSED_MEMBERS[conversation.format] & conversation.extra.keys()):
-        if conversation.extra[name] not in _NOTHING:
+    for name in sorted(REFUSED_MEMBERS[conversation.format]):
+        if _member(conversation.extra, name) not in _NOTHING:
             raise Unsupported(name, f"{name} is not supported by this model's backend.")
+
+
+def _member(value: Any, path: str) -> Any:
+    """The member at a dotted path, None where there is none."""
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

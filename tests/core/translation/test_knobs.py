@@ -162,6 +162,12 @@ def test_allowed_tools() -> None:
         ("responses", {"extra": {"background": True}}, "background"),
         ("responses", {"previous_response_id": "resp_1"}, "previous_response_id"),
         ("messages", {"extra": {"mcp_servers": [{}]}}, "mcp_servers"),
+        ("generate_content", {"extra": {"cachedContent": "cachedContents/a"}}, "cachedContent"),
+        (
+            "generate_content",
+            {"extra": {"generationConfig": {"responseModalities": ["IMAGE"]}}},
+            "generationConfig.responseModalities",
+        ),
     ],
 )
 def test_what_no_other_format_can_do(format_name: Any, members: dict[str, Any], param: str) -> None:
