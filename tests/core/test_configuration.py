@@ -76,7 +76,8 @@ def test_nested_variables_are_expanded() -> None:
 
 
 def test_patterns_serve_names_that_clients_choose() -> None:
-    models = {"exact": {"backend": "d"}, "claude-*haiku*": {"backend": "d", "api_model": "small"}, "*": {"backend": "d"}}
+    any_name = {"backend": "d"}
+    models = {"exact": any_name, "claude-*haiku*": {"backend": "d", "api_model": "small"}, "*": any_name}
     found = registry({**DEMO, "models": models})
     assert only(found, "claude-3-haiku-x").api_model == "small"
     assert only(found, "anything").api_model == "anything"

@@ -401,7 +401,8 @@ async def test_anothers_sealed_reasoning_is_taken_out_by_a_translation() -> None
         {"role": "user", "content": "c"},
     ]
     bench = native_bench("messages", [Play(headers=JSON, chunks=[answer_body("messages")])])
-    response = await bench.post("/v1/messages", json.dumps({"model": "m", "max_tokens": 9, "messages": history}).encode())
+    body = json.dumps({"model": "m", "max_tokens": 9, "messages": history}).encode()
+    response = await bench.post("/v1/messages", body)
     assert response.status == 200
     assert response.header("x-skybridge-translation") == "messages>messages"
     sent = json.loads(bench.transport.requests[0].body)["messages"]

@@ -226,6 +226,7 @@ async def test_an_empty_registry_lists_nothing() -> None:
 
 
 async def test_header_values_are_safe() -> None:
-    bench = native_bench("messages", [Play(headers=JSON, chunks=[answer_body("messages")])], api_model="x\r\nset: y\u20ac")
+    plays = [Play(headers=JSON, chunks=[answer_body("messages")])]
+    bench = native_bench("messages", plays, api_model="x\r\nset: y\u20ac")
     response = await bench.post("/v1/messages", request_body("messages"))
     assert response.header("x-skybridge-model") == "x??set: y?"

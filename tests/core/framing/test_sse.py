@@ -36,7 +36,10 @@ def test_whole_byte_by_byte_and_unfinished(stream: bytes, records: list[Record])
     assert decode([stream.rstrip(b"\r\n")]) == records
 
 
-@given(st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"data: x", b": c", b"event: e", b"y"]), max_size=12), st.data())
+PIECES = st.sampled_from([b"\n", b"\r", b"\r\n", b"data: x", b": c", b"event: e", b"y"])
+
+
+@given(st.lists(PIECES, max_size=12), st.data())
 def test_a_split_changes_nothing(parts: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(parts)
     cut = data.draw(st.integers(0, len(stream)))
