@@ -61,7 +61,7 @@ def test_calls_thoughts_and_signatures() -> None:
     assert paris.arguments == '{"city": "Paris"}'
     assert answer.stop == Stop("tool_use", "STOP")
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (65, 50)
-    assert answer.extra == {"safetyRatings": [{"category": "A", "probability": "LOW"}]}
+    assert answer.extra == {"safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "LOW"}]}
 
 
 def test_ids_differ_between_answers() -> None:

@@ -62,7 +62,7 @@ def test_thoughts_text_and_calls() -> None:
     assert isinstance(last, Finished)
     assert last.stop.reason == "tool_use"
     assert last.usage.output_tokens == 50
-    assert last.extra == {"safetyRatings": [{"category": "A"}]}
+    assert last.extra == {"safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "NEGLIGIBLE"}]}
 
 
 def test_a_signature_ends_its_text_and_usage_may_follow_the_end() -> None:
