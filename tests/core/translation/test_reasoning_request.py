@@ -135,7 +135,7 @@ def test_turned_off() -> None:
 
 def test_budgets_read_back_give_their_level_again() -> None:
     for level in ("low", "medium", "high", "xhigh"):
-        assert effort_of(ANTHROPIC_BUDGETS[level]) == level  # type: ignore[index]
+        assert effort_of(ANTHROPIC_BUDGETS[level]) == level
     for level in ("low", "medium", "high"):
         assert effort_of(GEMINI_BUDGETS[level]) == level  # type: ignore[index]
 

@@ -6,7 +6,7 @@ import pytest
 
 from core.conversation import Answer, OutputFormat, Text, Tool, ToolCall, ToolChoice
 from core.errors import Unsupported
-from core.events import Finished, PartDelta, PartEnded, PartStarted
+from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.models.resolve import facts_for
 from core.stop import Stop
 from core.translation.losses import Losses
@@ -72,7 +72,7 @@ def test_the_call_becomes_text_again() -> None:
     answer = Answer("i", "m", [Text("so"), output], Stop("tool_use"))
     assert restorer.answer(answer).content == [Text("so"), Text('{"a":1}')]
     assert restorer.answer(answer).stop == Stop("end_turn")
-    events = [
+    events: list[Event] = [
         PartStarted(0, ToolCall("1", TOOL_NAME)),
         PartDelta(0, "arguments", '{"a":1}'),
         PartEnded(0, output),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.conversation import Answer, Text, Tool, ToolCall, ToolChoice
-from core.events import PartDelta, PartEnded, PartStarted, Ping
+from core.events import Event, PartDelta, PartEnded, PartStarted, Ping
 from core.models.resolve import facts_for
 from core.translation.losses import Losses
 from core.translation.rules import CHAT_COMPLETIONS, CONVERSE, GENERATE_CONTENT, MESSAGES, RESPONSES
@@ -128,7 +128,7 @@ def test_a_streamed_call_is_restored_as_it_comes() -> None:
     restorer = ToolRestorer(tool_map(source, MESSAGES, CLAUDE))
     wrapped = ToolCall("1", "functions__patch", '{"input": "a\\nb"}')
     whole = ToolCall("1", "patch", "a\nb", kind="custom", namespace="functions")
-    events = [
+    events: list[Event] = [
         Ping(),
         PartStarted(0, ToolCall("1", "functions__patch")),
         PartDelta(0, "arguments", '{"inp'),
@@ -158,7 +158,7 @@ def test_a_streamed_call_is_restored_as_it_comes() -> None:
 
 def test_text_that_was_held_back_comes_before_the_end() -> None:
     restorer = ToolRestorer(tool_map(conversation(tools=[Tool("patch", kind="custom")]), MESSAGES, CLAUDE))
-    events = [
+    events: list[Event] = [
         PartStarted(0, ToolCall("1", "patch")),
         PartDelta(0, "arguments", "*** raw"),
         PartEnded(0, ToolCall("1", "patch", "*** raw")),
