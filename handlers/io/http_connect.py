@@ -46,21 +46,27 @@ class Connector:
         try:
             async with asyncio.timeout(timeout):
                 if proxy is not None and target.tunnelled:
-                    return await self._open_through(proxy, pool, target)
-                host, port = (target.peer, target.port) if proxy is None else (proxy.host, proxy.port)
-                options = self._tls_options(target)
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: pool.make(target.key), sock=await dial(host, port), **options
-                )
-                return connection
+                    connection = await self._open_through(proxy, pool, target)
+                else:
+                    connection = await self._open_directly(proxy, pool, target)
         except TimeoutError as error:
             raise TransportFault("connect", f"no connection to the backend within {timeout:g} s") from error
         except (OSError, ValueError) as error:
             raise TransportFault("connect", f"no connection to the backend: {_describe(error)}") from error
 
-    def _tls_options(self, target: Target) -> dict[str, Any]:
-        """What create_connection is told beside the socket."""
-        return {"ssl": self._context(), "server_hostname": target.host} if target.scheme == "https" else {}
+        pool.add(connection)
+        return connection
+
+    async def _open_directly(self, proxy: Proxy | None, pool: Pool, target: Target) -> HttpConnection:
+        """To the target, or to a proxy that reads the requests itself."""
+        host, port = (target.peer, target.port) if proxy is None else (proxy.host, proxy.port)
+        tls: dict[str, Any] = {}
+        if target.scheme == "https":
+            tls = {"ssl": self._context(), "server_hostname": target.host}
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: pool.make(target.key), sock=await dial(host, port), **tls
+        )
+        return connection
 
     async def _open_through(self, proxy: Proxy, pool: Pool, target: Target) -> HttpConnection:
         context = self._context() if target.scheme == "https" else None

@@ -43,7 +43,6 @@ class HttpConnection(asyncio.Protocol):
         "_headers",
         "_loop",
         "_lost",
-        "_made",
         "_news",
         "_overhead",
         "_parser",
@@ -68,17 +67,11 @@ class HttpConnection(asyncio.Protocol):
         "reused",
     )
 
-    def __init__(
-        self,
-        key: Key,
-        made: Callable[[HttpConnection], None],
-        lost: Callable[[HttpConnection], None],
-    ) -> None:
+    def __init__(self, key: Key, lost: Callable[[HttpConnection], None]) -> None:
         self.key = key
         self.expires = (0.0, 0.0)
         self.reused = False
         self.busy = False
-        self._made = made
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
@@ -114,14 +107,15 @@ class HttpConnection(asyncio.Protocol):
         self.busy = True
         self._sent_at = self._loop.time()
         transport = self._transport
-        assert transport is not None
-        if len(body) <= SMALL_BODY:
+        if transport is None:
+            self._fail("the connection was closed before it was used")
+        elif len(body) <= SMALL_BODY:
             transport.write(head + body)
-            return
-        transport.writelines((head, body))
-        # asyncio's writelines may leave a full buffer unreported (CVE-2024-12254); setting the limits reports
-        # it.
-        transport.set_write_buffer_limits()
+        else:
+            transport.writelines((head, body))
+            # asyncio's writelines may leave a full buffer unreported (CVE-2024-12254); setting the limits
+            # reports it.
+            transport.set_write_buffer_limits()
 
     async def wait(self, seconds: float) -> bool:
         """Until something new has come (True), or at most `seconds` (False)."""
@@ -153,6 +147,11 @@ class HttpConnection(asyncio.Protocol):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
         return data
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a socket, be it one that is about to close."""
+        return self._transport is not None
 
     @property
     def failed(self) -> bool:
@@ -210,7 +209,6 @@ class HttpConnection(asyncio.Protocol):
         if socket is not None and hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(socket.fileno(), select.POLLIN)
-        self._made(self)
 
     def data_received(self, data: bytes) -> None:
         """Parses what came."""

@@ -38,7 +38,15 @@ class Pool:
 
     def make(self, key: Key) -> HttpConnection:
         """A protocol for a connection that is about to be opened."""
-        return HttpConnection(key, self._open.add, self._forget)
+        return HttpConnection(key, self._forget)
+
+    def add(self, connection: HttpConnection) -> None:
+        """Counts a connection whose opening has succeeded.
+
+        Not before: when the opening is cancelled, uvloop closes the socket and tells the protocol nothing.
+        """
+        if connection.connected:
+            self._open.add(connection)
 
     def take(self, key: Key) -> HttpConnection | None:
         """The youngest usable idle connection; the unusable ones that are met on the way are dropped."""

@@ -51,7 +51,7 @@ class Bench:
     lost: list[HttpConnection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.connection = HttpConnection(KEY, lambda connection: None, self.lost.append)
+        self.connection = HttpConnection(KEY, self.lost.append)
         self.connection.connection_made(self.transport)
 
     def start(self, *, expects_body: bool = True, body: bytes = b"") -> None:
@@ -295,6 +295,14 @@ async def test_a_request_that_could_not_be_written_failed_while_sending() -> Non
     bench.connection.resume_writing()
     bench.connection.connection_lost(BrokenPipeError())
     assert bench.connection.fault().stage == "head"
+
+
+async def test_a_connection_that_closed_before_its_first_request_is_a_fault() -> None:
+    bench = Bench()
+    bench.connection.connection_lost(None)
+    bench.start()
+    assert bench.connection.fault().stage == "head"
+    assert not bench.connection.connected
 
 
 async def test_a_connection_with_unsent_bytes_is_not_used_again() -> None:
