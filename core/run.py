@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
+from core.attempts import LONGEST_NAP, AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
@@ -363,27 +363,34 @@ def _soonest(*moments: float | None) -> float | None:
 class _Silence:
     """How long a backend has said nothing, and what to do about it."""
 
-    __slots__ = ("_idle", "_idle_timeout", "_ping_seconds", "_waiting")
+    __slots__ = ("_idle", "_idle_timeout", "_ping_seconds", "_since_ping", "_waiting")
 
     def __init__(self, idle_timeout: float, ping_seconds: float) -> None:
         self._idle_timeout = idle_timeout
         self._ping_seconds = ping_seconds
         self._idle = 0.0
+        self._since_ping = 0.0
         self._waiting = 0.0
 
     def wait(self, finished: bool) -> float:
         """Seconds to wait for the next bytes."""
-        self._waiting = min(TAIL_SECONDS if finished else self._ping_seconds, self._idle_timeout - self._idle)
+        most = TAIL_SECONDS if finished else min(self._ping_seconds - self._since_ping, LONGEST_NAP)
+        self._waiting = min(most, self._idle_timeout - self._idle)
         return self._waiting
 
     def broken(self) -> None:
-        self._idle = 0.0
+        self._idle = self._since_ping = 0.0
 
     def lasted(self, ping: bytes) -> bytes:
-        """A whole wait went by: the client gets a ping. Raises UpstreamFault when the silence is too long."""
+        """A whole wait went by: from time to time the client gets a ping. Raises UpstreamFault when the silence is
+        too long."""
         self._idle += self._waiting
+        self._since_ping += self._waiting
         if self._idle >= self._idle_timeout:
             raise upstream_fault("timeout", "The backend's stream fell silent.", 504)
+        if self._since_ping < self._ping_seconds:
+            return b""
+        self._since_ping = 0.0
         return ping
 
 

@@ -177,6 +177,7 @@ async def _answer(gateway: Gateway, request: Request, reader: _Reader) -> None:
     except asyncio.CancelledError:
         if not reader.gone:
             raise
+        await asyncio.sleep(0)  # the server gets to know that the connection is gone
     finally:
         reader.unwatch()
 

@@ -28,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve the gateway on this machine")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    serve.add_argument("--grace", type=float, default=25.0, help="seconds for streams to end after SIGTERM (%(default)s)")
+    serve.add_argument("--faults", action="store_true", help="obey x-skybridge-fault headers (SKYBRIDGE_FAULTS=1)")
     check = commands.add_parser("check", help="check a configuration without serving it")
     for command in (serve, check):
         command.add_argument("--config", help="models.yaml or router JSON (default: MODEL_CONFIG_PATH, models.yaml)")
@@ -40,6 +42,8 @@ def _serve(options: argparse.Namespace) -> int:
     from handlers.composition import compose  # noqa: PLC0415
 
     variables = _environment(options)
+    if options.faults:
+        variables["SKYBRIDGE_FAULTS"] = "1"
     _validate(options, variables)
     composition = compose(variables, options.config, local=True)
     if composition.gateway.rules.open and options.host not in local.LOOPBACK:
@@ -50,7 +54,7 @@ def _serve(options: argparse.Namespace) -> int:
     print(f"Skybridge on http://{options.host}:{options.port} ({key}), {composition.config_path}", file=sys.stderr)
     names = ", ".join(composition.gateway.configuration.registry.names)
     print(f"Models: {names}", file=sys.stderr)
-    local.serve(composition, options.host, options.port)
+    local.serve(composition, options.host, options.port, options.grace)
     return 0
 
 

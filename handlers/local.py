@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -37,6 +38,14 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
         self._grace = grace
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Opens the door and says where it is: with port 0 the system chooses."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
+                self._gateway.ports.log.event("info", "listening", host=host, port=port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:

@@ -103,7 +103,7 @@ def test_env_files_and_the_environment_above_them(monkeypatch: pytest.MonkeyPatc
 def test_a_public_address_needs_a_key(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     write("models.yaml", GOOD)
     served: list[tuple[str, int]] = []
-    monkeypatch.setattr(local, "serve", lambda composition, host, port: served.append((host, port)))
+    monkeypatch.setattr(local, "serve", lambda composition, host, port, grace: served.append((host, port)))
     assert cli.main(["serve", "--host", "0.0.0.0"]) == 1
     assert "SERVICE_API_KEY" in capsys.readouterr().err
     assert cli.main(["serve", "--port", "1234"]) == 0
