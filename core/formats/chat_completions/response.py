@@ -154,7 +154,8 @@ def write_message(answer: Answer, reply: Reply) -> JsonObject:
     if calls and answers_with_function(reply.conversation):
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments}
     elif calls:
-        message["tool_calls"] = [write_answer_call(call) for call in calls]
+        own = answer.format == "chat_completions"
+        message["tool_calls"] = [{**write_answer_call(call), **(call.extra if own else {})} for call in calls]
     images = [block for block in answer.content if isinstance(block, Image)]
     if images:
         message["images"] = [write_answer_image(image, index) for index, image in enumerate(images)]
@@ -177,7 +178,7 @@ def write_answer_call(call: ToolCall) -> JsonObject:
         written: JsonObject = {"name": call.name, "input": call.arguments}
     else:
         written = {"name": call.name, "arguments": call.arguments or "{}"}
-    entry = {"id": call.id, "type": call.kind, call.kind: written, **call.extra}
+    entry: JsonObject = {"id": call.id, "type": call.kind, call.kind: written}
     if call.signature:
         entry["extra_content"] = signature_slot(call.signature)
     return entry

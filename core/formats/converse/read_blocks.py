@@ -52,8 +52,9 @@ GUARD_CONTENT = "guardContent"
 CITATIONS_CONTENT = "citationsContent"
 # `Reasoning.extra`: the redacted content is no text, so it stays base64.
 BINARY_REDACTED = "redactedContent"
-# `ToolResult` blocks and calls of tools that the vendor runs name themselves by a `type`.
-SERVER_CALL = "server_tool_use"
+# `ToolResult` blocks and calls of tools that the vendor runs name themselves by a `type`; Nova's answers give the
+# client's own calls one too.
+CLIENT_CALL = "tool_use"
 
 _MEDIA = frozenset({"format", "source"})
 _DOCUMENT = frozenset({"name", "format", "source", "context", "citations"})
@@ -240,9 +241,10 @@ def _read_call(value: Any) -> ToolCall | ServerToolCall:
     if "input" not in raw:
         raise Invalid("input", "is required")
     arguments = json_text(raw["input"], "input")
-    if kind is not None:
+    if kind not in (None, CLIENT_CALL):
         return ServerToolCall(call_id, name, arguments, "converse", {"toolUse": raw})
-    return ToolCall(call_id, name, arguments, extra=rest_of(raw, _TOOL_USE))
+    extra = rest_of(raw, _TOOL_USE) if kind is None else {"type": kind, **rest_of(raw, _TOOL_USE)}
+    return ToolCall(call_id, name, arguments, extra=extra)
 
 
 def _read_result(value: Any) -> ToolResult | ServerToolResult:

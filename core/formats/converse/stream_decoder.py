@@ -42,7 +42,7 @@ from core.events import (
 from core.formats.contract import Target
 from core.formats.converse.media import IMAGE_TYPES
 from core.formats.converse.members import Invalid, json_text
-from core.formats.converse.read_blocks import BlockReader, read_citation
+from core.formats.converse.read_blocks import CLIENT_CALL, BlockReader, read_citation
 from core.formats.converse.response import read_tier
 from core.formats.converse.usage import read_stop, read_usage
 from core.formats.converse.wire import frame_error, is_error
@@ -139,12 +139,12 @@ class StreamDecoder:
 
     def _tool_use_start(self, number: int, start: JsonObject) -> None:
         call_id, name = _text(start, "toolUseId"), _text(start, "name")
-        if start.get("type") is not None:
+        if start.get("type") not in (None, CLIENT_CALL):
             call = ServerToolCall(call_id, name, "", "converse", {"toolUse": dict(start)})
             self._part = _Part(self._next(), number, call, whole=True)
             return
         self._called = True
-        self._open(number, ToolCall(call_id, name))
+        self._open(number, ToolCall(call_id, name, extra={"type": CLIENT_CALL} if "type" in start else {}))
 
     def _tool_result_start(self, number: int, start: JsonObject) -> None:
         kind = start.get("type")
@@ -327,7 +327,7 @@ def _fill_reasoning(reader: BlockReader, part: _Part) -> Block:
 
 def _fill_call(_reader: BlockReader, part: _Part) -> Block:
     assert isinstance(part.block, ToolCall)
-    return ToolCall(part.block.id, part.block.name, "".join(part.pieces))
+    return ToolCall(part.block.id, part.block.name, "".join(part.pieces), extra=part.block.extra)
 
 
 def _fill_server_call(_reader: BlockReader, part: _Part) -> Block:

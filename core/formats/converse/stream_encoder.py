@@ -102,7 +102,8 @@ class StreamEncoder:
         carrier = carrier_of(block)
         before = b"" if carrier is None else self._signature_block(envelope.seal(carrier))
         self._open = True
-        start = {"toolUse": {"toolUseId": block.id, "name": block.name}}
+        kind = block.extra if self._blocks.own else {}
+        start = {"toolUse": {"toolUseId": block.id, "name": block.name, **kind}}
         return before + self._start_block(start)
 
     def _delta(self, event: PartDelta) -> bytes:

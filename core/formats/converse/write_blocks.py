@@ -207,7 +207,7 @@ class BlockWriter:
         """A tool call. A signature on it is its issuer's, who is never a model on Bedrock."""
         if block.signature:
             self._losses.add(f"{self._path}.signature", "only its issuer can read it")
-        return {"toolUse": tool_use(block)}
+        return {"toolUse": {**tool_use(block), **(block.extra if self._own else {})}}
 
     def result(self, block: ToolResult) -> JsonObject:
         """What a tool gave back."""

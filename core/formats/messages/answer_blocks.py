@@ -98,13 +98,9 @@ def _tool_call(block: ToolCall) -> JsonObject:
     return {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
 
 
-def _server_call(block: ServerToolCall) -> JsonObject | None:
-    # What another vendor's tool was asked for shows in its result and in the text.
+def _server_tool(block: ServerToolCall | ServerToolResult) -> JsonObject | None:
+    # What another vendor's own tool did is no text of the model's; what the model made of it stands in its text.
     return block.raw if block.format == "messages" else None
-
-
-def _server_result(block: ServerToolResult) -> JsonObject | None:
-    return block.raw if block.format == "messages" else _text(Text(block.text))
 
 
 def _opaque(block: Opaque) -> JsonObject | None:
@@ -121,8 +117,8 @@ _WRITERS: dict[type, Callable[[Any], JsonObject | None]] = {
     Refusal: _refusal,
     Reasoning: _reasoning,
     ToolCall: _tool_call,
-    ServerToolCall: _server_call,
-    ServerToolResult: _server_result,
+    ServerToolCall: _server_tool,
+    ServerToolResult: _server_tool,
     Opaque: _opaque,
     Image: _omitted("image"),
     Document: _omitted("document"),

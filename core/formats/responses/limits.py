@@ -11,6 +11,9 @@ REFUSED_ELSEWHERE: dict[str, str] = {
     "prompt": "stored prompts are kept by the Responses API's own servers",
 }
 
+# The tiers that a request may ask for and an answer may name.
+SERVICE_TIERS: frozenset[str] = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+
 # Members that other formats share by name and meaning, so that they are sent on whatever the client speaks
 # (`truncation` is also a default that a model's configuration may set).
 SHARED_MEMBERS: frozenset[str] = frozenset(

@@ -13,6 +13,7 @@ from core.events import Started
 from core.formats.contract import Reply, Target
 from core.formats.openai_errors import read_error_object
 from core.formats.responses.item_assembly import finished_blocks
+from core.formats.responses.limits import SERVICE_TIERS
 from core.formats.responses.output import OutputWriter, answer_id, settings, unsaid_refusal
 from core.formats.responses.usage import read_stop, read_usage, write_stop, write_usage
 
@@ -93,7 +94,8 @@ def ending(answer: Answer, reply: Reply, output: list[JsonObject], *, refused: b
         body["completed_at"] = reply.created if status == "completed" else None
         body["usage"] = write_usage(answer.usage)
     if answer.service_tier is not None or not own:
-        body["service_tier"] = answer.service_tier or "default"
+        tier = answer.service_tier
+        body["service_tier"] = tier if tier is not None and (own or tier in SERVICE_TIERS) else "default"
     return body
 
 

@@ -19,7 +19,7 @@ from core.conversation import (
 )
 from core.errors import Unsupported
 from core.formats.contract import Target, Written
-from core.formats.responses.limits import SHARED_MEMBERS
+from core.formats.responses.limits import SERVICE_TIERS, SHARED_MEMBERS
 from core.formats.responses.read_request import ENCRYPTED_CONTENT
 from core.formats.responses.tools import declared_in_input, write_tool_choice, write_tools
 from core.formats.responses.write_items import ItemWriter
@@ -30,7 +30,7 @@ _LONGEST_USER = 64
 
 _SUMMARIES = frozenset({"auto", "concise", "detailed"})
 _HIDDEN = frozenset({"none", "omitted"})
-_SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+
 
 # Formats whose clients see a model's thoughts without asking for a summary, once it thinks.
 _SHOWN_BY_DEFAULT = frozenset({"messages", "converse"})
@@ -181,7 +181,7 @@ class _RequestWriter:
         if conversation.stop:
             self._drop("stop", "the Responses API has no stop sequences")
         tier = conversation.service_tier
-        if tier is not None and (self._own or tier in _SERVICE_TIERS):
+        if tier is not None and (self._own or tier in SERVICE_TIERS):
             self._body["service_tier"] = tier
         elif tier is not None:
             self._drop("service_tier", f"the Responses API has no tier '{tier}'")

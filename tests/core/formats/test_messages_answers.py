@@ -144,7 +144,7 @@ BLOCKS: list[tuple[Any, list[Any]]] = [
     (ToolCall("i", "f", "x", kind="custom"), [{**CALL, "input": {"input": "x"}}]),
     (Refusal("No."), [{"type": "text", "text": "No."}]),
     (ServerToolCall("i", "web_search", "{}", "responses", {}), []),
-    (ServerToolResult("i", "code", "4", "responses", {}), [{"type": "text", "text": "4"}]),
+    (ServerToolResult("i", "code", "4", "responses", {}), []),
     (Opaque("responses", "x", {}), []),
     (Reasoning(redacted="cmVk", origin=Origin("anthropic")), [{"type": "redacted_thinking", "data": "cmVk"}]),
     (
