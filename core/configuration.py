@@ -18,9 +18,6 @@ from core.routing.registry import Backend, Candidate, Policy, Registry, Route, i
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
-# Types whose servers often run without a key.
-_KEY_OPTIONAL = frozenset({"openai-compatible", "litellm"})
-
 # Backend names that may be used in a model row without a `backends` section: the type that each stands for.
 IMPLICIT_BACKENDS: dict[str, str] = {**{name: name for name in PROVIDERS}, "azure": "azure-openai"}
 
@@ -65,6 +62,7 @@ class Configuration:
 
     `warnings` and `notices` (an event and its fields) are logged when the gateway starts. `active` is the one
     backend that a form of configuration by variables has chosen, `active_title` its name in prose; "" otherwise.
+    `dedicated`: the registries of endpoints that are bound to a type of backend, made on first use.
     """
 
     registry: Registry
@@ -74,6 +72,7 @@ class Configuration:
     active: str = ""
     active_title: str = ""
     chat: ChatDefaults = field(default_factory=ChatDefaults)
+    dedicated: dict[str, Registry] = field(default_factory=dict)
 
 
 class Environment:
@@ -160,7 +159,7 @@ def backend_from_options(
     provider = PROVIDERS[type_name]
     if not options.get("api_key") and provider.key_variable and not expanded.get("auth"):
         expanded["api_key"] = variables.get(provider.key_variable, "")
-        if not expanded["api_key"] and provider.auth in ("api-key", "bearer") and type_name not in _KEY_OPTIONAL:
+        if not expanded["api_key"] and provider.auth in ("api-key", "bearer") and not provider.key_optional:
             environment.absent.append(provider.key_variable)
     if not options.get("base_url") and provider.url_variable:
         expanded["base_url"] = variables.get(provider.url_variable, "")

@@ -28,6 +28,9 @@ _CONTENT_MEMBERS: dict[tuple[str, str], tuple[str, tuple[type, ...]]] = {
 _TURN_MEMBERS = frozenset({"messages", "input", "contents"})
 _PREFIX_MEMBERS = _TURN_MEMBERS | {"system", "instructions", "tools", "systemInstruction", "toolConfig"}
 
+# The format whose streams are a JSON array unless the query asks for events (wire-formats, section 5).
+ARRAY_FORMAT = "generate_content"
+
 _TYPE_NAMES: dict[type, str] = {list: "a list", str: "a string", dict: "an object"}
 
 # Members without which the request may still be complete: Converse with a stored prompt, Responses with one.
@@ -38,8 +41,9 @@ _OPTIONAL_CONTENT = {"responses": ("prompt", "previous_response_id", "conversati
 class Generation:
     """A request on its way: what was asked, and the caches that its attempts share.
 
-    `native_format` is the format that a backend must speak for a pass-through: the client's own. `memo` holds
-    what is computed once for all candidates (the neutral conversation).
+    `native_format` is the format that a backend must speak for a pass-through: the client's own. `array`: the
+    stream is framed as one JSON array (Gemini without `alt=sse`). `memo` holds what is computed once for all
+    candidates (the neutral conversation).
     """
 
     request: Request
@@ -49,6 +53,7 @@ class Generation:
     stream: bool
     native_format: str
     route: Route | None = None
+    array: bool = False
     memo: dict[str, Any] = field(default_factory=dict)
 
     def prefix_digest(self) -> bytes:
@@ -71,7 +76,9 @@ def read_generation(request: Request, endpoint: Endpoint) -> Generation:
     if not isinstance(model, str) or not model:
         raise ClientFault("bad_request", "The member 'model' must be a non-empty string.", param="model")
     _check_content(values, endpoint)
-    return Generation(request, endpoint, document, model, _read_stream(values, endpoint), endpoint.format)
+    generation = Generation(request, endpoint, document, model, _read_stream(values, endpoint), endpoint.format)
+    generation.array = generation.stream and endpoint.format == ARRAY_FORMAT and "alt=sse" not in request.query
+    return generation
 
 
 def _read_stream(values: dict[str, Any], endpoint: Endpoint) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from core.errors import Unsupported, UpstreamFault
 from core.formats import load_wire
@@ -36,9 +37,7 @@ class NativeRequest:
         return self._wire.read_error(status, headers, body)
 
     def pipe(self) -> Pipe:
-        return PassThroughPipe(
-            self._wire.StreamObserver(), frame_buffer(self._wire.STREAM_CONTENT_TYPE), self._renamer
-        )
+        return PassThroughPipe(self._wire, frame_buffer(self._wire.STREAM_CONTENT_TYPE), self._renamer)
 
     def whole(self, body: bytes) -> WholeAnswer:
         return pass_through_whole(self._wire, body, self._renamer)
@@ -49,7 +48,7 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     backend = candidate.backend
     format_name = generation.native_format
     body, edits = edit_body(
-        generation.document, generation.request.body, candidate, format_name, format_name in MODEL_IN_BODY
+        generation.document, generation.request.body, candidate, format_name, _forced(generation, candidate)
     )
     url = endpoint_url(backend, _path(generation, candidate), candidate.api_model, _query(generation))
     headers = backend_headers(backend, generation.request.headers)
@@ -59,6 +58,16 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     renamer = Renamer(generation.model) if renamed and asked else None
     request = BackendRequest("POST", url, headers, body, backend.connect_timeout)
     return NativeRequest(request, edits, format_name, renamer)
+
+
+def _forced(generation: Generation, candidate: Candidate) -> dict[str, Any]:
+    """The members that the backend must read whatever the client's body says."""
+    if generation.native_format not in MODEL_IN_BODY:
+        return {}
+    forced: dict[str, Any] = {"model": candidate.api_model}
+    if generation.endpoint.stream:
+        forced["stream"] = True  # the path asked for it
+    return forced
 
 
 def _path(generation: Generation, candidate: Candidate) -> str:

@@ -10,8 +10,8 @@ import json
 import re
 from typing import Protocol
 
-from core.errors import ClientFault, UpstreamFault
-from core.formats.contract import Observation, StreamObserver, Wire
+from core.errors import ClientFault, GatewayError, UpstreamFault
+from core.formats.contract import Observation, Wire
 from core.json_edit import read_object
 
 # A frame larger than this is passed on in pieces: memory per stream is bounded (generated images come in
@@ -55,12 +55,17 @@ class Pipe(Protocol):
         """What is left to send when the backend's body has ended."""
         ...
 
+    def fail(self, error: GatewayError, request_id: str) -> bytes:
+        """The error that ends the client's stream here, in its own format."""
+        ...
+
 
 class PassThroughPipe:
     """The backend's own bytes, unchanged but for the model's name; an observer reads a copy."""
 
-    def __init__(self, observer: StreamObserver, buffer: FrameBuffer, renamer: Renamer | None = None) -> None:
-        self._observer = observer
+    def __init__(self, wire: Wire, buffer: FrameBuffer, renamer: Renamer | None = None) -> None:
+        self._wire = wire
+        observer = self._observer = wire.StreamObserver()
         self._buffer = buffer
         self._renamer = renamer
         self._alive = False
@@ -100,6 +105,9 @@ class PassThroughPipe:
         if not rest or not self._observer.finished:
             return b""
         return self._renamer.frames(rest, self.observation) if self._renamer else rest
+
+    def fail(self, error: GatewayError, request_id: str) -> bytes:
+        return self._wire.error_event(error, request_id)
 
 
 class Renamer:

@@ -21,7 +21,7 @@ from core.passthrough import returned_headers
 from core.ports import BackendRequest, Clock, Log, Media, Random, Transport, TransportFault
 from core.routes import Endpoint
 from core.routing.health import Health
-from core.routing.registry import Backend, Candidate, Policy
+from core.routing.registry import Backend, Candidate, Policy, Route
 from core.routing.strategy import Choosing, order_candidates
 from core.usage import UsageRecord
 
@@ -114,7 +114,7 @@ class Run:
         record = self._record
         record.model = generation.model
         record.streamed = generation.stream
-        route = generation.route = self._gateway.configuration.registry.resolve(generation.model)
+        route = generation.route = self._route(generation.model)
         limits = self._gateway.configuration.limits
         choosing = Choosing(self._ports.random, self._gateway.health, generation.prefix_digest)
         ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
@@ -133,10 +133,21 @@ class Run:
         first = await attempts.advance(limits.ping_seconds)
         headers = [*self._backend_headers(first), *self.headers()]
         wire = load_wire(self._endpoint.format)
-        headers.append(("content-type", wire.STREAM_CONTENT_TYPE))
+        headers.append(("content-type", "application/json" if generation.array else wire.STREAM_CONTENT_TYPE))
         headers.append(("cache-control", "no-cache"))
         headers.append(("x-accel-buffering", "no"))
         return Response(200, headers, StreamBody(self._stream(first), lambda: self._abandon(first)))
+
+    def _route(self, model: str) -> Route:
+        configuration = self._gateway.configuration
+        if self._endpoint.backend is not None:
+            dedicated = import_module("core.dedicated")  # few deployments have such endpoints asked
+            return cast(Route, dedicated.dedicated_route(configuration, self._endpoint.backend, model))
+        if configuration.active:
+            about = {"model": model, "correlation_id": self._record.request_id}
+            self._ports.log.event("info", "Processing message request", backend=configuration.active, **about)
+            self._ports.log.event("info", f"Routing to {configuration.active_title} backend", **about)
+        return configuration.registry.resolve(model)
 
     def _whole_response(self, winner: Winner) -> Response:
         answer = winner.answer
@@ -172,7 +183,7 @@ class Run:
             outcome = "cut"
             error = failure if isinstance(failure, GatewayError) else _broken(failure)
             record.errors.append(error.message)
-            yield wire.error_event(error, record.request_id)
+            yield self._failure(winner, error)
         finally:
             attempts.close()
             if winner is not None:
@@ -256,6 +267,15 @@ class Run:
     def _stop_at(self) -> float | None:
         return self._gateway.stop_at
 
+    def _failure(self, winner: Winner | None, error: GatewayError) -> bytes:
+        """The error that ends a stream whose status is out already."""
+        wire = load_wire(self._endpoint.format)
+        if winner is not None and winner.pipe is not None:
+            return winner.pipe.fail(error, self._record.request_id)
+        if self._generation is not None and self._generation.array:
+            return b"[" + wire.write_error(error, self._record.request_id).body + b"]"
+        return wire.error_event(error, self._record.request_id)
+
     def _passes_through(self, generation: Generation, candidate: Candidate) -> bool:
         """Whether the client's bytes can go to the candidate: it speaks their format, and they hold no state of
         another vendor's in an envelope of ours, which only a translation takes out."""
@@ -263,6 +283,8 @@ class Run:
             return True
         if generation.native_format == "chat_completions" and "messages" not in generation.document.values:
             return False  # a Responses body on the Chat path, as Cursor sends it
+        if generation.array:
+            return False  # backends are asked for events
         speaks = candidate.backend.speaks(generation.native_format, candidate.api_model)
         return speaks and ENVELOPE not in self._request.body
 

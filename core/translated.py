@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.conversation import Conversation, ReasoningRequest, Source
-from core.errors import ClientFault, Unsupported, UpstreamFault, upstream_fault
+from core.errors import ClientFault, GatewayError, StreamBroken, Unsupported, UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, PartStarted, Started
 from core.formats import load_format, load_wire
 from core.formats.contract import Call, Format, Observation, Reply, StreamDecoder, StreamEncoder, Target, Wire
@@ -46,6 +46,12 @@ class TranslationPipe:
     def close(self) -> bytes:
         return self._encode(self._decoder.close())
 
+    def fail(self, error: GatewayError, request_id: str) -> bytes:
+        fault = error
+        if not isinstance(fault, UpstreamFault):
+            fault = StreamBroken(error.kind, error.message, status=error.status, retry_after=error.retry_after)
+        return self._encoder.emit(Failed(fault)) + self._encoder.close()
+
     def _encode(self, events: list[Event]) -> bytes:
         if not events:
             return b""
@@ -56,7 +62,7 @@ class TranslationPipe:
                 if isinstance(event, Failed) and not self.started:
                     continue  # the next candidate is tried; what was encoded so far is thrown away
                 out.append(self._encoder.emit(event))
-        if self.finished:
+        if self.finished or (self.started and self.error is not None):
             out.append(self._encoder.close())
         return b"".join(out)
 
@@ -96,7 +102,7 @@ class TranslatedRequest:
     def pipe(self) -> Pipe:
         way = self._way
         decoder = way.backend.StreamDecoder(way.target)
-        return TranslationPipe(decoder, way.restore, way.client.StreamEncoder(way.reply))
+        return TranslationPipe(decoder, way.restore, way.encoder())
 
     def whole(self, body: bytes) -> WholeAnswer:
         way = self._way
@@ -123,6 +129,14 @@ class _Way:
         self.target = target
         self.restore = restore
         self.reply: Reply
+        self._array = generation.array
+
+    def encoder(self) -> StreamEncoder:
+        """The client's encoder; Gemini's has two framings."""
+        if self._array:
+            array: StreamEncoder = getattr(self.client, "ArrayStreamEncoder")(self.reply)  # noqa: B009  # one format's own
+            return array
+        return self.client.StreamEncoder(self.reply)
 
 
 def _unreadable(target: Target, why: str) -> UpstreamFault:
@@ -138,9 +152,9 @@ async def prepare_translated(
         raise Unsupported(generation.endpoint.operation, f"Backend {backend.name} does not serve this endpoint.")
     conversation = with_defaults(reply.conversation, candidate.defaults)
     backend_format = backend.richest_format(candidate.api_model)
-    target = Target(
-        candidate.api_model, backend.name, backend.provider.name, facts_for(candidate.api_model), generation.stream
-    )
+    provider = backend.provider.name
+    facts = facts_for(candidate.api_model, provider)
+    target = Target(candidate.api_model, backend.name, provider, facts, generation.stream)
     conversation = await _inlined(generation, conversation, rules_for(backend_format, target), media)
     translated = translate_request(conversation, backend_format, target)
     way = _Way(generation, target, backend_format, translated.restore)

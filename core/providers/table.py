@@ -24,9 +24,10 @@ class Paths:
 @dataclass(slots=True, frozen=True)
 class Provider:
     """A backend type. `auth` is the default scheme; `key_header` is the header of scheme `api-key`;
-    `key_variable` and `url_variable` name the environment variables that its own SDK reads. `regional`: the
+    `key_variable` and `url_variable` name the environment variables that its own SDK reads; `key_optional`: such
+    servers often run without one. `regional`: the
     region comes from AWS's own variables where the configuration names none. `with_api_version`: the row that
-    takes this one's place when an API version is configured."""
+    takes this one's place when an API version is configured. `listing`: the path of its list of models."""
 
     name: str
     base_url: str
@@ -39,7 +40,9 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     signing_service: str = ""
     regional: bool = False
+    key_optional: bool = False
     with_api_version: str = ""
+    listing: str = ""
 
 
 _CLAUDE = r"(?:^|[./:])(?:anthropic|claude)[.-]|claude"
@@ -56,6 +59,7 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             "openai", "https://api.openai.com/v1", _OPENAI_FORMATS, "bearer",
             key_variable="OPENAI_API_KEY", url_variable="OPENAI_BASE_URL", embeddings="/embeddings",
+            listing="/models",
         ),
         Provider(
             "azure-openai", "",
@@ -83,6 +87,7 @@ PROVIDERS: dict[str, Provider] = {
             {"messages": Paths("/v1/messages", count_tokens="/v1/messages/count_tokens")},
             "api-key", key_header="x-api-key",
             key_variable="ANTHROPIC_API_KEY", url_variable="ANTHROPIC_BASE_URL",
+            listing="/v1/models",
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
@@ -117,6 +122,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "api-key", key_header="x-goog-api-key",
             key_variable="GEMINI_API_KEY", url_variable="GEMINI_BASE_URL",
+            listing="/v1beta/models",
         ),
         Provider(
             "databricks", "",
@@ -126,6 +132,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "bearer", key_variable="DATABRICKS_TOKEN", url_variable="DATABRICKS_HOST",
             embeddings="/serving-endpoints/{model}/invocations",
+            listing="/api/2.0/serving-endpoints",
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
@@ -137,6 +144,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "bearer", key_variable="OPENROUTER_API_KEY", url_variable="OPENROUTER_API_BASE",
             headers={"anthropic-version": "2023-06-01"}, embeddings="/embeddings",
+            listing="/models",
         ),
         Provider(
             "litellm", "http://localhost:4000",
@@ -145,12 +153,14 @@ PROVIDERS: dict[str, Provider] = {
                 "responses": Paths("/v1/responses"),
                 "chat_completions": Paths("/v1/chat/completions"),
             },
-            "bearer", key_variable="LITELLM_API_KEY", url_variable="LITELLM_BASE_URL",
+            "bearer", key_optional=True, key_variable="LITELLM_API_KEY", url_variable="LITELLM_BASE_URL",
             headers={"anthropic-version": "2023-06-01"}, embeddings="/v1/embeddings",
+            listing="/v1/models",
         ),
         Provider(
             "openai-compatible", "", {"chat_completions": Paths("/chat/completions")}, "bearer",
-            key_variable="OPENAI_COMPATIBLE_API_KEY", embeddings="/embeddings",
+            key_optional=True, key_variable="OPENAI_COMPATIBLE_API_KEY", embeddings="/embeddings",
+            listing="/models",
         ),
         Provider(
             "demo", "demo://demo",

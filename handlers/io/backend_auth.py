@@ -20,7 +20,7 @@ class BackendAuthorizer:
         self._made: dict[str, Authenticator] = {}
         self._schemes: dict[str, Callable[[Backend], Authenticator]] = {
             "none": lambda backend: _Open(),
-            "bearer": lambda backend: Bearer(backend.api_key, _variable(backend)),
+            "bearer": self._bearer,
             "api-key": self._api_key,
             "iam": self._signature,
         }
@@ -35,6 +35,11 @@ class BackendAuthorizer:
                 raise NotConfigured(f"backend {backend.name}: auth '{backend.auth}' is not one of {known}")
             authenticator = self._made[backend.name] = make(backend)
         await authenticator.authorize(request)
+
+    def _bearer(self, backend: Backend) -> Authenticator:
+        if not backend.api_key and backend.provider.key_optional:
+            return _Open()
+        return Bearer(backend.api_key, _variable(backend))
 
     def _api_key(self, backend: Backend) -> Authenticator:
         header = backend.provider.key_header

@@ -426,3 +426,34 @@ async def test_a_responses_body_on_the_chat_path_is_translated() -> None:
     assert response.status == 200
     assert json.loads(bench.transport.requests[0].body)["messages"][-1]["content"] == "Hello"
     assert json.loads(await body_of(response))["choices"][0]["message"]["content"] == "Hi"
+
+
+GEMINI_PATH = "/v1beta/models/m:streamGenerateContent"
+GEMINI_BODY = b'{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}'
+
+
+async def gemini(plays: list[Play], query: str = "") -> tuple[int, str | None, bytes]:
+    bench = native_bench("messages", plays, candidates=1)
+    response = await bench.gateway.handle(Request("POST", GEMINI_PATH, query, {}, GEMINI_BODY))
+    return response.status, response.header("content-type"), await body_of(response)
+
+
+async def test_gemini_streams_as_events_or_as_one_array() -> None:
+    frames = stream_frames("messages")
+    _, content_type, body = await gemini([Play(chunks=frames)], "alt=sse")
+    assert content_type == "text/event-stream"
+    assert body.startswith(b"data: ")
+    _, content_type, body = await gemini([Play(chunks=frames)])
+    assert content_type == "application/json"
+    parts = [part["text"] for chunk in json.loads(body) for part in chunk["candidates"][0]["content"].get("parts", [])]
+    assert "".join(parts) == "Hi"
+
+
+async def test_a_broken_array_is_still_an_array() -> None:
+    frames = stream_frames("messages")
+    _, _, body = await gemini([Play(chunks=[*frames[:4], TransportFault("body", "reset")])])
+    assert "reset" in json.loads(body)[-1]["error"]["message"]
+    _, _, body = await gemini([Play(chunks=[*frames[:4], error_frame("messages")])])
+    assert json.loads(body)[-1]["error"]["code"]
+    _, _, body = await gemini([Play(head_delay=20.0, status=500, headers=JSON, chunks=[b"{}"])])
+    assert json.loads(body)[-1]["error"]["code"]

@@ -13,7 +13,7 @@ from tests.samples import stream_frames
 
 def pipe(renamer: Renamer | None = None) -> PassThroughPipe:
     wire = load_wire("messages")
-    return PassThroughPipe(wire.StreamObserver(), frame_buffer(wire.STREAM_CONTENT_TYPE), renamer)
+    return PassThroughPipe(wire, frame_buffer(wire.STREAM_CONTENT_TYPE), renamer)
 
 
 def test_only_whole_frames_pass() -> None:
