@@ -78,15 +78,14 @@ def finish_reason(stop: Stop, *, same_format: bool = False) -> str:
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+    if type(value) not in (int, float) or not 0 <= value < 2**53:  # type: ignore[operator]  # the types say so
         return None
-    return int(value)
+    return int(value)  # type: ignore[call-overload,no-any-return]
 
 
 def _first_count(*values: object) -> int | None:
     for value in values:
-        count = _count(value)
-        if count is not None:
+        if value is not None and (count := _count(value)) is not None:
             return count
     return None
 
