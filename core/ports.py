@@ -5,9 +5,9 @@ No port knows an event loop's type: waiting is expressed as "at most this many s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.http import HeaderList
 
@@ -120,4 +120,95 @@ class Log(Protocol):
 
     def event(self, level: str, event: str, /, **fields: object) -> None:
         """One line. `level`: debug, info, warning, error. No secret and no body in `fields`."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class Charge:
+    """What a request takes from one counter of the store.
+
+    Amounts are whole: requests, tokens, or money in picodollars. With a `limit` the counter may not grow beyond it;
+    None only counts. `until` is when the counter's window ends, in epoch seconds; None for one that never does.
+    """
+
+    counter: str
+    amount: int
+    limit: int | None = None
+    until: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Hold:
+    """A request's charges, all taken or none. Whoever has not settled it by `lease` (epoch seconds) has died: its
+    charges are given back."""
+
+    id: str
+    charges: tuple[Charge, ...]
+    lease: float
+
+
+@dataclass(slots=True, frozen=True)
+class Shortage:
+    """The counter that had no room for a charge, and how much of it was `used`."""
+
+    charge: Charge
+    used: int
+
+
+class StoreFault(Exception):
+    """The store could not be reached, was throttled for too long, or holds a newer schema. The only exception that a
+    Store raises (beside cancellation)."""
+
+
+type StoredDocument = Mapping[str, Any]
+
+
+class Store(Protocol):
+    """State that outlives a process and is shared by several: documents in folders, and counters that hold.
+
+    Every call takes a bounded time and may be repeated: what was done already is not done twice.
+    """
+
+    async def prepare(self) -> None:
+        """Makes the tables, or brings them to this version's schema. Raises StoreFault for a newer schema."""
+        ...
+
+    async def read(self, folder: str, name: str) -> StoredDocument | None: ...
+
+    async def write(
+        self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
+    ) -> None:
+        """Puts documents in the place of those of the same names. They may be dropped after `expires`."""
+        ...
+
+    async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
+        """Every document of a folder, by name. Not for the request path."""
+        ...
+
+    async def delete(self, folder: str, name: str) -> None: ...
+
+    async def purge(self, now: float) -> int:
+        """Drops what has expired, where the store does not do so itself. How many documents that were."""
+        ...
+
+    async def reserve(self, hold: Hold, now: float) -> Shortage | None:
+        """Takes every charge of `hold`, each by one atomic conditional write; with a Shortage, none."""
+        ...
+
+    async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
+        """Puts what was used (by counter; 0 where absent) in the place of what was reserved."""
+        ...
+
+    async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
+        """What the counters stand at, without the holds whose lease is over. Unknown ones are 0."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Secrets(Protocol):
+    """Secrets by reference: `aws-secret://`, `aws-ssm://`, `azure-keyvault://`."""
+
+    async def resolve(self, reference: str) -> str:
+        """The value. Raises core.errors.NotConfigured that names the reference."""
         ...

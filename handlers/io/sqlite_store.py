@@ -1,0 +1,218 @@
+"""core.ports.Store in a SQLite file, safe for several processes of one machine.
+
+WAL mode lets readers and one writer work at once; every change is one immediate transaction, so a counter is read
+and raised without anybody in between. A thread of its own does the work: the event loop never waits for a disk.
+https://www.sqlite.org/wal.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault
+
+# A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
+LAPSED_SECONDS = 86_400.0
+BUSY_SECONDS = 2.0
+
+# Each step brings a file from the version of its index to the next; `user_version` is how many were done.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE documents (folder TEXT, name TEXT, body TEXT NOT NULL, expires REAL, "
+        "PRIMARY KEY (folder, name)) WITHOUT ROWID",
+        "CREATE TABLE counters (counter TEXT PRIMARY KEY, total INTEGER NOT NULL, until REAL) WITHOUT ROWID",
+        "CREATE TABLE holds (counter TEXT, id TEXT, amount INTEGER NOT NULL, lease REAL NOT NULL, "
+        "PRIMARY KEY (counter, id)) WITHOUT ROWID",
+    ),
+    (
+        "CREATE INDEX documents_by_expiry ON documents (expires) WHERE expires IS NOT NULL",
+        "CREATE INDEX counters_by_end ON counters (until) WHERE until IS NOT NULL",
+    ),
+)
+
+
+class SqliteStore:
+    """The store in the file at `path`, which is made at first use."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, "skybridge-sqlite")
+        self._connection: sqlite3.Connection | None = None
+
+    async def prepare(self) -> None:
+        await self._run(lambda connection: None)
+
+    async def read(self, folder: str, name: str) -> StoredDocument | None:
+        def work(connection: sqlite3.Connection) -> StoredDocument | None:
+            query = "SELECT body FROM documents WHERE folder = ? AND name = ?"
+            row = connection.execute(query, (folder, name)).fetchone()
+            return None if row is None else _document(row[0])
+
+        return await self._run(work)
+
+    async def write(
+        self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
+    ) -> None:
+        rows = [(folder, name, json.dumps(document), expires) for name, document in documents.items()]
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _Transaction(connection):
+                connection.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", rows)
+
+        await self._run(work)
+
+    async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
+        def work(connection: sqlite3.Connection) -> Mapping[str, StoredDocument]:
+            rows = connection.execute("SELECT name, body FROM documents WHERE folder = ? ORDER BY name", (folder,))
+            return {name: _document(body) for name, body in rows}
+
+        return await self._run(work)
+
+    async def delete(self, folder: str, name: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            with _Transaction(connection):
+                connection.execute("DELETE FROM documents WHERE folder = ? AND name = ?", (folder, name))
+
+        await self._run(work)
+
+    async def purge(self, now: float) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            with _Transaction(connection):
+                dropped = connection.execute("DELETE FROM documents WHERE expires < ?", (now,)).rowcount
+                ended = now - LAPSED_SECONDS
+                connection.execute("DELETE FROM counters WHERE until < ?", (ended,))
+                connection.execute("DELETE FROM holds WHERE lease < ?", (ended,))
+            return dropped
+
+        return await self._run(work)
+
+    async def reserve(self, hold: Hold, now: float) -> Shortage | None:
+        def work(connection: sqlite3.Connection) -> Shortage | None:
+            with _Transaction(connection) as transaction:
+                for charge in hold.charges:
+                    shortage = _take(connection, hold, charge, now)
+                    if shortage is not None:
+                        transaction.undo = True
+                        return shortage
+            return None
+
+        return await self._run(work)
+
+    async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            with _Transaction(connection):
+                for charge in hold.charges:
+                    key = (charge.counter, hold.id)
+                    query = "DELETE FROM holds WHERE counter = ? AND id = ? RETURNING amount"
+                    row = connection.execute(query, key).fetchone()
+                    if row is not None:
+                        _raise(connection, charge, actual.get(charge.counter, 0) - row[0])
+
+        await self._run(work)
+
+    async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
+        def work(connection: sqlite3.Connection) -> Mapping[str, int]:
+            return {counter: _total(connection, counter) - _lapsed(connection, counter, now) for counter in counters}
+
+        return await self._run(work)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._run(lambda connection: connection.close())
+            self._connection = None
+        self._thread.shutdown(wait=False)
+
+    async def _run[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    def _do[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        try:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreFault(f"the SQLite store {self._path.name}: {error}") from error
+
+
+class _Transaction:
+    """One immediate transaction: undone by an exception, or where `undo` was set."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.undo = False
+
+    def __enter__(self) -> _Transaction:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._connection.execute("ROLLBACK" if self.undo or kind is not None else "COMMIT")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode a process that dies loses nothing with this setting; a power cut may lose the last commits.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    _migrate(connection, path)
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == len(MIGRATIONS):
+        return
+    with _Transaction(connection):
+        version = _version(connection)  # again: another process may have been quicker
+        if version > len(MIGRATIONS):
+            raise StoreFault(f"the SQLite store {path.name} has schema {version}; this version reads {len(MIGRATIONS)}")
+        for step in MIGRATIONS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _document(body: str) -> StoredDocument:
+    document: StoredDocument = json.loads(body)
+    return document
+
+
+def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge, now: float) -> Shortage | None:
+    held = "SELECT 1 FROM holds WHERE counter = ? AND id = ?"
+    if connection.execute(held, (charge.counter, hold.id)).fetchone() is not None:
+        return None  # an earlier try of the same request got through
+    lapsed = _lapsed(connection, charge.counter, now)
+    if lapsed:
+        query = "UPDATE holds SET amount = 0 WHERE counter = ? AND lease < ?"
+        connection.execute(query, (charge.counter, now))
+    used = _total(connection, charge.counter) - lapsed
+    if charge.limit is not None and used + charge.amount > charge.limit:
+        return Shortage(charge, used)
+    _raise(connection, charge, charge.amount - lapsed)
+    connection.execute("INSERT INTO holds VALUES (?, ?, ?, ?)", (charge.counter, hold.id, charge.amount, hold.lease))
+    return None
+
+
+def _raise(connection: sqlite3.Connection, charge: Charge, amount: int) -> None:
+    query = "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (counter) DO UPDATE SET total = total + excluded.total"
+    connection.execute(query, (charge.counter, amount, charge.until))
+
+
+def _total(connection: sqlite3.Connection, counter: str) -> int:
+    row = connection.execute("SELECT total FROM counters WHERE counter = ?", (counter,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _lapsed(connection: sqlite3.Connection, counter: str, now: float) -> int:
+    """What holds of this counter stand for whose lease is over."""
+    query = "SELECT COALESCE(SUM(amount), 0) FROM holds WHERE counter = ? AND lease < ?"
+    return int(connection.execute(query, (counter, now)).fetchone()[0])

@@ -1,0 +1,94 @@
+"""The three real stores, each behind a real component on loopback: a file, moto's server, Azurite."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from moto.server import ThreadedMotoServer
+
+from core.auth.credentials import Credentials
+from handlers.io import dynamodb_store, table_store
+from handlers.io.authenticators import SigV4
+from handlers.io.clock import SystemClock, SystemRandom
+from handlers.io.http_client import HttpTransport
+from handlers.io.store_http import CloudClient
+
+ROOT = Path(__file__).resolve().parents[2]
+ACCOUNT = "devstoreaccount1"
+# Azurite's published development key: every installation has it.
+ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+class FixedCredentials:
+    """Any pair: moto checks none."""
+
+    async def current(self) -> Credentials:
+        return Credentials("AKIDEXAMPLE", "secret")
+
+
+def signed_client(transport: HttpTransport, service: str, seconds: float = 20.0) -> CloudClient:
+    clock = SystemClock()
+    signer = SigV4(FixedCredentials(), "us-east-1", service, clock)
+    throttled = dynamodb_store.is_throttled
+    return CloudClient(service, transport, clock, SystemRandom(), signer.authorize, throttled, seconds)
+
+
+def dynamo_store(transport: HttpTransport, endpoint: str, table: str) -> dynamodb_store.DynamoStore:
+    return dynamodb_store.DynamoStore(signed_client(transport, "dynamodb"), endpoint, table)
+
+
+def azure_store(transport: HttpTransport, endpoint: str, table: str) -> table_store.TableStore:
+    clock = SystemClock()
+    signer = table_store.SharedKey(ACCOUNT, ACCOUNT_KEY, clock)
+    throttled = table_store.is_throttled
+    client = CloudClient("Azurite", transport, clock, SystemRandom(), signer.authorize, throttled, 20.0)
+    return table_store.TableStore(client, endpoint, table)
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """moto's server: DynamoDB, Secrets Manager and SSM under one address."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def azurite(folder: Path) -> Iterator[str]:
+    """Azurite's Table service, in memory."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = ROOT / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+    command = ["node", str(script), "--silent", "--inMemoryPersistence", "--disableTelemetry"]
+    command += ["--tableHost", "127.0.0.1", "--tablePort", str(port)]
+    with open(folder / "azurite.log", "wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/", process)
+            yield f"http://127.0.0.1:{port}/{ACCOUNT}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        assert process.poll() is None, "the server ended"
+        try:
+            httpx.get(url)
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the server did not start")

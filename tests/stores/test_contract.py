@@ -1,0 +1,166 @@
+"""What every store must hold to, run on the three real ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from core.ports import Charge, Hold, Shortage, Store, StoreFault
+
+NOW = 1_800_000_000.0
+LATER = NOW + 3600
+
+
+def hold(name: str, *charges: Charge, lease: float = NOW + 60) -> Hold:
+    return Hold(name, charges, lease)
+
+
+def budget(amount: int, limit: int | None = 100, counter: str = "usd:key/a#b:2027-01") -> Charge:
+    return Charge(counter, amount, limit, LATER)
+
+
+async def total(store: Store, counter: str, now: float = NOW) -> int:
+    return (await store.totals([counter], now))[counter]
+
+
+async def test_documents_are_written_read_listed_replaced_and_deleted(store: Store) -> None:
+    assert await store.read("keys", "a") is None
+    await store.write("keys", {"a": {"n": 1, "text": "é/\u2028"}, "b/#?%": {"n": 2}})
+    assert await store.read("keys", "a") == {"n": 1, "text": "é/\u2028"}
+    assert await store.read_all("keys") == {"a": {"n": 1, "text": "é/\u2028"}, "b/#?%": {"n": 2}}
+    await store.write("keys", {"a": {"n": 3}})
+    await store.delete("keys", "b/#?%")
+    await store.delete("keys", "nothing")
+    assert await store.read_all("keys") == {"a": {"n": 3}}
+    assert await store.read_all("other") == {}
+
+
+async def test_many_and_large_documents(store: Store) -> None:
+    documents = {f"{number:03}": {"text": "x" * 1000, "n": number} for number in range(60)}
+    documents["long"] = {"text": "y" * 70_000, "n": 60}
+    await store.write("usage:2027-01-15", documents, LATER)
+    assert await store.read_all("usage:2027-01-15") == documents
+
+
+async def test_what_has_expired_may_be_purged(store: Store) -> None:
+    await store.write("usage", {"old": {"n": 1}}, NOW - 1)
+    await store.write("usage", {"new": {"n": 2}}, LATER)
+    await store.write("usage", {"always": {"n": 3}})
+    purged = await store.purge(NOW)
+    left = set(await store.read_all("usage"))
+    assert purged == 3 - len(left)
+    assert left - {"old"} == {"new", "always"}
+
+
+async def test_a_reservation_is_settled_with_what_was_used(store: Store) -> None:
+    charge = budget(40)
+    assert await store.reserve(hold("r1", charge), NOW) is None
+    assert await total(store, charge.counter) == 40
+    await store.settle(hold("r1", charge), {charge.counter: 7}, NOW)
+    assert await total(store, charge.counter) == 7
+    await store.settle(hold("r1", charge), {charge.counter: 7}, NOW)
+    assert await total(store, charge.counter) == 7
+
+
+async def test_the_same_reservation_twice_counts_once(store: Store) -> None:
+    charge = budget(40)
+    for _ in range(2):
+        assert await store.reserve(hold("r1", charge), NOW) is None
+    assert await total(store, charge.counter) == 40
+
+
+async def test_a_refused_reservation_takes_nothing(store: Store) -> None:
+    small, large = budget(1, 10, "rpm:key"), budget(60, 100)
+    assert await store.reserve(hold("r1", small, large), NOW) is None
+    assert await store.reserve(hold("r2", small, large), NOW) == Shortage(large, 60)
+    assert await store.reserve(hold("r3", budget(101, 100, "fresh")), NOW) == Shortage(budget(101, 100, "fresh"), 0)
+    assert await store.totals([small.counter, large.counter, "fresh"], NOW) == {
+        small.counter: 1, large.counter: 60, "fresh": 0,
+    }  # fmt: skip
+
+
+async def test_a_counter_without_a_limit_only_counts(store: Store) -> None:
+    charge = Charge("tokens", 5, None, None)
+    for name in ("r1", "r2"):
+        assert await store.reserve(hold(name, charge), NOW) is None
+    assert await total(store, "tokens") == 10
+
+
+async def test_a_dead_process_gives_its_reservation_back(store: Store) -> None:
+    charge = budget(60)
+    assert await store.reserve(hold("dead", charge, lease=NOW + 30), NOW) is None
+    assert await store.reserve(hold("r2", charge), NOW + 29) == Shortage(charge, 60)
+    assert await total(store, charge.counter, NOW + 31) == 0
+    assert await store.reserve(hold("r2", charge, lease=NOW + 90), NOW + 31) is None
+    assert await total(store, charge.counter, NOW + 31) == 60
+
+
+async def test_a_settlement_after_the_lease_counts_once(store: Store) -> None:
+    charge = budget(60)
+    slow = hold("slow", charge, lease=NOW + 30)
+    assert await store.reserve(slow, NOW) is None
+    assert await store.reserve(hold("r2", charge, lease=NOW + 90), NOW + 31) is None
+    for _ in range(2):
+        await store.settle(slow, {charge.counter: 10}, NOW + 32)
+    assert await total(store, charge.counter, NOW + 32) == 70
+
+
+async def test_many_dead_reservations_are_given_back(store: Store) -> None:
+    for number in range(20):
+        assert await store.reserve(hold(f"dead{number}", budget(5), lease=NOW + 1), NOW) is None
+    assert await store.reserve(hold("r", budget(100)), NOW + 2) is None
+    assert await total(store, budget(0).counter, NOW + 2) == 100
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+async def test_300_at_once_against_one_budget(open_store: Callable[[], Store], processes: int) -> None:
+    """Exactly what is affordable passes: not one more, not one less."""
+    stores = [open_store() for _ in range(processes)]
+    for store in stores:
+        await store.prepare()
+    reserving = (stores[number % processes].reserve(hold(f"r{number}", budget(3, 300)), NOW) for number in range(300))
+    outcomes = await asyncio.gather(*reserving)
+    assert outcomes.count(None) == 100
+    assert await total(stores[0], budget(0).counter) == 300
+    for store in stores:
+        await store.close()
+
+
+async def test_200_callers_spend_no_more_than_the_budget(store: Store) -> None:
+    """Each reserves the worst case and settles for a third of it, while the others try."""
+
+    async def call(number: int) -> int:
+        reservation = hold(f"r{number}", budget(3, 60))
+        if await store.reserve(reservation, NOW) is not None:
+            return 0
+        await store.settle(reservation, {reservation.charges[0].counter: 1}, NOW)
+        return 1
+
+    spent = sum(await asyncio.gather(*(call(number) for number in range(200))))
+    assert await total(store, budget(0).counter) == spent <= 60
+
+
+async def test_preparing_twice_keeps_what_is_there(open_store: Callable[[], Store], store: Store) -> None:
+    await store.write("keys", {"a": {"n": 1}})
+    again = open_store()
+    await again.prepare()
+    assert await again.read("keys", "a") == {"n": 1}
+    await again.close()
+
+
+async def test_picodollars_of_a_large_budget_are_exact(store: Store) -> None:
+    million = 10**6 * 10**12
+    charge = Charge("usd", 999_999_999_999_999_999, million, None)
+    assert await store.reserve(hold("r1", charge), NOW) is None
+    assert await store.reserve(hold("r2", Charge("usd", 1, million, None)), NOW) is None
+    assert await store.reserve(hold("r3", Charge("usd", 1, million, None)), NOW) is not None
+    assert await total(store, "usd") == million
+
+
+@pytest.mark.parametrize("open_store", ["dynamodb", "tables"], indirect=True)
+async def test_a_newer_schema_is_refused(store: Store) -> None:
+    await store.write("meta", {"schema": {"version": 99}})
+    with pytest.raises(StoreFault, match="schema 99"):
+        await store.prepare()
