@@ -31,6 +31,7 @@ class Gateway:
     health: Health = field(init=False)
     in_flight: InFlight = field(init=False)
     stop_at: float | None = None
+    faults_enabled: bool = False
 
     def __post_init__(self) -> None:
         self.health = Health(self.ports.clock.monotonic, self.ports.random.uniform)
@@ -50,7 +51,11 @@ class Gateway:
                 raise _no_route(request, endpoint)
             if endpoint.operation in _OPEN_OPERATIONS:
                 return self._public(endpoint, request_id)
+            if endpoint.operation == "backend_health":
+                return await self._backend_page(endpoint, request_id)
             access.check(self.rules, request, self.ports.clock.time())
+            if endpoint.operation == "backend_details":
+                return await self._backend_page(endpoint, request_id)
             if endpoint.operation in ("models", "model"):
                 return self._listing(endpoint, request_id)
             return await self._generate(request, endpoint, request_id)
@@ -82,6 +87,17 @@ class Gateway:
     def _public(self, endpoint: Endpoint, request_id: str) -> Response:
         body = listings.public_page(endpoint.operation, self.configuration)
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
+
+    async def _backend_page(self, endpoint: Endpoint, request_id: str) -> Response:
+        from core import dedicated  # noqa: PLC0415  # off the hot path
+
+        assert endpoint.backend is not None  # the table's rows name one
+        if endpoint.operation == "backend_health":
+            found = dedicated.health_page(self.configuration, endpoint.backend, self.health)
+        else:
+            found = await dedicated.detailed_page(self.configuration, endpoint.backend, self.health, self.ports)
+        headers = [("content-type", "application/json"), ("x-request-id", request_id)]
+        return Response(found.status, headers, found.body)
 
     def _listing(self, endpoint: Endpoint, request_id: str) -> Response:
         body = listings.model_page(endpoint, self.configuration.registry)

@@ -29,7 +29,8 @@ def public_page(operation: str, configuration: Configuration) -> bytes:
         name: {"type": backend.provider.name, "configured": backend.missing is None, "missing": backend.missing}
         for name, backend in registry.backends.items()
     }
-    return json.dumps({"status": "ok", "backends": backends}).encode()
+    active = {"active": configuration.active} if configuration.active else {}
+    return json.dumps({"status": "ok", **active, "backends": backends}).encode()
 
 
 def model_page(endpoint: Endpoint, registry: Registry) -> bytes:

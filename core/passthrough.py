@@ -79,14 +79,16 @@ def backend_headers(backend: Backend, client_headers: Mapping[str, str]) -> Head
 
 
 def edit_body(
-    document: Document, body: bytes, candidate: Candidate, format_name: str, model_in_body: bool
+    document: Document, body: bytes, candidate: Candidate, format_name: str, forced: Mapping[str, Any]
 ) -> tuple[bytes, list[str]]:
-    """The body for `candidate`, and the edits by name. Without an edit it is `body` itself."""
+    """The body for `candidate`, and the edits by name. Without an edit it is `body` itself. `forced` members take
+    the place of the client's."""
     fresh = Document(document.text, document.values, document.spans)
     edits = []
-    if model_in_body and document.values.get("model") != candidate.api_model:
-        fresh.set("model", candidate.api_model)
-        edits.append("model")
+    for member, value in forced.items():
+        if document.values.get(member) != value:
+            fresh.set(member, value)
+            edits.append(member)
     for member, value in default_members(format_name, candidate.defaults, document.values).items():
         fresh.set(member, value)
         edits.append(member)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 type Operation = Literal[
-    "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet", "console"
+    "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet", "console",
+    "backend_health", "backend_details",
 ]
 
 
@@ -56,6 +57,11 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
     for prefix in _ANTHROPIC_PREFIXES:
         add("POST", f"{prefix}/messages", Endpoint("generate", "messages"))
         add("POST", f"{prefix}/messages/count_tokens", Endpoint("count_tokens", "messages"))
+    for path, stream in (("", None), ("/stream", True)):
+        add("POST", f"/v1/databricks/messages{path}", Endpoint("generate", "messages", None, stream, "databricks"))
+    add("POST", "/v1/databricks/messages/count_tokens", Endpoint("count_tokens", "messages", backend="databricks"))
+    add("GET", "/v1/databricks/health", Endpoint("backend_health", "messages", backend="databricks"))
+    add("GET", "/v1/databricks/health/detailed", Endpoint("backend_details", "messages", backend="databricks"))
     add("GET", "/anthropic/v1/models", Endpoint("models", "messages"))
     add("GET", "/v1beta/models", Endpoint("models", "generate_content"))
     add("GET", "/health", Endpoint("health", "chat_completions"))
@@ -92,6 +98,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, Endpoint], ...] = tuple(
         (rf"/(?:v1beta|v1)/models/{_MODEL}:countTokens", "POST", Endpoint("count_tokens", "generate_content")),
         (rf"/openai/deployments/{_MODEL}/chat/completions", "POST", Endpoint("generate", "chat_completions")),
         (rf"/openai/deployments/{_MODEL}/embeddings", "POST", Endpoint("embeddings", "chat_completions")),
+        (rf"/v1/databricks/messages/{_MODEL}", "POST", Endpoint("generate", "messages", backend="databricks")),
         (rf"/v1beta/models/{_MODEL}", "GET", Endpoint("model", "generate_content")),
         (rf"/anthropic/v1/models/{_MODEL}", "GET", Endpoint("model", "messages")),
         # Names in a list of models may hold a slash ("bedrock/amazon.nova-pro-v1:0"), so the rest is the name.
@@ -130,7 +137,7 @@ def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoi
         format_name = endpoint.format
         if endpoint.operation == "model" and "anthropic-version" in headers:
             format_name = "messages"
-        return Endpoint(endpoint.operation, format_name, _decoded(model), endpoint.stream)
+        return Endpoint(endpoint.operation, format_name, _decoded(model), endpoint.stream, endpoint.backend)
     return NoRoute(format_name or guess_format(path, headers), tuple(allowed))
 
 

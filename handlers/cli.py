@@ -28,11 +28,13 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve the gateway on this machine")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
-    serve.add_argument("--grace", type=float, default=25.0, help="seconds for streams to end after SIGTERM (%(default)s)")
+    serve.add_argument("--grace", type=float, default=25.0, help="seconds for streams to end on SIGTERM (%(default)s)")
     serve.add_argument("--faults", action="store_true", help="obey x-skybridge-fault headers (SKYBRIDGE_FAULTS=1)")
     check = commands.add_parser("check", help="check a configuration without serving it")
     for command in (serve, check):
-        command.add_argument("--config", help="models.yaml or router JSON (default: MODEL_CONFIG_PATH, models.yaml)")
+        command.add_argument(
+            "--config", help="models.yaml or router JSON (default: MODEL_CONFIG_PATH, PROXY_BACKEND..., models.yaml)"
+        )
         command.add_argument("--env", help="read .env.NAME instead of .env")
     return parser
 
@@ -51,7 +53,7 @@ def _serve(options: argparse.Namespace) -> int:
             f"SERVICE_API_KEY is not set: without a key the gateway serves loopback only, not {options.host}."
         )
     key = "open to this machine only: no SERVICE_API_KEY is set" if composition.gateway.rules.open else "key required"
-    print(f"Skybridge on http://{options.host}:{options.port} ({key}), {composition.config_path}", file=sys.stderr)
+    print(f"Skybridge on http://{options.host}:{options.port} ({key}), {composition.source}", file=sys.stderr)
     names = ", ".join(composition.gateway.configuration.registry.names)
     print(f"Models: {names}", file=sys.stderr)
     local.serve(composition, options.host, options.port, options.grace)
@@ -68,15 +70,21 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace, variables: dict[str, str], *, strict: bool = True) -> list[str]:
+    from core.forms import chosen_configuration  # noqa: PLC0415
+    from handlers.composition import find_configuration  # noqa: PLC0415
     from handlers.configuration_check import check_file  # noqa: PLC0415  # pydantic, at authoring time only
     from handlers.io.configuration_files import configuration_path  # noqa: PLC0415
 
+    named = options.config or variables.get("MODEL_CONFIG_PATH")
     path = configuration_path(variables, options.config)
-    if path is None:
-        raise ConfigurationError("", "no configuration was found: set MODEL_CONFIG_PATH or write models.yaml")
-    problems = check_file(path, variables)
+    problems = []
+    if path is not None and (named or chosen_configuration(variables) is None):
+        problems = check_file(path, variables)
     if problems and strict:
         raise ConfigurationError("", "\n".join(problems))
+    if not problems:
+        for warning in find_configuration(variables, options.config)[0].warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     return problems
 
 

@@ -12,8 +12,9 @@ from typing import cast
 from core.access import AccessRules
 from core.configuration import Configuration, ConfigurationError, read_configuration
 from core.errors import NotConfigured
+from core.forms import chosen_configuration, implied_configuration, offers_demo_only
 from core.gateway import Gateway, Ports
-from core.ports import BackendRequest, Exchange, Media, Transport
+from core.ports import BackendRequest, Exchange, Log, Media, Transport
 from core.usage import UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
@@ -36,6 +37,14 @@ class Composition:
     http: HttpTransport
     log: JsonLog
     config_path: Path | None
+
+    @property
+    def source(self) -> str:
+        """Where the configuration comes from, for the operator."""
+        if self.config_path is not None:
+            return str(self.config_path)
+        active = self.gateway.configuration.active
+        return f"configured by the environment{f' ({active})' if active else ''}"
 
 
 class _LazyDemo:
@@ -77,8 +86,7 @@ def compose(
     configuration that cannot be used and NotConfigured where keys are needed and there are none.
     """
     variables = os.environ if variables is None else variables
-    path = configuration_path(variables, config)
-    configuration = load_configuration(path, variables)
+    configuration, path = find_configuration(variables, config)
     if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
         configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
     rules = read_access_rules(variables)
@@ -88,7 +96,8 @@ def compose(
             "Set it, or set SKYBRIDGE_AUTH=platform where the platform authenticates callers (AWS_IAM, Entra)."
         )
     clock, random = SystemClock(), SystemRandom()
-    log = JsonLog(clock, variables.get("LOG_LEVEL", "info"))
+    log = JsonLog(clock, log_level(variables))
+    announce(configuration, log)
     http = HttpTransport()
 
     def record(usage: UsageRecord) -> None:
@@ -99,8 +108,42 @@ def compose(
     authorizer = BackendAuthorizer(variables, http, clock)
     media = _LazyMedia(http, clock)
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
-    gateway = Gateway(configuration, ports, rules)
+    gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
     return Composition(make_app(gateway), gateway, http, log, path)
+
+
+def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, Path | None]:
+    """The configuration that applies (`core.forms` has the order), and its file, None where it has none.
+
+    Raises ConfigurationError.
+    """
+    if not (config or variables.get("MODEL_CONFIG_PATH")):
+        chosen = chosen_configuration(variables)
+        if chosen is not None:
+            return chosen, None
+    path = configuration_path(variables, config)
+    if path is not None:
+        found = load_configuration(path, variables)
+        if config or variables.get("MODEL_CONFIG_PATH") or not offers_demo_only(found):
+            return found, path
+    implied = implied_configuration(variables)
+    if implied is not None:
+        return implied, None
+    return load_configuration(path, variables), path
+
+
+def announce(configuration: Configuration, log: Log) -> None:
+    """Logs what was configured, and what is wrong with it. No line holds a credential."""
+    for event, fields in configuration.notices:
+        log.event("info", event, **fields)
+    for warning in configuration.warnings:
+        log.event("warning", warning)
+
+
+def log_level(variables: Mapping[str, str]) -> str:
+    """LOG_LEVEL; DEBUG=true is its older spelling of debug."""
+    debug = variables.get("DEBUG", "").strip().lower() in ("1", "true", "yes", "on")
+    return variables.get("LOG_LEVEL") or ("debug" if debug else "info")
 
 
 def load_configuration(path: Path | None, variables: Mapping[str, str]) -> Configuration:

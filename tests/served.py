@@ -28,13 +28,15 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    tmp_path: Path, document: Mapping[str, Any], variables: Mapping[str, str] | None = None
+    tmp_path: Path, document: Mapping[str, Any] | None, variables: Mapping[str, str] | None = None
 ) -> AsyncIterator[Served]:
-    """Serves `document` with `variables` as the environment."""
-    path = tmp_path / "models.json"
-    path.write_text(json.dumps(document), "utf-8")
+    """Serves `document` with `variables` as the environment; without a document, what `variables` alone configure."""
+    path = None
+    if document is not None:
+        path = tmp_path / "models.json"
+        path.write_text(json.dumps(document), "utf-8")
     environment = {"LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0", **(variables or {})}
-    composition = compose(environment, str(path), local=True)
+    composition = compose(environment, None if path is None else str(path), local=True)
     records: list[UsageRecord] = []
     composition.gateway.ports.record = records.append
     listener = socket.socket()

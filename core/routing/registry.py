@@ -115,7 +115,7 @@ class Route:
 
 
 class Registry:
-    """Looks model names up: an exact row first, then patterns in their order, then `backend/model`."""
+    """Looks model names up: an exact row first, then `backend/model` where allowed, then patterns in their order."""
 
     def __init__(
         self,
@@ -141,12 +141,12 @@ class Registry:
         route = self.routes.get(model)
         if route is not None:
             return route
-        for _, pattern, route in self.patterns:
-            if pattern.match(model):
-                return _for_pattern(route, model)
         direct = self._direct(model)
         if direct is not None:
             return direct
+        for _, pattern, route in self.patterns:
+            if pattern.match(model):
+                return _for_pattern(route, model)
         if self._fallback is not None:
             return _for_pattern(self._fallback, model)
         available = ", ".join(self.names) or "none"
