@@ -1,0 +1,351 @@
+"""A scripted model for coding agents, in each backend format: it calls one of the client's own tools, and then
+says what the tool gave back.
+
+Written by hand from the vendors' documentation, without the code under test; only the AWS frames come from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.framing.eventstream import encode_frame, encode_headers
+from tests.backend_server import JSON, Received, Script
+
+EVENT_STREAM = {"content-type": "application/vnd.amazon.eventstream"}
+
+
+@dataclass
+class ToolUse:
+    """A call that the model makes: the first of `names` that the client offers, with `arguments`."""
+
+    names: tuple[str, ...]
+    arguments: dict[str, Any]
+    custom: str | None = None
+
+
+@dataclass
+class Turn:
+    """One answer: a text, or a call of `tool`."""
+
+    text: str = ""
+    tool: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Dialect:
+    """What a backend format needs: the tools that a request offers, the tool results in it, and an answer's bytes."""
+
+    tools: Callable[[Any], list[str]]
+    results: Callable[[Any], list[str]]
+    stream: Callable[[Turn], list[bytes]]
+    whole: Callable[[Turn], dict[str, Any]]
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream"})
+
+
+class Agent:
+    """The model behind a backend: calls `wanted` once, then answers `said` with the tool's result. Requests that
+    offer no such tool (titles, summaries) get a short text."""
+
+    def __init__(self, format_name: str, wanted: ToolUse) -> None:
+        self._dialect = DIALECTS[format_name]
+        self._wanted = wanted
+        self.results: list[str] = []
+        self.offered: list[list[str]] = []
+
+    def __call__(self, received: Received) -> Script:
+        dialect = self._dialect
+        body = received.json
+        turn = self._turn(dialect.tools(body), dialect.results(body))
+        if _is_streamed(received, body):
+            return Script(dialect.stream(turn), headers=dialect.headers)
+        return Script([json.dumps(dialect.whole(turn)).encode()], headers=JSON)
+
+    def _turn(self, tools: list[str], results: list[str]) -> Turn:
+        self.offered.append(tools)
+        if results:
+            self.results.append(results[-1])
+            return Turn(text=f"The tool said: {results[-1].strip().splitlines()[0]}")
+        tool = next((name for wanted in self._wanted.names for name in tools if _is(name, wanted)), None)
+        if tool is None:
+            return Turn(text="A short title")
+        return Turn(tool=tool, arguments=self._wanted.arguments)
+
+
+def _is(name: str, wanted: str) -> bool:
+    return name == wanted or name.endswith((f"__{wanted}", f".{wanted}"))
+
+
+def _is_streamed(received: Received, body: Any) -> bool:
+    path = received.target
+    return bool(body.get("stream")) or "stream" in path.rsplit("/", 1)[-1].lower()
+
+
+def _sse(events: Iterator[dict[str, Any]], *, named: bool) -> list[bytes]:
+    return [
+        ((f"event: {event['type']}\n" if named else "") + f"data: {json.dumps(event)}\n\n").encode() for event in events
+    ]
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content or [] if isinstance(part, dict))
+
+
+# --- Messages --------------------------------------------------------------------------------------------
+
+
+def _messages_results(body: Any) -> list[str]:
+    blocks = [block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]]
+    return [_text_of(block.get("content")) for block in blocks if block["type"] == "tool_result"]
+
+
+def _messages_block(turn: Turn) -> dict[str, Any]:
+    if turn.tool:
+        return {"type": "tool_use", "id": "toolu_01A", "name": turn.tool, "input": turn.arguments}
+    return {"type": "text", "text": turn.text}
+
+
+def _messages_whole(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": "msg_01A", "type": "message", "role": "assistant", "model": "claude-backend",
+        "content": [_messages_block(turn)], "stop_reason": "tool_use" if turn.tool else "end_turn",
+        "stop_sequence": None, "usage": {"input_tokens": 11, "output_tokens": 7},
+    }  # fmt: skip
+
+
+def _messages_stream(turn: Turn) -> list[bytes]:
+    def events() -> Iterator[dict[str, Any]]:
+        whole = _messages_whole(turn)
+        yield {"type": "message_start", "message": {**whole, "content": [], "stop_reason": None}}
+        block = _messages_block(turn)
+        if turn.tool:
+            yield {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(turn.arguments)}
+        else:
+            yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+            delta = {"type": "text_delta", "text": turn.text}
+        yield {"type": "content_block_delta", "index": 0, "delta": delta}
+        yield {"type": "content_block_stop", "index": 0}
+        ending = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
+        yield {"type": "message_delta", "delta": ending, "usage": {"output_tokens": 7}}
+        yield {"type": "message_stop"}
+
+    return _sse(events(), named=True)
+
+
+# --- Chat Completions ------------------------------------------------------------------------------------
+
+
+def _chat_call(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": "call_01A",
+        "type": "function",
+        "function": {"name": turn.tool, "arguments": json.dumps(turn.arguments)},
+    }
+
+
+def _chat_whole(turn: Turn) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
+    if turn.tool:
+        message["tool_calls"] = [_chat_call(turn)]
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if turn.tool else "stop"}
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-backend", "choices": [choice],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+    }  # fmt: skip
+
+
+def _chat_stream(turn: Turn) -> list[bytes]:
+    def chunk(delta: dict[str, Any], finish: str | None = None, **members: Any) -> dict[str, Any]:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-backend"}
+        return {**head, "choices": choices, **members}
+
+    def events() -> Iterator[dict[str, Any]]:
+        yield chunk({"role": "assistant", "content": ""})
+        if turn.tool:
+            call = _chat_call(turn)
+            opening = {**call, "index": 0, "function": {"name": turn.tool, "arguments": ""}}
+            yield chunk({"tool_calls": [opening]})
+            yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": call["function"]["arguments"]}}]})
+        else:
+            for word in turn.text.split(" "):
+                yield chunk({"content": f"{word} "})
+        yield chunk({}, "tool_calls" if turn.tool else "stop")
+        yield {**chunk({}), "choices": [], "usage": _chat_whole(turn)["usage"]}
+
+    return [*_sse(events(), named=False), b"data: [DONE]\n\n"]
+
+
+def _chat_tools(body: Any) -> list[str]:
+    return [tool[tool["type"]]["name"] for tool in body.get("tools", [])]
+
+
+def _chat_results(body: Any) -> list[str]:
+    return [_text_of(message["content"]) for message in body["messages"] if message["role"] == "tool"]
+
+
+# --- Responses -------------------------------------------------------------------------------------------
+
+
+def _responses_item(turn: Turn) -> dict[str, Any]:
+    if turn.tool:
+        call = {"type": "function_call", "id": "fc_1", "call_id": "call_01A", "status": "completed"}
+        return {**call, "name": turn.tool, "arguments": json.dumps(turn.arguments)}
+    part = {"type": "output_text", "text": turn.text, "annotations": []}
+    return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
+
+
+def _responses_whole(turn: Turn) -> dict[str, Any]:
+    details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+    return {
+        "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "gpt-backend",
+        "output": [_responses_item(turn)], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+        "error": None, "incomplete_details": None, "instructions": None, "metadata": {},
+        "usage": {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18, **details},
+    }  # fmt: skip
+
+
+def _responses_stream(turn: Turn) -> list[bytes]:
+    def events() -> Iterator[dict[str, Any]]:
+        whole = _responses_whole(turn)
+        item = whole["output"][0]
+        yield {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}
+        place = {"output_index": 0, "item_id": item["id"]}
+        if turn.tool:
+            opened = {**item, "arguments": "", "status": "in_progress"}
+            yield {"type": "response.output_item.added", "output_index": 0, "item": opened}
+            yield {"type": "response.function_call_arguments.delta", **place, "delta": item["arguments"]}
+            yield {"type": "response.function_call_arguments.done", **place, "arguments": item["arguments"]}
+        else:
+            opened = {**item, "content": [], "status": "in_progress"}
+            yield {"type": "response.output_item.added", "output_index": 0, "item": opened}
+            text = {**place, "content_index": 0}
+            part = item["content"][0]
+            yield {"type": "response.content_part.added", **text, "part": {**part, "text": ""}}
+            yield {"type": "response.output_text.delta", **text, "delta": turn.text, "logprobs": []}
+            yield {"type": "response.output_text.done", **text, "text": turn.text, "logprobs": []}
+            yield {"type": "response.content_part.done", **text, "part": part}
+        yield {"type": "response.output_item.done", "output_index": 0, "item": item}
+        yield {"type": "response.completed", "response": whole}
+
+    numbered = ({**event, "sequence_number": number} for number, event in enumerate(events()))
+    return _sse(numbered, named=True)
+
+
+def _responses_tools(body: Any) -> list[str]:
+    names = []
+    declared = [tool for item in _items(body) if item.get("type") == "additional_tools" for tool in item["tools"]]
+    for tool in [*body.get("tools", []), *declared]:
+        if tool["type"] == "namespace":
+            names += [inner["name"] for inner in tool["tools"]]
+        elif "name" in tool:
+            names.append(tool["name"])
+    return names
+
+
+def _items(body: Any) -> list[dict[str, Any]]:
+    return body["input"] if isinstance(body["input"], list) else []
+
+
+def _responses_results(body: Any) -> list[str]:
+    return [_text_of(item["output"]) for item in _items(body) if str(item.get("type")).endswith("_call_output")]
+
+
+# --- Converse --------------------------------------------------------------------------------------------
+
+
+def _converse_block(turn: Turn) -> dict[str, Any]:
+    if turn.tool:
+        return {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.tool, "input": turn.arguments}}
+    return {"text": turn.text}
+
+
+_CONVERSE_USAGE = {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}
+
+
+def _converse_whole(turn: Turn) -> dict[str, Any]:
+    message = {"role": "assistant", "content": [_converse_block(turn)]}
+    reason = "tool_use" if turn.tool else "end_turn"
+    return {
+        "output": {"message": message},
+        "stopReason": reason,
+        "usage": _CONVERSE_USAGE,
+        "metrics": {"latencyMs": 3},
+    }
+
+
+def _converse_stream(turn: Turn) -> list[bytes]:
+    def frame(kind: str, value: dict[str, Any]) -> bytes:
+        headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+        return encode_frame(encode_headers(headers), json.dumps(value).encode())
+
+    frames = [frame("messageStart", {"role": "assistant"})]
+    if turn.tool:
+        start = {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.tool}}
+        frames.append(frame("contentBlockStart", {"contentBlockIndex": 0, "start": start}))
+        delta: dict[str, Any] = {"toolUse": {"input": json.dumps(turn.arguments)}}
+    else:
+        delta = {"text": turn.text}
+    frames.append(frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta}))
+    frames.append(frame("contentBlockStop", {"contentBlockIndex": 0}))
+    frames.append(frame("messageStop", {"stopReason": "tool_use" if turn.tool else "end_turn"}))
+    frames.append(frame("metadata", {"usage": _CONVERSE_USAGE, "metrics": {"latencyMs": 3}}))
+    return frames
+
+
+def _converse_tools(body: Any) -> list[str]:
+    return [tool["toolSpec"]["name"] for tool in body.get("toolConfig", {}).get("tools", []) if "toolSpec" in tool]
+
+
+def _converse_results(body: Any) -> list[str]:
+    blocks = [block for message in body["messages"] for block in message["content"]]
+    return [_text_of(block["toolResult"]["content"]) for block in blocks if "toolResult" in block]
+
+
+# --- Gemini ----------------------------------------------------------------------------------------------
+
+
+def _gemini_whole(turn: Turn) -> dict[str, Any]:
+    part: dict[str, Any] = {"text": turn.text}
+    if turn.tool:
+        part = {"functionCall": {"name": turn.tool, "args": turn.arguments}, "thoughtSignature": "c2lnbmF0dXJl"}
+    return {
+        "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
+        "modelVersion": "gemini-backend",
+        "responseId": "r1",
+    }
+
+
+def _gemini_stream(turn: Turn) -> list[bytes]:
+    return [f"data: {json.dumps(_gemini_whole(turn))}\r\n\r\n".encode()]
+
+
+def _gemini_tools(body: Any) -> list[str]:
+    return [one["name"] for tool in body.get("tools", []) for one in tool.get("functionDeclarations", [])]
+
+
+def _gemini_results(body: Any) -> list[str]:
+    parts = [part for content in body["contents"] for part in content["parts"]]
+    responses = [part["functionResponse"]["response"] for part in parts if "functionResponse" in part]
+    return [str(response.get("output", response.get("error", response))) for response in responses]
+
+
+DIALECTS: dict[str, Dialect] = {
+    "messages": Dialect(
+        lambda body: [tool["name"] for tool in body.get("tools", []) if "name" in tool],
+        _messages_results,
+        _messages_stream,
+        _messages_whole,
+    ),
+    "chat_completions": Dialect(_chat_tools, _chat_results, _chat_stream, _chat_whole),
+    "responses": Dialect(_responses_tools, _responses_results, _responses_stream, _responses_whole),
+    "converse": Dialect(_converse_tools, _converse_results, _converse_stream, _converse_whole, EVENT_STREAM),
+    "generate_content": Dialect(_gemini_tools, _gemini_results, _gemini_stream, _gemini_whole),
+}
