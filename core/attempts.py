@@ -7,6 +7,7 @@ the client know that somebody is still there. Nothing of a loser's answer is eve
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -344,12 +345,13 @@ class Attempts:
         until = self._ports.clock.monotonic() + seconds
         parts: list[bytes] = []
         size = 0
-        while size < most:
-            data = await exchange.read(max(0.0, until - self._ports.clock.monotonic()))
-            if not data:
-                break
-            parts.append(data)
-            size += len(data)
+        with suppress(TransportFault):  # what has come so far says more than that the rest did not
+            while size < most:
+                data = await exchange.read(max(0.0, until - self._ports.clock.monotonic()))
+                if not data:
+                    break
+                parts.append(data)
+                size += len(data)
         return b"".join(parts)
 
     async def _read_whole(self, racer: _Racer, head: Head, until: float) -> Winner | None:

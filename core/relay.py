@@ -10,7 +10,7 @@ import json
 import re
 from typing import Protocol
 
-from core.errors import ClientFault, GatewayError, UpstreamFault
+from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.formats.contract import Observation, Wire
 from core.json_edit import read_object
 
@@ -93,8 +93,9 @@ class PassThroughPipe:
             if len(self._buffer.rest) <= LARGEST_HELD_FRAME:
                 return b""
             frames, self._buffer.rest = self._buffer.rest, b""
-        self._alive = True
         self._observer.feed(frames)
+        # Comments are no good start: OpenRouter sends them while it still looks for a provider.
+        self._alive = self._alive or self.observation.response_id is not None or self.observation.model is not None
         return self._renamer.frames(frames, self.observation) if self._renamer else frames
 
     def close(self) -> bytes:
@@ -157,9 +158,20 @@ class WholeAnswer:
         self.observation = observation
 
 
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def pass_through_whole(wire: Wire, body: bytes, renamer: Renamer | None) -> WholeAnswer:
-    """The backend's own body, observed, with the model's name put back where it was changed."""
+    """The backend's own body, observed, with the model's name put back where it was changed. Raises UpstreamFault for
+    a body that is an error or no answer at all (a proxy's page, nothing)."""
     observation = wire.observe_response(body)
     if observation.error is not None:
         raise observation.error  # an error inside a 200: the next candidate may do better
+    said_nothing = observation.response_id is None and observation.model is None and not observation.usage.raw
+    if said_nothing and not _is_object(body):
+        raise upstream_fault("upstream", "The backend's answer is not a JSON object.", 502)
     return WholeAnswer(renamer.whole(body) if renamer else body, observation)

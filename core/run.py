@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from core.attempts import LONGEST_NAP, AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
 from core.configuration import Configuration
@@ -24,6 +24,9 @@ from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Policy, Route
 from core.routing.strategy import Choosing, order_candidates
 from core.usage import UsageRecord
+
+if TYPE_CHECKING:
+    from core.faults import Fault
 
 # After a stream's proper end its connection is given this long to end too, so that it can be used again.
 TAIL_SECONDS = 5.0
@@ -54,7 +57,8 @@ class Ports:
 class Surroundings(Protocol):
     """What a request shares with the others of its process; the gateway is it.
 
-    `stop_at`: a reading of Clock.monotonic() by which the process ends, None while it stays.
+    `stop_at`: a reading of Clock.monotonic() by which the process ends, None while it stays. `faults_enabled`:
+    whether `x-skybridge-fault` is obeyed.
     """
 
     configuration: Configuration
@@ -62,6 +66,7 @@ class Surroundings(Protocol):
     health: Health
     in_flight: InFlight
     stop_at: float | None
+    faults_enabled: bool
 
 
 class StreamBody(AsyncGenerator[bytes]):
@@ -107,9 +112,11 @@ class Run:
         self._started = gateway.ports.clock.monotonic()
         self._attempts: Attempts | None = None
         self._generation: Generation | None = None
+        self._faults: list[Fault] = []
 
     async def answer(self) -> Response:
         """The response, streamed or whole. Raises GatewayError for what happens before anything is committed."""
+        self._faults = self._read_faults()
         generation = self._generation = read_generation(self._request, self._endpoint)
         record = self._record
         record.model = generation.model
@@ -289,7 +296,24 @@ class Run:
         return speaks and ENVELOPE not in self._request.body
 
     def _transport_for(self, url: str) -> Transport:
-        return self._ports.transports[url.partition("://")[0]]
+        transport = self._ports.transports[url.partition("://")[0]]
+        attempts = self._attempts
+        assert attempts is not None and attempts.prepared is not None
+        faults = [fault for fault in self._faults if fault.attempt in (None, attempts.count)]
+        if not faults:
+            return transport
+        injection = import_module("core.faults")
+        backend_format = attempts.prepared.backend_format
+        return cast(Transport, injection.FaultyTransport(transport, faults, self._ports.clock, backend_format))
+
+    def _read_faults(self) -> list[Fault]:
+        header = self._request.headers.get("x-skybridge-fault")
+        if not header:
+            return []
+        injection = import_module("core.faults")  # no cold start pays for it
+        if not self._gateway.faults_enabled:
+            raise injection.refused_header()
+        return cast("list[Fault]", injection.read_faults(header))
 
     async def _authorize(self, candidate: Candidate, request: BackendRequest) -> None:
         await self._ports.authorize(candidate.backend, request)
