@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock, Thread
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from core.auth.credentials import Credentials
 from handlers.io import dynamodb_store, table_store
@@ -53,14 +56,32 @@ def azure_store(transport: HttpTransport, endpoint: str, table: str) -> table_st
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """moto's server: DynamoDB, Secrets Manager and SSM under one address."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
+    """moto's server: DynamoDB, Secrets Manager and SSM under one address.
+
+    DynamoDB writes to one item one after the other. moto's threads do not: they read, check and write in steps, so
+    here they take turns.
+    """
+    application = DomainDispatcherApplication(create_backend_app)
+    turn = Lock()
+
+    def in_turn(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with turn:
+            return list(application(environ, start_response))
+
+    server = make_server("127.0.0.1", 0, in_turn, threaded=True, request_handler=_QuietHandler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Nothing: a line a request is no help in a test's output."""
 
 
 @contextmanager
