@@ -108,7 +108,7 @@ class TranslatedRequest:
         way = self._way
         try:
             values = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _unreadable(way.target, "is not JSON") from error
         if not isinstance(values, dict):
             raise _unreadable(way.target, "is not a JSON object")
