@@ -21,6 +21,9 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # Backend names that may be used in a model row without a `backends` section: the type that each stands for.
 IMPLICIT_BACKENDS: dict[str, str] = {**{name: name for name in PROVIDERS}, "azure": "azure-openai"}
 
+# Defaults of the registry form's rows.
+_IMPLICIT_DEFAULTS: dict[str, dict[str, Any]] = {"anthropic": {"max_tokens": 8192}}
+
 # Members of a candidate that say where it goes; every other one is a default for a request knob.
 CANDIDATE_KEYS = frozenset({"backend", "api_model", "priority", "weight", "deployment_name"})
 MODEL_KEYS = frozenset({"candidates", "answer_model", "policy"})
@@ -221,6 +224,8 @@ def _read_candidate(
         configured = ", ".join(backends) or "none"
         raise ConfigurationError(f"{key}.backend", f"expected a configured backend ({configured}); got {name!r}")
     defaults = {member: value for member, value in row.items() if member not in CANDIDATE_KEYS}
+    if backend.options.get("implicit"):
+        defaults = {**_IMPLICIT_DEFAULTS.get(name, {}), **defaults}
     api_model = row.get("deployment_name") or row.get("api_model") or ("" if is_pattern(model) else model)
     if name == "azure" and not row.get("deployment_name"):
         api_model = variables.get("AZURE_DEPLOYMENT") or api_model
@@ -232,9 +237,9 @@ def _read_candidate(
 def _implicit_backend(name: str, variables: Mapping[str, str]) -> Backend:
     """The registry form: a type's name is a backend whose settings are all in the environment. `azure` there
     speaks the Responses API."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"implicit": True}
     if name == "azure":
-        options = {"format": "responses", "api_version": variables.get("AZURE_API_VERSION", "")}
+        options |= {"format": "responses", "api_version": variables.get("AZURE_API_VERSION", "")}
     return backend_from_options(name, IMPLICIT_BACKENDS[name], options, variables)
 
 

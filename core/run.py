@@ -21,7 +21,7 @@ from core.passthrough import returned_headers
 from core.ports import BackendRequest, Clock, Log, Media, Random, Transport, TransportFault
 from core.routes import Endpoint
 from core.routing.health import Health
-from core.routing.registry import Backend, Candidate, Policy, Route
+from core.routing.registry import Backend, Candidate, Policy, Route, of_format
 from core.routing.strategy import Choosing, order_candidates
 from core.usage import UsageRecord
 
@@ -154,7 +154,8 @@ class Run:
             about = {"model": model, "correlation_id": self._record.request_id}
             self._ports.log.event("info", "Processing message request", backend=configuration.active, **about)
             self._ports.log.event("info", f"Routing to {configuration.active_title} backend", **about)
-        return configuration.registry.resolve(model)
+        route = configuration.registry.resolve(model)
+        return route if route.translate else of_format(route, self._endpoint.format)
 
     def _whole_response(self, winner: Winner) -> Response:
         answer = winner.answer

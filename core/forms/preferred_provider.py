@@ -81,7 +81,7 @@ def read(variables: Variables) -> Configuration:
 
 # What clients ask for, and the tier that answers. The exact names are the ones that a list of models shows.
 _NAMES = {
-    "claude-opus-4-5": "big", "claude-sonnet-4-5": "big", "claude-haiku-4-5": "small",
+    "claude-opus-5-5": "big", "claude-sonnet-5-5": "big", "claude-haiku-5-5": "small",
     "*haiku*": "small", "*sonnet*": "big", "*opus*": "big",
 }  # fmt: skip
 # Names that say themselves whose they are.

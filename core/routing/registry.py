@@ -177,6 +177,14 @@ def _for_pattern(route: Route, model: str) -> Route:
     return Route(model, candidates, route.answer_model, route.translate, route.policy)
 
 
+def of_format(route: Route, format_name: str) -> Route:
+    """The route with those candidates only that speak `format_name`. Raises ClientFault where there is none."""
+    speaking = [item for item in route.candidates if item.backend.speaks(format_name, item.api_model)]
+    if not speaking:
+        raise ClientFault("model_not_found", f"No {format_name} backend serves '{route.name}'.", param="model")
+    return Route(route.name, speaking, route.answer_model, route.translate, route.policy)
+
+
 def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing: str | None = None) -> Backend:
     """A backend from checked options (the keys of design section 5). `options` hold expanded values."""
     provider = PROVIDERS[type_name]

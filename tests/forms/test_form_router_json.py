@@ -1,0 +1,74 @@
+"""The router JSON: each endpoint uses backends of its own format, by priority, and nothing is translated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.backend_server import JSON, SSE, BackendServer, Received, Script
+from tests.forms.backends import failing
+from tests.samples import answer_body, stream_frames
+from tests.served import served
+
+
+def document(primary: str, spare: str) -> dict[str, Any]:
+    return {
+        "model_mapping": {"gpt-4": ["first-name", "second-name"], "claude-3-opus": ["opus"]},
+        "providers": [
+            {"name": "o2", "type": "openai", "api_key": "k2", "base_url": f"{spare}/v1", "priority": 3},
+            {"name": "a1", "type": "anthropic", "api_key": "k3", "base_url": primary, "priority": 1},
+            {"name": "a2", "type": "anthropic", "api_key": "k4", "base_url": spare, "priority": 2},
+            {"name": "o1", "type": "openai", "api_key": "k1", "base_url": f"{primary}/v1", "priority": 2},
+        ],
+    }
+
+
+def served_name(received: Received) -> Script:
+    """A good answer under the backend's own model name, which must reach the client unchanged."""
+    name = "messages" if received.target.endswith("/messages") else "chat_completions"
+    if received.json.get("stream"):
+        return Script(stream_frames(name, "served-name"), headers=SSE)
+    return Script([answer_body(name, "served-name")], headers=JSON)
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+async def test_form_router_json(tmp_path: Path, status: int) -> None:
+    async with (
+        BackendServer(lambda received: failing(status)) as broken,
+        BackendServer(served_name) as good,
+        served(tmp_path, document(broken.url, good.url)) as gateway,
+        openai.AsyncOpenAI(base_url=f"{gateway.url}/openai", api_key="x", max_retries=0) as gpt,
+        anthropic.AsyncAnthropic(base_url=f"{gateway.url}/anthropic", api_key="x", max_retries=0) as claude,
+    ):
+        chat = await gpt.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "Hi"}])
+        assert (chat.model, chat.choices[0].message.content) == ("served-name", "Hi")
+        message = await claude.messages.create(
+            model="claude-3-opus", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
+        )
+        assert message.model == "served-name"
+        raw = await claude.messages.with_raw_response.create(
+            model="claude-3-opus", max_tokens=9, messages=[{"role": "user", "content": "Hi"}], stream=True
+        )
+        body = b"".join([chunk async for chunk in raw.http_response.aiter_bytes()])
+        assert body == b"".join(stream_frames("messages", "served-name"))
+    assert [received.json["model"] for received in good.received] == ["second-name", "opus", "opus"]
+    assert {received.json["model"] for received in broken.received} <= {"first-name", "opus"}
+    assert good.received[0].headers["authorization"] == "Bearer k2"
+    assert good.received[1].headers["x-api-key"] == "k4"
+
+
+async def test_form_router_json_never_translates(tmp_path: Path) -> None:
+    """With providers of one format only, the other endpoint has nobody to ask."""
+    async with BackendServer(served_name) as good:
+        only = {"model_mapping": {}, "providers": document("", good.url)["providers"][:1]}
+        async with (
+            served(tmp_path, only) as gateway,
+            anthropic.AsyncAnthropic(base_url=f"{gateway.url}/anthropic", api_key="x", max_retries=0) as claude,
+        ):
+            with pytest.raises(anthropic.NotFoundError):
+                await claude.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}])
+        assert good.received == []
