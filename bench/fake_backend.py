@@ -4,7 +4,7 @@
 
 Prints `listening PORT`. What it answers is chosen by the request: its path gives the format, `"stream": true` the
 streamed form, and a model named `bench-CHUNKS-DELAY-SIZE` (so that it passes through any gateway) how many content
-chunks of SIZE characters are sent, DELAY milliseconds apart. The query (`?chunks=&delay=&size=`), headers of the
+chunks of SIZE characters are sent, DELAY milliseconds apart (what opens a stream comes with the first). The query (`?chunks=&delay=&size=`), headers of the
 names `x-bench-chunks` and so on, and the environment (BENCH_CHUNKS, ...) do the same, in this order of precedence.
 With no delay each chunk is a write of its own, as fast as the reader takes them.
 """
@@ -152,17 +152,18 @@ def embeddings_whole(knobs: Knobs) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """How one endpoint answers; `stream` is None where it never streams."""
+    """How one endpoint answers; `stream` is None where it never streams, `opening` frames precede its content."""
 
     path: bytes
     whole: Callable[[Knobs], bytes]
     stream: Callable[[Knobs], Iterator[bytes]] | None
+    opening: int = 0
 
 
 FORMATS = (
-    Format(b"/chat/completions", chat_whole, chat_stream),
-    Format(b"/messages", messages_whole, messages_stream),
-    Format(b"/responses", responses_whole, responses_stream),
+    Format(b"/chat/completions", chat_whole, chat_stream, 1),
+    Format(b"/messages", messages_whole, messages_stream, 2),
+    Format(b"/responses", responses_whole, responses_stream, 3),
     Format(b"/embeddings", embeddings_whole, None),
 )
 
@@ -209,6 +210,7 @@ class Backend(asyncio.Protocol):
         self._frames: list[bytes] = []
         self._next = 0
         self._delay = 0.0
+        self._opening = 0
         self._full = False
         self._loop = asyncio.get_running_loop()
 
@@ -237,7 +239,7 @@ class Backend(asyncio.Protocol):
             self._transport.write(self._answers.whole(form, knobs))
             return
         self._frames, self._next = self._answers.stream(form, knobs), 0
-        self._delay = knobs.delay / 1000
+        self._delay, self._opening = knobs.delay / 1000, form.opening
         self._transport.write(_STREAM_HEAD)
         self._step()
 
@@ -249,7 +251,7 @@ class Backend(asyncio.Protocol):
         self._next += 1
         if self._next == len(self._frames):
             return
-        if self._delay:
+        if self._delay and self._next > self._opening:
             self._loop.call_later(self._delay, self._step)
         else:
             self._loop.call_soon(self._step)

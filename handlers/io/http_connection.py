@@ -18,8 +18,10 @@ from handlers.io.http_url import Key
 
 # Bytes of status line, headers, interim responses, chunk extensions or trailers in a row without any content.
 MAX_OVERHEAD = 64 * 1024
-# Unread content at which the backend is made to wait. One more socket read (256 KiB) may come on top.
-HIGH_WATER = 256 * 1024
+# Unread content at which the backend is made to wait. One more socket read may come on top.
+HIGH_WATER = 64 * 1024
+# How much one socket read takes at most.
+READ_SIZE = 64 * 1024
 # Bodies up to this size are copied behind the head: one small copy is cheaper than a vectored write.
 SMALL_BODY = 16 * 1024
 # No single wait is longer, whatever the caller says: event loops dislike infinite timers.
@@ -28,14 +30,17 @@ LONGEST_WAIT = 86_400.0
 _NO_BODY = frozenset({204, 304})
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """A connection, and the state of the one response that is under way on it.
+
+    `buffer` takes what is read from the socket; all connections of a loop may share one.
 
     `reused` holds from the second request on, `answered` from the response's first byte on; `lasted` is the
     seconds from sending to failure.
     """
 
     __slots__ = (
+        "_buffer",
         "_chunks",
         "_deadline",
         "_expects_body",
@@ -67,8 +72,9 @@ class HttpConnection(asyncio.Protocol):
         "reused",
     )
 
-    def __init__(self, key: Key, lost: Callable[[HttpConnection], None]) -> None:
+    def __init__(self, key: Key, buffer: memoryview, lost: Callable[[HttpConnection], None]) -> None:
         self.key = key
+        self._buffer = buffer
         self.expires = (0.0, 0.0)
         self.reused = False
         self.busy = False
@@ -210,8 +216,16 @@ class HttpConnection(asyncio.Protocol):
             self._poll = select.poll()
             self._poll.register(socket.fileno(), select.POLLIN)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the loop puts what it reads next. It is parsed before anything else is read."""
+        return self._buffer
+
+    def buffer_updated(self, count: int) -> None:
         """Parses what came."""
+        self.feed(self._buffer[:count])
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Parses `data`, which came next."""
         if not self._expects_bytes():
             # Bytes that belong to no request: whatever they are, they must not become the next answer.
             self.keep_alive = False

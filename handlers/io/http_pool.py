@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from core.ports import Clock
-from handlers.io.http_connection import HttpConnection
+from handlers.io.http_connection import READ_SIZE, HttpConnection
 from handlers.io.http_url import Key
 
 
@@ -23,6 +23,7 @@ class Pool:
         self._max_idle = max_idle
         self._idle: dict[Key, list[HttpConnection]] = {}
         self._open: set[HttpConnection] = set()
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
 
@@ -38,7 +39,7 @@ class Pool:
 
     def make(self, key: Key) -> HttpConnection:
         """A protocol for a connection that is about to be opened."""
-        return HttpConnection(key, self._forget)
+        return HttpConnection(key, self._buffer, self._forget)
 
     def add(self, connection: HttpConnection) -> None:
         """Counts a connection whose opening has succeeded.

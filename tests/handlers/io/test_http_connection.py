@@ -51,7 +51,7 @@ class Bench:
     lost: list[HttpConnection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.connection = HttpConnection(KEY, self.lost.append)
+        self.connection = HttpConnection(KEY, memoryview(bytearray(64)), self.lost.append)
         self.connection.connection_made(self.transport)
 
     def start(self, *, expects_body: bool = True, body: bytes = b"") -> None:
@@ -59,7 +59,7 @@ class Bench:
 
     def feed(self, pieces: Sequence[bytes], *, end: bool = False) -> None:
         for piece in pieces:
-            self.connection.data_received(piece)
+            self.connection.feed(piece)
         if end:
             self.connection.eof_received()
 
