@@ -19,11 +19,20 @@ EVENT_STREAM = {"content-type": "application/vnd.amazon.eventstream"}
 
 @dataclass
 class ToolUse:
-    """A call that the model makes: the first of `names` that the client offers, with `arguments`."""
+    """A call that the model makes: of the tool `name`, where the client offers it, with `arguments`. A tool that
+    takes free text (where the backend's format has such tools) gets the argument `input` alone."""
 
-    names: tuple[str, ...]
+    name: str
     arguments: dict[str, Any]
-    custom: str | None = None
+
+
+@dataclass
+class Offered:
+    """A tool that a request offers."""
+
+    name: str
+    namespace: str | None = None
+    custom: bool = False
 
 
 @dataclass
@@ -31,15 +40,21 @@ class Turn:
     """One answer: a text, or a call of `tool`."""
 
     text: str = ""
-    tool: str = ""
+    tool: Offered | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """The called tool's name."""
+        assert self.tool is not None
+        return self.tool.name
 
 
 @dataclass
 class Dialect:
     """What a backend format needs: the tools that a request offers, the tool results in it, and an answer's bytes."""
 
-    tools: Callable[[Any], list[str]]
+    tools: Callable[[Any], list[Offered]]
     results: Callable[[Any], list[str]]
     stream: Callable[[Turn], list[bytes]]
     whole: Callable[[Turn], dict[str, Any]]
@@ -54,7 +69,6 @@ class Agent:
         self._dialect = DIALECTS[format_name]
         self._wanted = wanted
         self.results: list[str] = []
-        self.offered: list[list[str]] = []
 
     def __call__(self, received: Received) -> Script:
         dialect = self._dialect
@@ -64,12 +78,11 @@ class Agent:
             return Script(dialect.stream(turn), headers=dialect.headers)
         return Script([json.dumps(dialect.whole(turn)).encode()], headers=JSON)
 
-    def _turn(self, tools: list[str], results: list[str]) -> Turn:
-        self.offered.append(tools)
+    def _turn(self, tools: list[Offered], results: list[str]) -> Turn:
         if results:
             self.results.append(results[-1])
-            return Turn(text=f"The tool said: {results[-1].strip().splitlines()[0]}")
-        tool = next((name for wanted in self._wanted.names for name in tools if _is(name, wanted)), None)
+            return Turn(text=f"The tool said: {'|'.join(results[-1].split())}")
+        tool = next((tool for tool in tools if _is(tool.name, self._wanted.name)), None)
         if tool is None:
             return Turn(text="A short title")
         return Turn(tool=tool, arguments=self._wanted.arguments)
@@ -100,13 +113,14 @@ def _text_of(content: Any) -> str:
 
 
 def _messages_results(body: Any) -> list[str]:
-    blocks = [block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]]
+    contents = [message["content"] for message in body["messages"]]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
     return [_text_of(block.get("content")) for block in blocks if block["type"] == "tool_result"]
 
 
 def _messages_block(turn: Turn) -> dict[str, Any]:
     if turn.tool:
-        return {"type": "tool_use", "id": "toolu_01A", "name": turn.tool, "input": turn.arguments}
+        return {"type": "tool_use", "id": "toolu_01A", "name": turn.called, "input": turn.arguments}
     return {"type": "text", "text": turn.text}
 
 
@@ -142,11 +156,11 @@ def _messages_stream(turn: Turn) -> list[bytes]:
 
 
 def _chat_call(turn: Turn) -> dict[str, Any]:
-    return {
-        "id": "call_01A",
-        "type": "function",
-        "function": {"name": turn.tool, "arguments": json.dumps(turn.arguments)},
-    }
+    if turn.tool and turn.tool.custom:
+        custom = {"name": turn.called, "input": turn.arguments["input"]}
+        return {"id": "call_01A", "type": "custom", "custom": custom}
+    function = {"name": turn.called, "arguments": json.dumps(turn.arguments)}
+    return {"id": "call_01A", "type": "function", "function": function}
 
 
 def _chat_whole(turn: Turn) -> dict[str, Any]:
@@ -170,9 +184,9 @@ def _chat_stream(turn: Turn) -> list[bytes]:
         yield chunk({"role": "assistant", "content": ""})
         if turn.tool:
             call = _chat_call(turn)
-            opening = {**call, "index": 0, "function": {"name": turn.tool, "arguments": ""}}
-            yield chunk({"tool_calls": [opening]})
-            yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": call["function"]["arguments"]}}]})
+            kind, member = call["type"], "input" if turn.tool.custom else "arguments"
+            yield chunk({"tool_calls": [{**call, "index": 0, kind: {**call[kind], member: ""}}]})
+            yield chunk({"tool_calls": [{"index": 0, kind: {member: call[kind][member]}}]})
         else:
             for word in turn.text.split(" "):
                 yield chunk({"content": f"{word} "})
@@ -182,8 +196,8 @@ def _chat_stream(turn: Turn) -> list[bytes]:
     return [*_sse(events(), named=False), b"data: [DONE]\n\n"]
 
 
-def _chat_tools(body: Any) -> list[str]:
-    return [tool[tool["type"]]["name"] for tool in body.get("tools", [])]
+def _chat_tools(body: Any) -> list[Offered]:
+    return [Offered(tool[tool["type"]]["name"], None, tool["type"] == "custom") for tool in body.get("tools", [])]
 
 
 def _chat_results(body: Any) -> list[str]:
@@ -195,8 +209,12 @@ def _chat_results(body: Any) -> list[str]:
 
 def _responses_item(turn: Turn) -> dict[str, Any]:
     if turn.tool:
-        call = {"type": "function_call", "id": "fc_1", "call_id": "call_01A", "status": "completed"}
-        return {**call, "name": turn.tool, "arguments": json.dumps(turn.arguments)}
+        call: dict[str, Any] = {"call_id": "call_01A", "status": "completed", "name": turn.called}
+        if turn.tool.namespace:
+            call["namespace"] = turn.tool.namespace
+        if turn.tool.custom:
+            return {"type": "custom_tool_call", "id": "ctc_1", **call, "input": turn.arguments["input"]}
+        return {"type": "function_call", "id": "fc_1", **call, "arguments": json.dumps(turn.arguments)}
     part = {"type": "output_text", "text": turn.text, "annotations": []}
     return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
 
@@ -218,10 +236,12 @@ def _responses_stream(turn: Turn) -> list[bytes]:
         yield {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}
         place = {"output_index": 0, "item_id": item["id"]}
         if turn.tool:
-            opened = {**item, "arguments": "", "status": "in_progress"}
+            member = "input" if turn.tool.custom else "arguments"
+            kind = "custom_tool_call_input" if turn.tool.custom else "function_call_arguments"
+            opened = {**item, member: "", "status": "in_progress"}
             yield {"type": "response.output_item.added", "output_index": 0, "item": opened}
-            yield {"type": "response.function_call_arguments.delta", **place, "delta": item["arguments"]}
-            yield {"type": "response.function_call_arguments.done", **place, "arguments": item["arguments"]}
+            yield {"type": f"response.{kind}.delta", **place, "delta": item[member]}
+            yield {"type": f"response.{kind}.done", **place, member: item[member]}
         else:
             opened = {**item, "content": [], "status": "in_progress"}
             yield {"type": "response.output_item.added", "output_index": 0, "item": opened}
@@ -238,15 +258,14 @@ def _responses_stream(turn: Turn) -> list[bytes]:
     return _sse(numbered, named=True)
 
 
-def _responses_tools(body: Any) -> list[str]:
-    names = []
+def _responses_tools(body: Any) -> list[Offered]:
+    offered = []
     declared = [tool for item in _items(body) if item.get("type") == "additional_tools" for tool in item["tools"]]
     for tool in [*body.get("tools", []), *declared]:
-        if tool["type"] == "namespace":
-            names += [inner["name"] for inner in tool["tools"]]
-        elif "name" in tool:
-            names.append(tool["name"])
-    return names
+        inner = tool["tools"] if tool["type"] == "namespace" else [tool]
+        namespace = tool["name"] if tool["type"] == "namespace" else None
+        offered += [Offered(one["name"], namespace, one["type"] == "custom") for one in inner if "name" in one]
+    return offered
 
 
 def _items(body: Any) -> list[dict[str, Any]]:
@@ -262,7 +281,7 @@ def _responses_results(body: Any) -> list[str]:
 
 def _converse_block(turn: Turn) -> dict[str, Any]:
     if turn.tool:
-        return {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.tool, "input": turn.arguments}}
+        return {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.called, "input": turn.arguments}}
     return {"text": turn.text}
 
 
@@ -287,7 +306,7 @@ def _converse_stream(turn: Turn) -> list[bytes]:
 
     frames = [frame("messageStart", {"role": "assistant"})]
     if turn.tool:
-        start = {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.tool}}
+        start = {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.called}}
         frames.append(frame("contentBlockStart", {"contentBlockIndex": 0, "start": start}))
         delta: dict[str, Any] = {"toolUse": {"input": json.dumps(turn.arguments)}}
     else:
@@ -299,8 +318,9 @@ def _converse_stream(turn: Turn) -> list[bytes]:
     return frames
 
 
-def _converse_tools(body: Any) -> list[str]:
-    return [tool["toolSpec"]["name"] for tool in body.get("toolConfig", {}).get("tools", []) if "toolSpec" in tool]
+def _converse_tools(body: Any) -> list[Offered]:
+    tools = body.get("toolConfig", {}).get("tools", [])
+    return [Offered(tool["toolSpec"]["name"]) for tool in tools if "toolSpec" in tool]
 
 
 def _converse_results(body: Any) -> list[str]:
@@ -314,7 +334,7 @@ def _converse_results(body: Any) -> list[str]:
 def _gemini_whole(turn: Turn) -> dict[str, Any]:
     part: dict[str, Any] = {"text": turn.text}
     if turn.tool:
-        part = {"functionCall": {"name": turn.tool, "args": turn.arguments}, "thoughtSignature": "c2lnbmF0dXJl"}
+        part = {"functionCall": {"name": turn.called, "args": turn.arguments}, "thoughtSignature": "c2lnbmF0dXJl"}
     return {
         "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
         "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
@@ -327,8 +347,8 @@ def _gemini_stream(turn: Turn) -> list[bytes]:
     return [f"data: {json.dumps(_gemini_whole(turn))}\r\n\r\n".encode()]
 
 
-def _gemini_tools(body: Any) -> list[str]:
-    return [one["name"] for tool in body.get("tools", []) for one in tool.get("functionDeclarations", [])]
+def _gemini_tools(body: Any) -> list[Offered]:
+    return [Offered(one["name"]) for tool in body.get("tools", []) for one in tool.get("functionDeclarations", [])]
 
 
 def _gemini_results(body: Any) -> list[str]:
@@ -339,7 +359,7 @@ def _gemini_results(body: Any) -> list[str]:
 
 DIALECTS: dict[str, Dialect] = {
     "messages": Dialect(
-        lambda body: [tool["name"] for tool in body.get("tools", []) if "name" in tool],
+        lambda body: [Offered(tool["name"]) for tool in body.get("tools", []) if "name" in tool],
         _messages_results,
         _messages_stream,
         _messages_whole,

@@ -31,17 +31,24 @@ env_key = "SKYBRIDGE_KEY"
 """
 FORMATS = ("responses", "chat_completions", "messages", "converse")
 
+# What a model that Codex does not know is offered, and what GPT-6 is: free text for a tool inside a namespace, which
+# is JavaScript.
+COMMAND_TOOL = ToolUse("exec_command", {"cmd": COMMAND})
+SCRIPT = f"const done = await tools.exec_command({{cmd: '{COMMAND}'}}); text(done.output);"
+SCRIPT_TOOL = ToolUse("exec", {"input": SCRIPT})
+
 
 @pytest.mark.parametrize("backend_format", FORMATS)
-async def test_codex_runs_a_command(backend_format: str, tmp_path: Path) -> None:
-    agent = Agent(backend_format, ToolUse(("exec_command",), {"cmd": COMMAND}))
+@pytest.mark.parametrize(("model", "tool"), [("gpt-gateway", COMMAND_TOOL), ("gpt-6-astra", SCRIPT_TOOL)])
+async def test_codex_runs_a_command(backend_format: str, model: str, tool: ToolUse, tmp_path: Path) -> None:
+    agent = Agent(backend_format, tool)
     async with (
         BackendServer(agent) as backend,
         served(tmp_path, document_for(backend_format, backend.url)) as gateway,
     ):
         folder = tmp_path / ".codex"
         folder.mkdir()
-        (folder / "config.toml").write_text(CONFIGURATION.format(url=gateway.url, model="gpt-gateway"), "utf-8")
+        (folder / "config.toml").write_text(CONFIGURATION.format(url=gateway.url, model=model), "utf-8")
         ran = await run(
             "codex",
             ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
@@ -50,5 +57,5 @@ async def test_codex_runs_a_command(backend_format: str, tmp_path: Path) -> None
         )
     assert ran.code == 0, (ran.output, ran.errors)
     assert "skybridge-42" in agent.results[0], agent.results
-    assert ran.output.strip().startswith("The tool said:"), ran.output
+    assert ran.output.startswith("The tool said:") and "skybridge-42" in ran.output, ran.output
     assert all(record.outcome == "complete" for record in gateway.records)
