@@ -36,7 +36,7 @@ def reasoning_for(
     request = conversation.reasoning
     if request is None:
         return None
-    wish = _Wish(replace(request), facts, losses)
+    wish = _Wish(replace(request, display=_display(request, conversation.format, facts)), facts, losses)
     if rules.reasoning == "thinking" and facts.vendor == "anthropic":
         written = _thinking(wish, conversation.format)
     elif rules.reasoning == "gemini":
@@ -45,10 +45,27 @@ def reasoning_for(
         written = request
     else:
         written = _effort(wish)
-    if written is not None and conversation.format == "chat_completions" and written.display is None:
-        # Chat clients that show reasoning have no member to ask for it.
-        written = replace(written, display="summary")
+    if written is not None and (written.mode == "off" or written.effort == "none") and written.display:
+        return replace(written, display=None)  # nothing to show, and Anthropic refuses the wish
     return written
+
+
+def _display(request: ReasoningRequest, client_format: FormatName, facts: ModelFacts) -> str | None:
+    """What the client wants to see of the reasoning, said where its own format leaves it unsaid."""
+    if request.display is not None:
+        return request.display if facts.vendor != "anthropic" else _SUMMARIES.get(request.display, request.display)
+    if client_format == "chat_completions":
+        return "summary"  # Chat clients that show reasoning have no member to ask for it
+    if client_format in ("messages", "converse"):
+        # Claude models that take a budget show their thoughts unasked; others must be asked to.
+        if facts.vendor == "anthropic":
+            return "summary" if request.mode == "budget" and "enabled" not in facts.thinking else None
+        return "summary" if request.mode in ("budget", "adaptive") else None
+    return None
+
+
+# OpenAI's words for a summary; Anthropic's models give one kind.
+_SUMMARIES: Final = {"auto": "summary", "concise": "summary", "detailed": "summary"}
 
 
 def is_reasoning(request: ReasoningRequest | None, facts: ModelFacts) -> bool:
@@ -149,6 +166,10 @@ def _thinking_between_tools(wish: _Wish) -> ReasoningRequest | None:
 def _thinking_unsaid(wish: _Wish) -> ReasoningRequest | None:
     effort = _accepted_effort(wish)
     rest = wish.request
+    facts = wish.facts
+    if rest.display not in (None, "none") and facts.thinking_default != "off" and "adaptive" in facts.thinking:
+        # It thinks anyway; to show it, the model must be asked to.
+        return replace(rest, mode="adaptive", effort=effort)
     if effort is None and not rest.extra:
         return None
     return replace(rest, mode="effort" if effort else None, effort=effort)
