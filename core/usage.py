@@ -52,6 +52,33 @@ class Usage:
         self.raw = {**self.raw, **later.raw}
 
 
+@dataclass(slots=True, frozen=True)
+class Cost:
+    """What an answer costs, by part, in whole picodollars (1e-12 USD)."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.input + self.output + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def usd(self) -> str:
+        """The total in USD, exactly, without trailing zeros: "0.000123"."""
+        return in_usd(self.total)
+
+
+def in_usd(picodollars: int) -> str:
+    """Picodollars as USD, exactly and without trailing zeros."""
+    sign, whole = ("-", -picodollars) if picodollars < 0 else ("", picodollars)
+    dollars, rest = divmod(whole, 10**12)
+    return f"{sign}{dollars}.{rest:012}".rstrip("0").rstrip(".")
+
+
 @dataclass(slots=True)
 class Wasted:
     """Tokens of an attempt that nobody got an answer from: a hedge that lost, a stream that broke."""
