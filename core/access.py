@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from core.errors import Refused
 from core.http import Request
+from core.slotted import field, slotted
 
 _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 
@@ -22,7 +22,7 @@ MISSING_KEY = (
 WRONG_KEY = "The API key is not valid for this gateway."
 
 
-@dataclass(slots=True)
+@slotted
 class AccessRules:
     """The keys that are let in. With none, everyone is: a door allows that only where nobody else can reach it."""
 

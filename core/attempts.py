@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
@@ -18,6 +17,7 @@ from core.relay import Pipe, WholeAnswer
 from core.routing.health import Health
 from core.routing.policy import Attempt, Plan, final_error, plan_attempts
 from core.routing.registry import Candidate, Policy
+from core.slotted import field, slotted
 from core.usage import Wasted
 
 # An error's body is read this long and this far: it is for a message, not for delivery.
@@ -43,7 +43,7 @@ class Prepared(Protocol):
     def whole(self, body: bytes) -> WholeAnswer: ...
 
 
-@dataclass(slots=True)
+@slotted
 class Winner:
     """The attempt that is answered from. A stream's first bytes are in `pending`, a whole answer in `answer`."""
 
@@ -56,7 +56,7 @@ class Winner:
     answer: WholeAnswer | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Routing:
     """The candidates in the order to try them, and the rules of trying."""
 
@@ -65,7 +65,7 @@ class Routing:
     health: Health
 
 
-@dataclass(slots=True)
+@slotted
 class Timing:
     """Bounds of a request, readings of Clock.monotonic() and seconds. `stop_at` gives when the process ends, which
     may become known at any moment."""
@@ -82,7 +82,7 @@ class Timing:
         return min(self.deadline, stop_at)
 
 
-@dataclass(slots=True)
+@slotted
 class AttemptPorts:
     """What trying candidates needs from outside. `in_background` makes a transport whose `send` connects while its
     exchange is being waited for: a second attempt must not keep the first one waiting."""
@@ -93,7 +93,7 @@ class AttemptPorts:
     in_background: Callable[[Transport], Transport] = lambda transport: transport
 
 
-@dataclass(slots=True)
+@slotted
 class _Racer:
     """One attempt under way."""
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 from core.providers.table import PROVIDERS
 from core.routing.registry import Backend, Candidate, Policy, Registry, Route, is_pattern, make_backend
+from core.slotted import field, slotted
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -38,7 +39,7 @@ class ConfigurationError(ValueError):
         self.message = message
 
 
-@dataclass(slots=True)
+@slotted
 class Limits:
     """Bounds of this gateway. `max_body_bytes` None takes the platform's default. A reader that takes nothing for
     `reader_stall_seconds` is taken for gone."""
@@ -50,7 +51,7 @@ class Limits:
     reader_stall_seconds: float = 300.0
 
 
-@dataclass(slots=True)
+@slotted
 class ChatDefaults:
     """What holds for chats where the client says nothing. `rate_limit` is in requests a minute and user."""
 
@@ -59,7 +60,7 @@ class ChatDefaults:
     rate_limit: int | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Configuration:
     """Everything that a gateway is built from.
 

@@ -11,10 +11,10 @@ Nothing here knows a wire format. Three rules make it lossless:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from core.json_edit import JsonObject as JsonObject
+from core.slotted import field, slotted
 from core.stop import Stop as Stop
 from core.usage import Usage
 
@@ -22,7 +22,7 @@ type FormatName = Literal["chat_completions", "responses", "messages", "converse
 type Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Origin:
     """Who issued a piece of opaque reasoning state: the vendor whose models can read it
     (`anthropic`, `openai`, `google`, ...) and the model family or endpoint, where that matters."""
@@ -31,7 +31,7 @@ class Origin:
     model: str = ""
 
 
-@dataclass(slots=True)
+@slotted
 class CacheMark:
     """A prompt-cache breakpoint after the node that carries it. `ttl`: `5m`, `1h`, `30m`, `12h` or None."""
 
@@ -39,7 +39,7 @@ class CacheMark:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Source:
     """Where the bytes of an image, document, audio or video are.
 
@@ -55,7 +55,7 @@ class Source:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Citation:
     """A reference from a text to a source. `start`/`end` are character offsets into the text that carries it.
 
@@ -70,7 +70,7 @@ class Citation:
     raw: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Text:
     text: str
     citations: list[Citation] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Text:
     note: JsonObject | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Image:
     source: Source
     detail: str | None = None
@@ -89,7 +89,7 @@ class Image:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Document:
     """A PDF, an office file or a text. `name` is the file name or title that the client gave."""
 
@@ -101,21 +101,21 @@ class Document:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Audio:
     source: Source
     cache: CacheMark | None = None
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Video:
     source: Source
     cache: CacheMark | None = None
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Reasoning:
     """A model's reasoning: readable text, and the state that only its issuer can read.
 
@@ -140,7 +140,7 @@ class Reasoning:
         return "\n\n".join(self.texts)
 
 
-@dataclass(slots=True)
+@slotted
 class ToolCall:
     """The model wants a tool run by the client.
 
@@ -160,7 +160,7 @@ class ToolCall:
     note: JsonObject | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class ToolResult:
     """What the client's tool gave back. `plain`: the content was a bare string in the origin."""
 
@@ -175,7 +175,7 @@ class ToolResult:
     note: JsonObject | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Refusal:
     """The model's words when it declines (OpenAI's refusal part)."""
 
@@ -184,7 +184,7 @@ class Refusal:
     note: JsonObject | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class ServerToolCall:
     """The vendor ran a tool of its own. `raw` is the origin's block, whole; `tool` a neutral name
     (`web_search`, `code_execution`, ...), `arguments` its JSON text."""
@@ -196,7 +196,7 @@ class ServerToolCall:
     raw: JsonObject
 
 
-@dataclass(slots=True)
+@slotted
 class ServerToolResult:
     """What the vendor's own tool gave back; `raw` is the origin's block, whole; `text` a readable digest."""
 
@@ -207,7 +207,7 @@ class ServerToolResult:
     raw: JsonObject
 
 
-@dataclass(slots=True)
+@slotted
 class Opaque:
     """A block that only its own format knows: carried back there, dropped with a warning (or refused
     where `content` is true: it is content that the user meant to be read) elsewhere."""
@@ -234,7 +234,7 @@ type Block = (
 )
 
 
-@dataclass(slots=True)
+@slotted
 class Message:
     """One turn, or a piece of one: formats that split a turn over several messages keep them apart here and
     `core.translation.turns` merges them for a target that wants it.
@@ -253,7 +253,7 @@ class Message:
     note: JsonObject | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Tool:
     """A tool on offer. `function`: `parameters` is its JSON Schema (None when absent). `custom`: free text,
     `grammar` is the origin's flat `{"type": "grammar", "syntax", "definition"}` or None. `server`: run by the
@@ -274,7 +274,7 @@ class Tool:
     note: JsonObject | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class ToolChoice:
     """`named`: one tool must be called; `allowed`: any of `names`, as `required` says.
 
@@ -286,7 +286,7 @@ class ToolChoice:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class OutputFormat:
     """Structured output. `json_object`: any JSON; `json_schema`: this schema."""
 
@@ -301,7 +301,7 @@ class OutputFormat:
 type Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-@dataclass(slots=True)
+@slotted
 class ReasoningRequest:
     """How much the model shall reason, as the client said it; None for what it did not say.
 
@@ -318,7 +318,7 @@ class ReasoningRequest:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Sampling:
     temperature: float | None = None
     top_p: float | None = None
@@ -332,7 +332,7 @@ class Sampling:
     n: int | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Conversation:
     """A request for one answer.
 
@@ -366,7 +366,7 @@ class Conversation:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Answer:
     """A whole answer. `content` holds only assistant blocks. `created` is in epoch seconds, None if unsaid."""
 
@@ -381,7 +381,7 @@ class Answer:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Dropped:
     """A warning: a tuning knob that the target cannot carry. `path` is where it stood in the client's own
     format (`temperature`, `tools[0].cache_control`); `reason` is for the log."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from core.configuration import Configuration
@@ -18,6 +17,7 @@ from core.ports import BackendRequest, Transport, TransportFault
 from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Registry, Route
 from core.run import Authorize, Ports
+from core.slotted import field, slotted
 
 # The choice of `core.forms.one_variable` whose names and messages a dedicated path shares.
 _CHOICES = {"databricks": CHOICES["AZURE_DATABRICKS"]}
@@ -55,7 +55,7 @@ def _registry_of(configuration: Configuration, type_name: str) -> Registry:
     return Registry({backend.name: backend}, routes, fallback=Route("*", [Candidate(backend, "")]))
 
 
-@dataclass(slots=True)
+@slotted
 class HealthPage:
     """A page about one backend, and the status to send it with."""
 

@@ -14,8 +14,9 @@ Kinds are neutral; each format's `write_error` renders them in its own words (wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from core.slotted import slotted
 
 type Kind = Literal[
     "bad_request",
@@ -110,7 +111,7 @@ class Unsupported(GatewayError):
         self.feature = feature
 
 
-@dataclass(slots=True)
+@slotted
 class RawError:
     """A backend's error as it came: relayed as it is when client and backend speak the same format."""
 

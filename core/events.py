@@ -9,7 +9,6 @@ No part is started before it has something to say, and no delta is empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from core.conversation import (
@@ -24,12 +23,13 @@ from core.conversation import (
     ToolCall,
 )
 from core.errors import UpstreamFault
+from core.slotted import field, replace, slotted
 from core.usage import Usage
 
 type DeltaKind = Literal["text", "reasoning", "signature", "arguments", "citation", "refusal"]
 
 
-@dataclass(slots=True)
+@slotted
 class Started:
     """The answer begins. `usage` is what the backend said this early, often nothing."""
 
@@ -41,7 +41,7 @@ class Started:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class PartStarted:
     """A block opens. `block` is its skeleton (an empty Text, a ToolCall with id and name), or whole where
     the block comes in one piece (redacted reasoning, server tools, Opaque): then no delta follows."""
@@ -50,7 +50,7 @@ class PartStarted:
     block: Block
 
 
-@dataclass(slots=True)
+@slotted
 class PartDelta:
     """More of the open block. `value` is a str, never empty; a Citation for kind `citation`.
 
@@ -63,7 +63,7 @@ class PartDelta:
     piece: int = 0
 
 
-@dataclass(slots=True)
+@slotted
 class PartEnded:
     """A block closes. `block` is the whole of it as the decoder knows it."""
 
@@ -71,7 +71,7 @@ class PartEnded:
     block: Block
 
 
-@dataclass(slots=True)
+@slotted
 class Finished:
     """The answer is complete. `usage` is the final count, cumulative."""
 
@@ -81,14 +81,14 @@ class Finished:
     extra: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Failed:
     """The backend reported an error in the stream, or the stream ended without its proper end."""
 
     error: UpstreamFault
 
 
-@dataclass(slots=True)
+@slotted
 class Ping:
     """The backend's keep-alive."""
 

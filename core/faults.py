@@ -23,13 +23,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from core.errors import ClientFault, upstream_fault
 from core.formats import load_wire
 from core.framing import frame_buffer
 from core.ports import BackendRequest, Clock, Exchange, Head, Transport, TransportFault
 from core.relay import FrameBuffer
+from core.slotted import slotted
 
 HEADER = "x-skybridge-fault"
 KINDS = ("refuse", "reset", "silence", "slow", "empty", "garbage", "cut", "error-frame")
@@ -41,7 +41,7 @@ _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s)", re.ASCII)
 _GARBAGE = b"\x00\xff\xfe{[garbage\n\n"
 
 
-@dataclass(slots=True)
+@slotted
 class Fault:
     """One fault. `attempt` None meets all attempts; `after` is in bytes of the body, None when not given."""
 

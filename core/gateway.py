@@ -5,8 +5,6 @@ The gateway holds no state of a request and no platform: a door gives it a Reque
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from core import access, listings
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, Refused
@@ -16,12 +14,13 @@ from core.overload import InFlight
 from core.routes import Endpoint, NoRoute, match
 from core.routing.health import Health
 from core.run import Ports, Run
+from core.slotted import field, slotted
 from core.usage import UsageRecord
 
 __all__ = ["Gateway", "Ports"]
 
 
-@dataclass(slots=True)
+@slotted
 class Gateway:
     """The gateway over one configuration."""
 

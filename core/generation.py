@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import ClientFault
@@ -12,6 +11,7 @@ from core.http import Request
 from core.json_edit import Document, read_object
 from core.routes import Endpoint
 from core.routing.registry import Route
+from core.slotted import field, slotted
 
 # The member that holds the conversation, and the types that it may have.
 _CONTENT_MEMBERS: dict[tuple[str, str], tuple[str, tuple[type, ...]]] = {
@@ -37,7 +37,7 @@ _TYPE_NAMES: dict[type, str] = {list: "a list", str: "a string", dict: "an objec
 _OPTIONAL_CONTENT = {"responses": ("prompt", "previous_response_id", "conversation")}
 
 
-@dataclass(slots=True)
+@slotted
 class Generation:
     """A request on its way: what was asked, and the caches that its attempts share.
 

@@ -7,12 +7,13 @@ a response's stay apart, because `set-cookie` may not be joined.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+
+from core.slotted import field, slotted
 
 type HeaderList = list[tuple[str, str]]
 
 
-@dataclass(slots=True)
+@slotted
 class Request:
     """One HTTP request, its body read whole.
 
@@ -30,7 +31,7 @@ class Request:
     first_byte_deadline: float | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Response:
     """One HTTP response. A body that is a generator is streamed: the door closes it when the client goes."""
 

@@ -6,13 +6,13 @@ No port knows an event loop's type: waiting is expressed as "at most this many s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.http import HeaderList
+from core.slotted import field, slotted
 
 
-@dataclass(slots=True)
+@slotted
 class BackendRequest:
     """One HTTP request to a backend, ready to send. `url` is absolute; header names are lower case.
 
@@ -28,7 +28,7 @@ class BackendRequest:
     connect_address: str | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class Head:
     """A backend's status line and headers. Names are lower case, repeated ones joined with ", "."""
 
@@ -123,7 +123,7 @@ class Log(Protocol):
         ...
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Charge:
     """What a request takes from one counter of the store.
 
@@ -137,7 +137,7 @@ class Charge:
     until: float | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Hold:
     """A request's charges, all taken or none. Whoever has not settled it by `lease` (epoch seconds) has died: its
     charges are given back."""
@@ -147,7 +147,7 @@ class Hold:
     lease: float
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Shortage:
     """The counter that had no room for a charge, and how much of it was `used`."""
 

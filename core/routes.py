@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from core.slotted import slotted
 
 type Operation = Literal[
     "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet", "console",
@@ -16,7 +17,7 @@ type Operation = Literal[
 ]
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Endpoint:
     """What a path asks for. `format` is the wire format of request, answer and errors.
 
@@ -31,7 +32,7 @@ class Endpoint:
     backend: str | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class NoRoute:
     """No endpoint. `format` is the one that path and headers suggest; `allow` is set where another method fits."""
 

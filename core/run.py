@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -23,6 +22,7 @@ from core.routes import Endpoint
 from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Policy, Route, of_format
 from core.routing.strategy import Choosing, order_candidates
+from core.slotted import slotted
 from core.usage import UsageRecord
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ ENVELOPE = b"skybridge1."
 type Authorize = Callable[[Backend, BackendRequest], Awaitable[None]]
 
 
-@dataclass(slots=True)
+@slotted
 class Ports:
     """Everything impure that the gateway uses. `transports` are by URL scheme; `record` takes each request's
     usage when it is over; it must not block and not raise. `in_background`: see core.attempts.AttemptPorts."""

@@ -6,7 +6,7 @@ compiled when the first instance is made; most requests use a part of the classe
 class for a dataclass (https://typing.python.org/en/latest/spec/dataclasses.html#the-dataclass-transform-decorator).
 
 What it has: positional and keyword arguments, defaults, `field`, `__post_init__`, equality, a repr, positional
-patterns, `copy.replace`, and for `dataclasses` (fields, asdict, is_dataclass) it is a dataclass. What it has not:
+patterns, `replace`, and for `dataclasses` (fields, asdict, is_dataclass) it is a dataclass. What it has not:
 inheritance, ordering, and a guard at run time against changing a frozen instance: `frozen` is the type checker's to
 enforce, and makes instances hashable.
 """
@@ -15,7 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, cast, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, cast, dataclass_transform, overload
+
+if TYPE_CHECKING:  # the same function, of which type checkers know more: they check its arguments, and unions
+    from dataclasses import replace
+else:
+    from copy import replace
+
+__all__ = ["Field", "field", "replace", "slotted"]
 
 _UNSET: Any = object()
 

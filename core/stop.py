@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from core.json_edit import JsonObject
+from core.slotted import slotted
 
 type StopReason = Literal[
     "end_turn",
@@ -21,7 +21,7 @@ type StopReason = Literal[
 ]
 
 
-@dataclass(slots=True)
+@slotted
 class Stop:
     """Why the answer ended: the neutral reason, and the origin's own word in `raw`."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from core.conversation import Conversation, ReasoningRequest, Source
@@ -21,6 +20,7 @@ from core.passthrough import endpoint_url
 from core.ports import BackendRequest, Media
 from core.relay import Pipe, WholeAnswer
 from core.routing.registry import Backend, Candidate
+from core.slotted import replace
 from core.translation.content import urls_to_inline, with_inlined
 from core.translation.pipeline import translate_request
 from core.translation.prepare import Restore

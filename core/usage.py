@@ -6,11 +6,12 @@ convention; OpenAI's and Gemini's prompt counts include it). `output_tokens` inc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from core.slotted import field, slotted
 
-@dataclass(slots=True)
+
+@slotted
 class Usage:
     """Tokens of one answer. None means that the backend did not say; `raw` is its own usage object."""
 
@@ -52,7 +53,7 @@ class Usage:
         self.raw = {**self.raw, **later.raw}
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Cost:
     """What an answer costs, by part, in whole picodollars (1e-12 USD)."""
 
@@ -79,7 +80,7 @@ def in_usd(picodollars: int) -> str:
     return f"{sign}{dollars}.{rest:012}".rstrip("0").rstrip(".")
 
 
-@dataclass(slots=True)
+@slotted
 class Wasted:
     """Tokens of an attempt that nobody got an answer from: a hedge that lost, a stream that broke."""
 
@@ -88,7 +89,7 @@ class Wasted:
     usage: Usage
 
 
-@dataclass(slots=True)
+@slotted
 class UsageRecord:
     """What one request did and used, for the log and the bill. Times are in seconds, `started` since the epoch.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -15,6 +14,7 @@ from core.errors import NotConfigured
 from core.forms import chosen_configuration, implied_configuration, offers_demo_only
 from core.gateway import Gateway, Ports
 from core.ports import BackendRequest, Exchange, Log, Media, Transport
+from core.slotted import slotted
 from core.usage import UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
@@ -28,7 +28,7 @@ from handlers.io.log import JsonLog, write_record
 LAMBDA_BODY_LIMIT = 6 * 1024 * 1024
 
 
-@dataclass(slots=True)
+@slotted
 class Composition:
     """The application and what its owner must close."""
 

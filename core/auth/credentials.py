@@ -6,14 +6,15 @@ import json
 import re
 from calendar import timegm
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from html import unescape
 from time import strptime
+
+from core.slotted import field, slotted
 
 _EXPIRY = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Credentials:
     """An access key pair. `expires_at` is in seconds since the epoch, None when it does not expire."""
 

@@ -10,7 +10,6 @@ import hmac
 import re
 from calendar import timegm
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from time import gmtime, strftime, strptime
@@ -19,6 +18,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from core.auth.credentials import Credentials
 from core.errors import Refused
 from core.http import HeaderList, Request
+from core.slotted import slotted
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -48,7 +48,7 @@ _SPACES = re.compile(r"\s+")
 _MODEL_PATH = re.compile(r"/model/(.+)/([^/]+)")
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class SignedParts:
     """What of a request goes into its signature.
 
@@ -63,7 +63,7 @@ class SignedParts:
     body: bytes = b""
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Scope:
     """For what a signature holds: `amz_date` (YYYYMMDDTHHMMSSZ), region and the service's signing name."""
 
@@ -76,7 +76,7 @@ class Scope:
         return f"{self.amz_date[:8]}/{self.region}/{self.service}/aws4_request"
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Authorization:
     """An `authorization` header of this algorithm, taken apart. `date` is the scope's day, YYYYMMDD."""
 

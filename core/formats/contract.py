@@ -11,9 +11,9 @@ All of it is sans-IO: values and bytes in, values and bytes out; no clock, no ra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from core.slotted import field, slotted
 from core.usage import Usage
 
 if TYPE_CHECKING:  # a pass-through route never loads the neutral conversation
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a pass-through route never loads the neutral conversation
     from core.models.facts import ModelFacts
 
 
-@dataclass(slots=True)
+@slotted
 class Call:
     """What of a client's request stands outside its body: the path's model and verb, and the headers."""
 
@@ -33,7 +33,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Target:
     """Where a translated request goes. `model` is the backend's own id, `backend` the configured name,
     `provider` the backend's type (`bedrock`, `azure-openai`, ...).
@@ -48,7 +48,7 @@ class Target:
     stream: bool = False
 
 
-@dataclass(slots=True)
+@slotted
 class Written:
     """A request body for a backend, the headers that the body calls for (`anthropic-beta`), and the warnings."""
 
@@ -57,7 +57,7 @@ class Written:
     dropped: list[Dropped] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@slotted
 class Reply:
     """What a client-side writer needs to know beside the answer. `model` is the name to show; `id_suffix`
     20 random characters for ids that must be minted; `created` epoch seconds; `conversation` the request."""
@@ -69,7 +69,7 @@ class Reply:
     request_id: str = ""
 
 
-@dataclass(slots=True)
+@slotted
 class ErrorAnswer:
     """An error as the client's format writes it: status, its own headers, JSON body."""
 
@@ -78,7 +78,7 @@ class ErrorAnswer:
     body: bytes
 
 
-@dataclass(slots=True)
+@slotted
 class Observation:
     """What an observer has learnt of an answer on its way through.
 

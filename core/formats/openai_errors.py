@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from core.errors import (
@@ -24,6 +23,7 @@ from core.errors import (
 from core.formats.contract import ErrorAnswer
 from core.http import HeaderList
 from core.json_edit import JsonObject
+from core.slotted import slotted
 
 _LONGEST_MESSAGE = 2000
 
@@ -148,7 +148,7 @@ _OWN_CREDENTIAL = frozenset[Kind]({"authentication", "permission"})
 _OWN_CREDENTIAL_MESSAGE = "The backend refused the gateway's credential."
 
 
-@dataclass(slots=True)
+@slotted
 class _Found:
     """The error object of a body, whatever wraps it; every member as text, "" when absent."""
 

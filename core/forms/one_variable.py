@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from core.configuration import Configuration, ConfigurationError, read_configuration
@@ -23,6 +22,7 @@ from core.forms.claude_names import (
     spelled,
 )
 from core.forms.variables import first_set, flag, integer, number, without_empty
+from core.slotted import field, slotted
 
 type Variables = Mapping[str, str]
 
@@ -31,7 +31,7 @@ _MAIN_ENDPOINT = "/v1/messages"
 _BARE_WORKSPACE = re.compile(r"[A-Za-z0-9-]+(?:\.\d+)?")
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Choice:
     """A value of PROXY_BACKEND. `backend` gives the backend's options, `models` its model rows (name to model id);
     `required` is what a request is told when a credential is absent."""

@@ -8,20 +8,20 @@ a backend. When the preferred provider fails, OpenAI is tried, if it has a key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from core.configuration import Configuration, ConfigurationError, read_configuration
 from core.forms.claude_names import bedrock_name, spelled
 from core.forms.one_variable import azure_options
 from core.forms.variables import first_set, without_empty
+from core.slotted import slotted
 
 type Variables = Mapping[str, str]
 
 _OPENAI_BIG, _OPENAI_SMALL = "gpt-4.1", "gpt-4.1-mini"
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Preference:
     """A value of PREFERRED_PROVIDER: the backend's name (and prefix), and its models; "" keeps the asked name."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 from binascii import crc32
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from struct import Struct, error
+
+from core.slotted import slotted
 
 MAX_HEADERS = 128 * 1024
 MAX_PAYLOAD = 24 * 1024 * 1024
@@ -30,7 +31,7 @@ class CorruptFrame(ValueError):
     """The bytes are not a frame: a wrong checksum, an impossible length, an unreadable header."""
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Frame:
     """One message. A header of any type is text here: `true`, a number, base64 for bytes, milliseconds since
     the epoch for a timestamp. Frames with the same headers share one dict: do not change it."""

@@ -7,14 +7,15 @@ unescaped. A frame is the lines up to and with the empty one that ends it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from core.slotted import slotted
 
 _FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-@dataclass(slots=True)
+@slotted
 class Record:
     """One event. `event` is "" where the frame named none; `data` lines are joined with LF."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from core.conversation import Effort
+from core.slotted import slotted
 
 type Thinking = Literal["adaptive", "enabled", "disabled", "between_tools"]
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class ModelFacts:
     """Facts about a model family. The defaults suit an unknown model: everything plain is allowed.
 

@@ -10,11 +10,11 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supp
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from core.conversation import Effort
 from core.models.facts import ModelFacts
+from core.slotted import replace
 
 type Row = tuple[str, ModelFacts]
 

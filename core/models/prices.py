@@ -7,13 +7,13 @@ has no price, which is not a price of nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
 from core.models.price_rows import BEDROCK, VENDORS
 from core.models.resolve import bare_id
+from core.slotted import field, replace, slotted
 from core.usage import Cost, Usage
 
 PICO: Final = 10**12
@@ -38,7 +38,7 @@ _LISTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class LongContext:
     """Factors for the whole request once its prompt is longer than `above` tokens."""
 
@@ -47,7 +47,7 @@ class LongContext:
     output: Fraction
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Price:
     """Picodollars for one token of each kind. `tiers` are factors by service tier."""
 
@@ -75,7 +75,7 @@ class Price:
         return max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class PriceList:
     """Prices by model. `overrides` (the configuration's) are looked up by "backend/model", then by model."""
 

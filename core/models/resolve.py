@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final
 
 from core.models.facts import ModelFacts
 from core.models.families import FAMILIES, GENERIC
+from core.slotted import replace
 
 # Whose model an id's prefix names: Bedrock's `vendor.model`, OpenRouter's and LiteLLM's `vendor/model`.
 VENDOR_PREFIXES: Final[dict[str, str]] = {

@@ -8,10 +8,11 @@ none of them. Sources: wire-formats sections 1.1, 2, 3.6, 4.1, 5 and 6.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from core.slotted import field, slotted
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Paths:
     """Where one format is served: `generate`, and `stream` where streams have a path of their own."""
 
@@ -21,7 +22,7 @@ class Paths:
     models: str = ""  # a regular expression that the model id must match, "" for every model
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Provider:
     """A backend type. `auth` is the default scheme; `key_header` is the header of scheme `api-key`;
     `key_variable` and `url_variable` name the environment variables that its own SDK reads; `key_optional`: such

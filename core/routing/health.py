@@ -8,10 +8,10 @@ herd, and a backend that has recovered is noticed by the first who asks. State i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from core.errors import GatewayError, UpstreamFault
 from core.routing.registry import Candidate
+from core.slotted import slotted
 
 # Cooldowns without a named time, in seconds: doubled with each further failure, up to the longest.
 RATE_LIMIT_COOLDOWN = 1.0
@@ -35,7 +35,7 @@ def candidate_key(candidate: Candidate) -> tuple[str, str, str]:
     return candidate.backend.name, candidate.backend.region, candidate.api_model
 
 
-@dataclass(slots=True)
+@slotted
 class _State:
     failures: int = 0
     limits: int = 0

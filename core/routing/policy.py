@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 from core.errors import GatewayError, Refused, Unsupported, UpstreamFault
 from core.ports import Random
 from core.routing.health import Health
 from core.routing.registry import Candidate, Policy
+from core.slotted import slotted
 
 # In-place retries wait a random part of this many seconds, doubled each time (full jitter).
 BASE_DELAY = 0.25
@@ -22,7 +22,7 @@ LONGEST_DELAY = 8.0
 _LASTING = frozenset({"authentication", "permission", "quota", "billing"})
 
 
-@dataclass(slots=True)
+@slotted
 class Attempt:
     """Try `candidate` after waiting `delay` seconds. `number` counts from 1 over the whole request."""
 

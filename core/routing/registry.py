@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import translate as glob_to_regex
 from typing import Any, Literal
 
 from core.errors import ClientFault
 from core.providers.table import FORCED_PATHS, PROVIDERS, Paths, Provider
+from core.slotted import field, slotted
 
 type AnswerModel = Literal["asked", "served"]
 type Strategy = Literal["ordered", "weighted", "lowest_latency", "lowest_cost", "cache_aware"]
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Policy:
     """A model's `policy:`. Times are in seconds; None leaves the backend's own setting or no bound.
 
@@ -39,7 +39,7 @@ class Policy:
     longest_wait: float = 10.0
 
 
-@dataclass(slots=True)
+@slotted
 class Backend:
     """One configured backend. Times are in seconds; None for `first_byte_timeout` leaves only `timeout`.
 
@@ -92,7 +92,7 @@ def _serves(paths: Paths, model: str) -> bool:
     return not paths.models or re.search(paths.models, model) is not None
 
 
-@dataclass(slots=True)
+@slotted
 class Candidate:
     """One way to answer for a model name. `defaults` fill request knobs that the client left open."""
 
@@ -103,7 +103,7 @@ class Candidate:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class Route:
     """All candidates of a model name. `translate` False: only candidates of the client's own format are used."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from core.ports import Random
 from core.routing.health import Health, candidate_key
 from core.routing.registry import Candidate, Strategy
+from core.slotted import slotted
 
 
-@dataclass(slots=True)
+@slotted
 class Choosing:
     """What a strategy may look at. `prefix` is a digest of what requests with the same prompt share; `cost`
     gives a candidate's price, None when unknown; `pinned` the backend that alone can read the request's state."""

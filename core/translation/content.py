@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core.conversation import (
@@ -31,6 +30,7 @@ from core.conversation import (
 )
 from core.errors import Unsupported
 from core.models.facts import ModelFacts
+from core.slotted import field, replace, slotted
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.rebuilt import result_with_content, with_content
@@ -107,7 +107,7 @@ def with_inlined(conversation: Conversation, fetched: Mapping[str, Source]) -> C
     return replace(conversation, messages=messages)
 
 
-@dataclass(slots=True)
+@slotted
 class ContentFitter:
     """Fits blocks one after another. It remembers the document names that it gave: they must be unique, and
     the same on every turn."""

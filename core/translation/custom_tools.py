@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Final
 
 from core.conversation import Tool
+from core.slotted import replace
 
 MEMBER: Final = "input"
 _OPENING = re.compile(r'\s*\{\s*"input"\s*:\s*"')

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 from core.conversation import Conversation, ReasoningRequest, Sampling, ToolChoice
 from core.errors import Unsupported
 from core.models.facts import ModelFacts
+from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.reasoning_request import is_reasoning, turned_off

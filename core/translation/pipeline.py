@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.conversation import Conversation
 from core.formats import load_format
 from core.formats.contract import Target, Written
+from core.slotted import slotted
 from core.translation.prepare import Restore, prepare
 from core.translation.rules import rules_for
 
 
-@dataclass(slots=True)
+@slotted
 class Translated:
     """The body for the backend with all warnings in `written.dropped`, in the client's own terms, and the way
     back for its answer."""

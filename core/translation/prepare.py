@@ -7,13 +7,12 @@ prompt caches and signatures hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from core.conversation import Answer, Conversation, Dropped, Message, Tool, ToolCall, ToolResult
 from core.errors import Unsupported
 from core.events import Event
 from core.formats.contract import Target
 from core.models.facts import ModelFacts
+from core.slotted import replace, slotted
 from core.translation import turns
 from core.translation.content import ContentFitter, limited_cache_marks
 from core.translation.knobs import (
@@ -76,7 +75,7 @@ class Restore:
         return events
 
 
-@dataclass(slots=True)
+@slotted
 class Prepared:
     """A conversation that the target's writer can write as it stands, the warnings, and the way back."""
 

@@ -7,17 +7,17 @@ effort level, and Gemini's level or budget.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from core.conversation import Conversation, Effort, FormatName, ReasoningRequest
 from core.models.facts import ModelFacts
+from core.slotted import replace, slotted
 from core.translation.efforts import ANTHROPIC_BUDGETS, GEMINI_BUDGETS, effort_of, nearest
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
 
 
-@dataclass(slots=True)
+@slotted
 class _Wish:
     """A reasoning request on its way to the target, with what it depends on."""
 

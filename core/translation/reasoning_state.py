@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from typing import Final
 
 from core.conversation import Answer, Block, FormatName, Message, Origin, Reasoning, Text, ToolCall
 from core.events import Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
 from core.models.facts import ModelFacts
+from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rebuilt import with_content
 from core.translation.rules import RULES, FormatRules

@@ -6,14 +6,14 @@ What depends on the model is in `core.models`; what depends on the wire format i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from core.conversation import FormatName
 from core.formats.contract import Target
+from core.slotted import replace, slotted
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class FormatRules:
     """One format's constraints on a request.
 

@@ -7,13 +7,13 @@ where the format has no word for it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, TypeIs
 
 from core.conversation import Answer, Block, Conversation, Message, Text, Tool, ToolCall, ToolChoice
 from core.errors import Unsupported
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.models.facts import ModelFacts
+from core.slotted import replace
 from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.paths import client_path

@@ -8,13 +8,13 @@ any table.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Literal
 
 from core.conversation import Answer, Block, Conversation, Message, Tool, ToolCall, ToolChoice, ToolResult
 from core.events import Event, PartDelta, PartEnded, PartStarted
 from core.models.facts import ModelFacts
+from core.slotted import field, replace, slotted
 from core.translation.custom_tools import Unwrapper, unwrapped_arguments, wrapped_arguments, wrapped_tool
 from core.translation.losses import Losses
 from core.translation.rebuilt import with_content
@@ -30,14 +30,14 @@ def call_id(original: str, rules: FormatRules) -> str:
     return "call_" + sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-@dataclass(slots=True)
+@slotted
 class _Original:
     name: str
     namespace: str | None
     kind: Literal["function", "custom"]
 
 
-@dataclass(slots=True)
+@slotted
 class ToolMap:
     """Both directions of the renaming. `wraps_custom`: free-text tools go out as functions."""
 

@@ -8,11 +8,11 @@ one exception is the request to continue a prefilled answer, which the client's 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from core.conversation import Block, Image, Message, Reasoning, Role, Text, ToolCall, ToolResult
 from core.models.facts import ModelFacts
+from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rebuilt import result_with_content, with_content
 from core.translation.rules import FormatRules

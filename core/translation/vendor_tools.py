@@ -7,12 +7,12 @@ only. Anthropic's client tools are run by the client, so any model may call them
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from core.conversation import Conversation, FormatName, JsonObject, Tool
 from core.errors import Unsupported
 from core.models.facts import ModelFacts
+from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.rules import FormatRules

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from core.auth.credentials import Credentials
 from core.auth.sigv4 import Scope, SignedParts, amz_date, sign
 from core.errors import NotConfigured
 from core.ports import BackendRequest, Clock
+from core.slotted import slotted
 from handlers.io.http_url import read_url
 from handlers.io.key_auth import present, replace_headers
 
@@ -19,7 +19,7 @@ class AwsCredentialSource(Protocol):
     async def current(self) -> Credentials: ...
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class SigV4:
     """An AWS signature. `service` is the signing name (`bedrock` for bedrock-runtime)."""
 

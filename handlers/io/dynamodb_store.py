@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import batched
 from math import ceil
 from typing import Any
 
 from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault
+from core.slotted import slotted
 from handlers.io.store_http import Answer, Call, CloudClient
 
 SCHEMA = 1
@@ -47,7 +47,7 @@ def _error_type(answer: Answer) -> str:
         return ""
 
 
-@dataclass(slots=True)
+@slotted
 class DynamoStore:
     """The store in `table`, behind `endpoint` (the region's, or an emulator's)."""
 
@@ -237,7 +237,7 @@ class DynamoStore:
 _MIGRATIONS = (DynamoStore.expire_items,)
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class _Update:
     expression: str
     condition: str

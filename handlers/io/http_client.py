@@ -18,11 +18,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.http import HeaderList
 from core.ports import BackendRequest, Clock, Head, TransportFault
+from core.slotted import replace
 from handlers.io.clock import SystemClock
 from handlers.io.http_connect import Connector
 from handlers.io.http_connection import HttpConnection

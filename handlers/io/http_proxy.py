@@ -12,9 +12,9 @@ import asyncio
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from core.ports import TransportFault
+from core.slotted import slotted
 from handlers.io.http_dial import dial
 from handlers.io.http_url import Target, read_authority
 
@@ -23,7 +23,7 @@ _MAX_ANSWER = 16 * 1024
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Proxy:
     """Where a proxy listens. `authorization` is the value of `proxy-authorization`, "" for none."""
 

@@ -7,8 +7,9 @@ meaning of a request line: spaces, control characters, anything that is not ASCI
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from core.slotted import slotted
 
 type Key = tuple[str, str, int, str]
 
@@ -18,7 +19,7 @@ _NOT_IN_PATH = re.compile(r"[^\x21-\x7e]")
 _NOT_IN_HOST = re.compile(r"[\x00-\x20\x7f/\\?#@<>^`{|}\[\]%]")
 
 
-@dataclass(frozen=True, slots=True)
+@slotted(frozen=True)
 class Target:
     """Where a request goes. `host` has no brackets, `path` has the query, `authority` is the Host header.
 

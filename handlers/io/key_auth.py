@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.errors import NotConfigured
 from core.http import HeaderList
 from core.ports import BackendRequest
+from core.slotted import slotted
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class HeaderKey:
     """A key in a header of its own: `x-api-key`, `api-key`, `x-goog-api-key`.
 
@@ -25,7 +24,7 @@ class HeaderKey:
         replace_headers(request.headers, [(self.name, present(self.value, self.variable))])
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Bearer:
     """A key or token as `authorization: Bearer`."""
 

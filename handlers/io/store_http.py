@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from core.http import HeaderList
 from core.ports import BackendRequest, Clock, Random, StoreFault, Transport, TransportFault
+from core.slotted import slotted
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
@@ -15,7 +15,7 @@ MAX_ANSWER = 16 * 1024 * 1024
 type Authorize = Callable[[BackendRequest], Awaitable[None]]
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Answer:
     """A whole answer; header names are lower case."""
 
@@ -24,7 +24,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Call:
     """One request, unsigned: it is signed anew for each try."""
 
@@ -34,7 +34,7 @@ class Call:
     body: bytes = b""
 
 
-@dataclass(slots=True)
+@slotted
 class CloudClient:
     """Sends calls. `seconds` bounds one call with all its tries; `throttled` says whether an answer asks for
     another try. `name` is what the operator reads when the service cannot be used."""

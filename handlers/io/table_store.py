@@ -13,7 +13,6 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import sha256
 from hmac import digest
@@ -22,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from core.http import HeaderList
 from core.ports import BackendRequest, Charge, Clock, Hold, Shortage, StoredDocument, StoreFault
+from core.slotted import field, slotted
 from handlers.io.key_auth import replace_headers
 from handlers.io.store_http import Answer, Call, CloudClient
 
@@ -42,7 +42,7 @@ def is_throttled(answer: Answer) -> bool:
     return answer.status == 429
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class SharedKey:
     """Signs with the account's key (SharedKeyLite), for Azurite and for accounts that still allow it.
 
@@ -61,7 +61,7 @@ class SharedKey:
         replace_headers(request.headers, added)
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class TokenKey:
     """A token of a cloud identity. `token` gives one for the audience https://storage.azure.com/ that holds now."""
 
@@ -73,7 +73,7 @@ class TokenKey:
         replace_headers(request.headers, [("x-ms-date", date), ("authorization", f"Bearer {await self.token()}")])
 
 
-@dataclass(slots=True)
+@slotted
 class _Counter:
     """A counter as read: its sum, its holds (id to amount and lease), and the ETag to write it back under."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.conversation import JsonObject
+from core.slotted import field, slotted
 
 
-@dataclass(slots=True)
+@slotted
 class CallSlot:
     """One call as far as its fragments have come. `pending` is what has not been streamed yet."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from core.slotted import slotted
 
-@dataclass(slots=True, frozen=True)
+
+@slotted(frozen=True)
 class Dialect:
     """One server's words.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from hashlib import sha256
 
 from core.conversation import (
@@ -30,6 +29,7 @@ from core.formats.generate_content.parts import MINTED, read_part, write_call, w
 from core.formats.generate_content.signatures import GOOGLE
 from core.formats.generate_content.usage import read_block, read_stop, read_usage, write_stop, write_usage
 from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
+from core.slotted import replace
 from core.stop import Stop
 
 

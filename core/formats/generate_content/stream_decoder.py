@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from core.conversation import Block, JsonObject, Reasoning, Text, ToolCall
@@ -33,6 +32,7 @@ from core.formats.generate_content.response import (
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
 from core.framing import sse
+from core.slotted import replace
 from core.stop import Stop
 from core.usage import Usage
 

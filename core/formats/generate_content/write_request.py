@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from core.conversation import (
@@ -44,6 +43,7 @@ from core.formats.generate_content.parts import (
 )
 from core.formats.generate_content.schema import SchemaCleaner
 from core.models.facts import ModelFacts
+from core.slotted import field, slotted
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 
@@ -68,7 +68,7 @@ def write_request(conversation: Conversation, target: Target) -> Written:
     return _Writer(conversation, target.facts, Losses(conversation.format)).written()
 
 
-@dataclass(slots=True)
+@slotted
 class _Writer:
     conversation: Conversation
     facts: ModelFacts

@@ -8,7 +8,6 @@ reasoning comes with the finished item only.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from core.conversation import (
     Block,
@@ -25,6 +24,7 @@ from core.events import DeltaKind, Event, PartDelta, PartEnded, PartStarted, del
 from core.formats.responses import members
 from core.formats.responses.content import read_citation, read_part
 from core.formats.responses.read_items import assistant_blocks, item_type, read_tool_call
+from core.slotted import replace
 
 _PATH = "output"
 

@@ -8,16 +8,16 @@ https://platform.openai.com/docs/guides/conversation-state
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from core.conversation import Conversation, Dropped, JsonObject, Message, Opaque
 from core.errors import ClientFault
 from core.formats.responses import members
+from core.slotted import replace, slotted
 
 REFERENCE = "item_reference"
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class StoredTurn:
     """What a store keeps of one answered request: the whole input that led to it, and its output items."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from core.slotted import field, slotted
 
 type JsonObject = dict[str, Any]
 
 
-@dataclass(slots=True)
+@slotted
 class Offer:
     """A tool that the client would run. `schema` is None for a custom tool, which takes free text."""
 
@@ -18,7 +19,7 @@ class Offer:
     namespace: str | None = None
 
 
-@dataclass(slots=True)
+@slotted
 class ToolOutput:
     """What the client's tool gave back since the last answer."""
 
@@ -26,7 +27,7 @@ class ToolOutput:
     text: str
 
 
-@dataclass(slots=True)
+@slotted
 class Ask:
     """A request, as far as the demo reads it.
 
@@ -65,7 +66,7 @@ class Ask:
     body: JsonObject = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@slotted
 class ToolCall:
     """A call of `offer`. `arguments` is JSON text, or the free text of a custom tool."""
 
@@ -73,7 +74,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(slots=True)
+@slotted
 class Reply:
     """What the demo answers. `ended` is why it stops; `stop_sequence` the one that it ran into."""
 
@@ -86,7 +87,7 @@ class Reply:
     output_tokens: int = 0
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Stamp:
     """When an answer was made and what its ids grow from. `created` is in epoch seconds."""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ClientFault
+from core.slotted import slotted
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Dialect:
     """How a vendor words its complaints. The templates take `path`, `expected`, `got`, `value`, `allowed`."""
 

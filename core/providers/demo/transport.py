@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +13,13 @@ from core.errors import ClientFault
 from core.ports import BackendRequest, Clock, Exchange, Head
 from core.providers.demo.ask import Ask, JsonObject, Reply, Stamp
 from core.providers.demo.writing import to_json
+from core.slotted import slotted
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream; charset=utf-8"
 
 
-@dataclass(slots=True)
+@slotted
 class _Answered:
     """A whole answer: its frames are sent one after another, `pace` apart."""
 
@@ -51,7 +51,7 @@ def _anthropic_error(error: ClientFault, request_id: str) -> JsonObject:
     return {"type": "error", "error": described, "request_id": request_id}
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class _Endpoint:
     """One path: where its code is, and how its vendor writes errors and names a request's id."""
 
