@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -24,6 +23,7 @@ from core.auth.credentials import (
 )
 from core.errors import NotConfigured
 from core.ports import BackendRequest, Clock, Transport, TransportFault
+from core.slotted import slotted
 
 type Source = Callable[[], Awaitable[Credentials | None]]
 
@@ -105,7 +105,7 @@ class CredentialProvider:
         raise NotConfigured(self._looked_for)
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class WebIdentity:
     """A role to assume with a token of another identity provider. `token` is asked anew at each renewal."""
 
