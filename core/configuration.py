@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from core.providers.table import PROVIDERS
@@ -198,7 +197,7 @@ def _read_model(
     return Route(name, candidates, answer, policy=_read_policy(f"{key}.policy", _section(row, "policy")))
 
 
-_POLICY_KEYS = {item.name.rstrip("_"): item.name for item in fields(Policy)}
+_POLICY_KEYS = {name.rstrip("_"): name for name in Policy.__annotations__}
 
 
 def _read_policy(key: str, section: Mapping[str, Any]) -> Policy:
