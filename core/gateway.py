@@ -131,8 +131,8 @@ _OPEN_OPERATIONS = frozenset({"health", "ready", "root", "quiet"})
 
 
 def _error_format(format_name: str) -> str:
-    """Paths of the console answer in OpenAI's shape until the console is loaded; invoke errors are Bedrock's."""
-    return {"console": "chat_completions", "invoke": "converse"}.get(format_name, format_name)
+    """InvokeModel's errors are Bedrock's own, whatever its bodies are."""
+    return "converse" if format_name == "invoke" else format_name
 
 
 def _no_route(request: Request, no_route: NoRoute) -> GatewayError:

@@ -12,7 +12,7 @@ from typing import Literal
 from core.slotted import slotted
 
 type Operation = Literal[
-    "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet", "console",
+    "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet",
     "backend_health", "backend_details",
 ]
 
@@ -104,7 +104,6 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, Endpoint], ...] = tuple(
         (rf"/anthropic/v1/models/{_MODEL}", "GET", Endpoint("model", "messages")),
         # Names in a list of models may hold a slash ("bedrock/amazon.nova-pro-v1:0"), so the rest is the name.
         (r"(?:/openai)?(?:/v1)?/models/(?P<model>.+?)", "GET", Endpoint("model", "chat_completions")),
-        (r"/api/v1(?:/.*)?|/docs|/redoc|/openapi\.json|/console(?:/.*)?", "*", Endpoint("console", "console")),
     )
 )
 
@@ -130,7 +129,7 @@ def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoi
         found = pattern.match(path)
         if found is None:
             continue
-        if wanted not in (method, "*"):
+        if wanted != method:
             allowed.append(wanted)
             format_name = endpoint.format
             continue
@@ -157,7 +156,6 @@ def guess_format(path: str, headers: Mapping[str, str]) -> str:
         ("/anthropic", "messages"),
         ("/model/", "converse"),
         ("/v1beta/", "generate_content"),
-        ("/api/v1", "console"),
         ("/v1/responses", "responses"),
         ("/responses", "responses"),
     ):

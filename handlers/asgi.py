@@ -1,4 +1,4 @@
-"""The one ASGI application, without a framework: the gateway on the hot routes, the console on the rest.
+"""The one ASGI application, without a framework.
 
 A door may put into `scope["extensions"]`: `skybridge.deadline` (a reading of time.monotonic() by which the answer
 must have ended), `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it),
