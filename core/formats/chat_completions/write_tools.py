@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.conversation import Conversation, JsonObject, OutputFormat, Tool, ToolChoice
 from core.errors import Unsupported
 from core.formats.chat_completions.write_content import Writing
+from core.translation.strict_schemas import is_strict
 
 
 def put_tools(body: JsonObject, conversation: Conversation, writing: Writing) -> None:
@@ -105,7 +106,7 @@ def write_output_format(output: OutputFormat, writing: Writing) -> JsonObject:
         inner["schema"] = output.schema
     if output.strict is not None:
         inner["strict"] = output.strict
-    elif not writing.same_format:
-        inner["strict"] = True  # the other formats enforce a schema always
+    elif not writing.same_format and output.schema is not None and is_strict(output.schema):
+        inner["strict"] = True  # the other formats enforce a schema always; OpenAI refuses to where it is open
     writing.put_extra(inner, output.extra, "response_format.json_schema")
     return {"type": "json_schema", "json_schema": inner}

@@ -17,6 +17,7 @@ from core.formats.converse.model_fields import write_model_fields
 from core.formats.converse.write_blocks import BlockWriter
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
+from core.translation.strict_schemas import closed_schema
 
 _SYSTEM_ROLES = ("system", "developer")
 
@@ -177,7 +178,8 @@ def _output_config(conversation: Conversation, facts: ModelFacts) -> JsonObject:
         raise Unsupported("output_format", "Converse has structured output for a schema only")
     if not own and not facts.structured_output_on_bedrock:
         raise Unsupported("output_format", f"{facts.family} has no structured output on Bedrock")
-    schema: JsonObject = {"schema": json.dumps(shape.schema, ensure_ascii=False, separators=(",", ":"))}
+    enforced = shape.schema if own or facts.vendor != "anthropic" else closed_schema(shape.schema)
+    schema: JsonObject = {"schema": json.dumps(enforced, ensure_ascii=False, separators=(",", ":"))}
     if shape.name is not None:
         schema["name"] = shape.name
     if shape.description is not None:

@@ -23,6 +23,7 @@ from core.formats.messages.write_blocks import BlockWriter, write_cache
 from core.formats.messages.write_tools import write_tool_choice, write_tools
 from core.translation.losses import Losses
 from core.translation.paths import client_path
+from core.translation.strict_schemas import closed_schema
 
 # Sampling parameters, documents in assistant turns and citations in user turns are refused after this one.
 PERMISSIVE_VERSION = "2023-06-01"
@@ -318,28 +319,3 @@ def _results_first(content: list[Block]) -> list[Block]:
     if not any(isinstance(block, ToolResult) for block in content):
         return content
     return sorted(content, key=lambda block: not isinstance(block, ToolResult))
-
-
-# Keywords whose operands are values, not schemas.
-_VALUES = frozenset({"enum", "const", "default", "examples"})
-
-
-def closed_schema(schema: JsonObject) -> JsonObject:
-    """`schema` with `additionalProperties: false` on every object that leaves it open: the format requires it.
-
-    https://docs.anthropic.com/en/docs/build-with-claude/structured-outputs
-    """
-    closed = _with_closing(schema)
-    return {name: value if name in _VALUES else _closed(value) for name, value in closed.items()}
-
-
-def _closed(value: object) -> object:
-    if isinstance(value, dict):
-        return closed_schema(value)
-    return [_closed(item) for item in value] if isinstance(value, list) else value
-
-
-def _with_closing(schema: JsonObject) -> JsonObject:
-    if schema.get("type") == "object" and "additionalProperties" not in schema:
-        return {**schema, "additionalProperties": False}
-    return schema

@@ -15,6 +15,7 @@ from core.conversation import (
     Message,
     OutputFormat,
     ReasoningRequest,
+    Text,
     Tool,
 )
 from core.errors import Unsupported
@@ -23,6 +24,7 @@ from core.formats.responses.limits import SERVICE_TIERS, SHARED_MEMBERS
 from core.formats.responses.read_request import ENCRYPTED_CONTENT
 from core.formats.responses.tools import declared_in_input, write_tool_choice, write_tools
 from core.formats.responses.write_items import ItemWriter
+from core.translation.strict_schemas import is_strict
 
 # Less is a 400: "integer below minimum value". Clients probe an account with max_tokens 1.
 _LEAST_OUTPUT_TOKENS = 16
@@ -79,7 +81,7 @@ class _RequestWriter:
 
     def _input(self) -> None:
         messages = self._conversation.messages
-        if messages and messages[0].slot == "instructions":
+        if messages and self._are_instructions(messages[0]):
             self._body["instructions"] = _text_of(messages[0])
             messages = messages[1:]
         items = self._items.items(messages)
@@ -88,6 +90,15 @@ class _RequestWriter:
             self._body["input"] = items[0]["content"]
         elif items or not self._own:
             self._body["input"] = items
+
+    def _are_instructions(self, message: Message) -> bool:
+        """Whether `message` is system text from outside another format's message list, and nothing but text:
+        a cache breakpoint needs a part to stand on."""
+        if message.slot == "instructions":
+            return True
+        return message.slot is not None and all(
+            isinstance(block, Text) and block.cache is None for block in message.content
+        )
 
     def _put_tool_items(self, items: list[JsonObject]) -> None:
         """Puts `additional_tools` items back where they stood among the others."""
@@ -165,7 +176,7 @@ class _RequestWriter:
         conversation = self._conversation
         text: JsonObject = dict(conversation.extra.get("text", {})) if self._own else {}
         if conversation.output_format is not None:
-            text["format"] = _write_format(conversation.output_format)
+            text["format"] = _write_format(conversation.output_format, own=self._own)
         if conversation.verbosity is not None:
             text["verbosity"] = conversation.verbosity
         if text:
@@ -240,8 +251,9 @@ def _effort_of(request: ReasoningRequest) -> Effort | None:
     return next((level for bound, level in _BUDGET_LEVELS if request.budget < bound), "xhigh")
 
 
-def _write_format(output_format: OutputFormat) -> JsonObject:
-    """`text.format`: flat, unlike Chat Completions' `response_format`."""
+def _write_format(output_format: OutputFormat, *, own: bool) -> JsonObject:
+    """`text.format`: flat, unlike Chat Completions' `response_format`. Formats that cannot say `strict` enforce
+    a schema always; OpenAI does where the schema is closed."""
     if output_format.kind != "json_schema":
         return {"type": output_format.kind, **output_format.extra}
     written: JsonObject = {
@@ -253,6 +265,8 @@ def _write_format(output_format: OutputFormat) -> JsonObject:
         written["description"] = output_format.description
     if output_format.strict is not None:
         written["strict"] = output_format.strict
+    elif not own and output_format.schema is not None and is_strict(output_format.schema):
+        written["strict"] = True
     return {**written, **output_format.extra}
 
 

@@ -889,7 +889,7 @@ def test_an_earlier_answer_cannot_be_referred_to() -> None:
 
 
 def test_output_formats() -> None:
-    schema = {"type": "object"}
+    schema = {"type": "object", "additionalProperties": False}
     body = write_request(foreign(output_format=OutputFormat("json_schema", schema)), target()).body
     assert body["response_format"] == {
         "type": "json_schema",

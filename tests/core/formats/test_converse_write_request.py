@@ -330,7 +330,7 @@ def test_failure_21_a_schema_is_enforced_or_refused() -> None:
     shape = OutputFormat("json_schema", {"type": "object"}, name="n", description="d")
     body, _ = write(conversation(user(Text("x")), output_format=shape))
     definition = body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]
-    assert definition == {"schema": '{"type":"object"}', "name": "n", "description": "d"}
+    assert definition == {"schema": '{"type":"object","additionalProperties":false}', "name": "n", "description": "d"}
     bare, _ = write(conversation(user(Text("x")), output_format=OutputFormat("json_schema", {})))
     assert bare["outputConfig"]["textFormat"]["structure"]["jsonSchema"] == {"schema": "{}"}
     with pytest.raises(Unsupported):

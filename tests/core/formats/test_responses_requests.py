@@ -350,7 +350,7 @@ def test_a_model_that_does_not_reason_is_not_asked_for_encrypted_reasoning() -> 
 def test_a_turn_becomes_items() -> None:
     state = Reasoning(["Sum"], form="summary", encrypted="gAAAA", id="rs_1", origin=Origin("openai"))
     items, dropped = _items(
-        Message("system", [Text("Sys")], slot="system"),
+        Message("system", [Text("Sys")]),
         Message("user", [Text("Q"), Image(Source("base64", "AAAA", "image/png"))]),
         Message(
             "assistant",

@@ -1,0 +1,102 @@
+"""JSON Schemas that a vendor enforces while it samples: each takes a part of the language only.
+
+Anthropic (https://platform.claude.com/docs/en/build-with-claude/structured-outputs): objects are closed; no bounds
+of numbers, lengths or lists. What it does not take becomes advice in the description, as Anthropic's own SDK does.
+OpenAI (https://platform.openai.com/docs/guides/structured-outputs): objects are closed and all members required.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from core.conversation import JsonObject
+
+# Keywords that Anthropic refuses in an enforced schema.
+_REFUSED: Final = frozenset(
+    {
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "minProperties",
+        "maxProperties",
+        "patternProperties",
+        "propertyNames",
+    }
+)
+_SUBSCHEMAS: Final = ("items", "not", "additionalItems")
+_LISTS_OF_SCHEMAS: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+_MAPS_OF_SCHEMAS: Final = ("properties", "$defs", "definitions")
+
+
+def closed_schema(schema: JsonObject) -> JsonObject:
+    """`schema` as Anthropic enforces it: every object closed, every bound a remark in its description."""
+    advice = {name: value for name, value in schema.items() if _is_refused(name, value)}
+    kept = {name: _closed_member(name, value) for name, value in schema.items() if name not in advice}
+    if _is_object(kept):
+        kept["additionalProperties"] = False
+    if advice:
+        remark = json.dumps(advice, ensure_ascii=False)
+        described = kept.get("description")
+        kept["description"] = f"{described}\n\n{remark}" if isinstance(described, str) and described else remark
+    return kept
+
+
+def _is_refused(name: str, value: Any) -> bool:
+    return name in _REFUSED or (name == "minItems" and value not in (0, 1))
+
+
+def _is_object(schema: JsonObject) -> bool:
+    kind = schema.get("type")
+    return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
+
+
+def _closed_member(name: str, value: Any) -> Any:
+    if name in _LISTS_OF_SCHEMAS and isinstance(value, list):
+        return [_closed(item) for item in value]
+    if name in _SUBSCHEMAS:
+        return _closed(value)
+    if name in _MAPS_OF_SCHEMAS and isinstance(value, dict):
+        return {key: _closed(item) for key, item in value.items()}
+    return value
+
+
+def _closed(value: Any) -> Any:
+    return closed_schema(value) if isinstance(value, dict) else value
+
+
+def is_closed(schema: JsonObject) -> bool:
+    """Whether Anthropic enforces `schema` as it stands."""
+    return closed_schema(schema) == schema
+
+
+def is_strict(schema: JsonObject) -> bool:
+    """Whether OpenAI enforces `schema`: every object in it is closed, and requires all of its members."""
+    if _is_object(schema):
+        members = schema.get("properties", {})
+        required = schema.get("required", [])
+        if schema.get("additionalProperties") is not False or not isinstance(required, list):
+            return False
+        if not isinstance(members, dict) or set(members) - {name for name in required if isinstance(name, str)}:
+            return False
+    return all(is_strict(inner) for inner in _inner_schemas(schema))
+
+
+def _inner_schemas(schema: JsonObject) -> list[JsonObject]:
+    found: list[Any] = [schema.get(name) for name in _SUBSCHEMAS]
+    for name in _LISTS_OF_SCHEMAS:
+        value = schema.get(name)
+        found += value if isinstance(value, list) else []
+    for name in _MAPS_OF_SCHEMAS:
+        value = schema.get(name)
+        found += value.values() if isinstance(value, dict) else []
+    return [inner for inner in found if isinstance(inner, dict)]
