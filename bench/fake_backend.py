@@ -4,9 +4,9 @@
 
 Prints `listening PORT`. What it answers is chosen by the request: its path gives the format, `"stream": true` the
 streamed form, and a model named `bench-CHUNKS-DELAY-SIZE` (so that it passes through any gateway) how many content
-chunks of SIZE characters are sent, DELAY milliseconds apart (what opens a stream comes with the first). The query (`?chunks=&delay=&size=`), headers of the
-names `x-bench-chunks` and so on, and the environment (BENCH_CHUNKS, ...) do the same, in this order of precedence.
-With no delay each chunk is a write of its own, as fast as the reader takes them.
+chunks of SIZE characters are sent, DELAY milliseconds apart; what opens a stream comes with the first. The query
+(`?chunks=&delay=&size=`), headers of the names `x-bench-chunks` and so on, and the environment (BENCH_CHUNKS, ...) do
+the same, in this order of precedence. With no delay each chunk is a write of its own, as fast as the reader takes them.
 """
 
 from __future__ import annotations

@@ -233,7 +233,9 @@ def table(figures: Sequence[Figures]) -> list[str]:
 def cold_starts(count: int) -> list[dict[str, Any]]:
     """The rows of bench/cold_start.py, which may use both CPUs."""
     command = [sys.executable, "-m", "bench.cold_start", "--json", "--runs", str(count)]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, preexec_fn=unpin)
+    done = subprocess.run(
+        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=unpin
+    )
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
 
@@ -243,8 +245,9 @@ def cold_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| cold start, from the spawn | ms to `/invocation/next` | × bare | ms to the first byte | × bare | "
              "RSS MB at next | RSS MB then |", "|---|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     for row in rows:
-        lines.append(f"| {row['name']} | {row['next']:.0f} | {row['next_times']:.2f} | {row['first_byte']:.0f} | "
-                     f"{row['first_byte_times']:.2f} | {row['next_rss']:.0f} | {row['first_byte_rss']:.0f} |")  # fmt: skip
+        cells = [f"{row['next']:.0f}", f"{row['next_times']:.2f}", f"{row['first_byte']:.0f}",
+                 f"{row['first_byte_times']:.2f}", f"{row['next_rss']:.0f}", f"{row['first_byte_rss']:.0f}"]  # fmt: skip
+        lines.append(f"| {row['name']} | {' | '.join(cells)} |")
     return lines
 
 

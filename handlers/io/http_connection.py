@@ -19,9 +19,9 @@ from handlers.io.http_url import Key
 # Bytes of status line, headers, interim responses, chunk extensions or trailers in a row without any content.
 MAX_OVERHEAD = 64 * 1024
 # Unread content at which the backend is made to wait. One more socket read may come on top.
-HIGH_WATER = 64 * 1024
+HIGH_WATER = 32 * 1024
 # How much one socket read takes at most.
-READ_SIZE = 64 * 1024
+READ_SIZE = 32 * 1024
 # Bodies up to this size are copied behind the head: one small copy is cheaper than a vectored write.
 SMALL_BODY = 16 * 1024
 # No single wait is longer, whatever the caller says: event loops dislike infinite timers.
