@@ -66,6 +66,25 @@ STATUS: dict[Kind, int] = {
 }
 
 
+# The kind that a backend's status stands for where its body says nothing more precise.
+KIND_OF_STATUS: dict[int, Kind] = {
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    429: "rate_limit",
+    499: "cancelled",
+    503: "overloaded",
+    504: "timeout",
+    524: "timeout",
+    529: "overloaded",
+}
+
+
 class GatewayError(Exception):
     """The root. `param` names the offending member of the request, where there is one."""
 

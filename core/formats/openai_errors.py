@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from core.errors import (
+    KIND_OF_STATUS,
     STATUS,
     GatewayError,
     Kind,
@@ -67,22 +68,6 @@ _KIND_OF_WORD: dict[str, Kind] = {
     "configuration_error": "configuration",
     "server_error": "upstream",
     "internal_error": "upstream",
-}
-
-_KIND_OF_STATUS: dict[int, Kind] = {
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limit",
-    503: "overloaded",
-    504: "timeout",
-    524: "timeout",
-    529: "overloaded",
 }
 
 # How servers that speak this format word a prompt that is too long; only looked for in a refusal (4xx).
@@ -307,7 +292,7 @@ def _http_code(code: Any) -> int | None:
 def _kind_of(status: int, found: _Found, message: str) -> Kind:
     kind = next((_KIND_OF_WORD[word] for word in found.words if word in _KIND_OF_WORD), None)
     if kind is None:
-        kind = _KIND_OF_STATUS.get(status, "bad_request" if 400 <= status < 500 else "upstream")
+        kind = KIND_OF_STATUS.get(status, "bad_request" if 400 <= status < 500 else "upstream")
     if kind in _KINDS_THAT_WORDING_DECIDES and status < 500:
         lowered = message.lower()
         if any(wording in lowered for wording in _CONTEXT_WORDINGS):

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
+from core.errors import KIND_OF_STATUS, GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.converse.usage import read_stop, read_usage
 from core.framing.eventstream import CorruptFrame, Decoder, Frame, encode
@@ -70,22 +70,6 @@ _KIND_OF_NAME: dict[str, Kind] = {
     "modelstreamerrorexception": "upstream",
     "internalserverexception": "upstream",
     "internalfailure": "upstream",
-}
-
-_KIND_OF_STATUS: dict[int, Kind] = {
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limit",
-    499: "cancelled",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
 }
 
 # The status that a stream's exception stands for: the stream has no status line of its own any more.
@@ -257,7 +241,7 @@ def _fault(name: str, message: str, status: int, details: JsonObject) -> Upstrea
 
 
 def _kind(name: str, message: str, status: int) -> Kind:
-    kind = _KIND_OF_NAME.get(name) or _KIND_OF_STATUS.get(status)
+    kind = _KIND_OF_NAME.get(name) or KIND_OF_STATUS.get(status)
     if kind is None:
         kind = "bad_request" if 400 <= status < 500 else "upstream"
     if kind == "bad_request":

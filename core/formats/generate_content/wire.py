@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.errors import GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
+from core.errors import KIND_OF_STATUS, GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.framing import sse
@@ -40,19 +40,6 @@ _KIND_OF_STATUS_WORD: Final[dict[str, Kind]] = {
     "INTERNAL": "upstream",
     "UNKNOWN": "upstream",
     "UNIMPLEMENTED": "upstream",
-}
-_KIND_OF_STATUS: Final[dict[int, Kind]] = {
-    401: "authentication",
-    403: "permission",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limit",
-    499: "cancelled",
-    503: "overloaded",
-    504: "timeout",
 }
 # kind -> the status and the word that Google's clients know it by (https://google.aip.dev/193).
 _WRITTEN: Final[dict[Kind, tuple[int, str]]] = {
@@ -220,7 +207,7 @@ def _fault(error: JsonObject, message: str, status: int) -> UpstreamFault:
 def _kind(error: JsonObject, message: str, status: int) -> Kind:
     if any(detail.get("reason") in ("API_KEY_INVALID", "API_KEY_EXPIRED") for detail in _details(error)):
         return "authentication"
-    kind = _KIND_OF_STATUS_WORD.get(str(error.get("status"))) or _KIND_OF_STATUS.get(status)
+    kind = _KIND_OF_STATUS_WORD.get(str(error.get("status"))) or KIND_OF_STATUS.get(status)
     if kind is None:
         kind = "bad_request" if 400 <= status < 500 else "upstream"
     if kind == "bad_request" and _TOO_LONG.search(message):

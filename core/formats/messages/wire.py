@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.errors import GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
+from core.errors import KIND_OF_STATUS, GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.messages.usage import later_usage, read_stop, read_usage
 from core.framing import sse
@@ -41,22 +41,6 @@ _KIND_OF_TYPE: dict[str, Kind] = {
     "timeout_error": "timeout",
     "overloaded_error": "overloaded",
     "api_error": "upstream",
-}
-
-_KIND_OF_STATUS: dict[int, Kind] = {
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limit",
-    499: "cancelled",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
 }
 
 # kind -> the status and the type that an Anthropic client knows it by.
@@ -240,7 +224,7 @@ def _fault(error: JsonObject, message: str, status: int) -> UpstreamFault:
 
 
 def _kind(error: JsonObject, message: str, status: int) -> Kind:
-    kind = _KIND_OF_TYPE.get(str(error.get("type"))) or _KIND_OF_STATUS.get(status)
+    kind = _KIND_OF_TYPE.get(str(error.get("type"))) or KIND_OF_STATUS.get(status)
     if kind is None:
         kind = "bad_request" if 400 <= status < 500 else "upstream"
     refine = _REFINED.get(kind)
