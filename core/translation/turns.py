@@ -199,7 +199,7 @@ def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
             result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
         else:
             result.append(message if message.role == role else replace(message, role=role))
-    if result and result[0].role == "assistant":
+    if not result or result[0].role == "assistant":
         result.insert(0, Message("user", [Text(PLACEHOLDER)]))
     return [*messages[:head], *result]
 

@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.wire.recordings import recorded_file
 
 _REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
-_SPECIFICATION = "specs/openai-openapi-2026-08-21.json"
+SPECIFICATION = "specs/openai-openapi-2026-08-21.json"
 
 
 class _Canned:
@@ -77,7 +77,7 @@ def chunks_of(data: bytes) -> list[dict[str, Any]]:
 
 @cache
 def _validator(name: str) -> Any:
-    document = _nullable(json.loads(recorded_file(_SPECIFICATION)))
+    document = nullable(json.loads(recorded_file(SPECIFICATION)))
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     return jsonschema.Draft202012Validator(schema)
 
@@ -87,13 +87,13 @@ def assert_valid(name: str, value: Any) -> None:
     _validator(name).validate(value)
 
 
-def _nullable(schema: Any) -> Any:
+def nullable(schema: Any) -> Any:
     """OpenAPI 3.0's `nullable` in JSON Schema's words."""
     if isinstance(schema, list):
-        return [_nullable(item) for item in schema]
+        return [nullable(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = {name: _nullable(value) for name, value in schema.items()}
+    schema = {name: nullable(value) for name, value in schema.items()}
     if schema.pop("nullable", None) is not True:
         return schema
     return {"anyOf": [schema, {"type": "null"}]}

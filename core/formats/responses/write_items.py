@@ -60,6 +60,7 @@ class ItemWriter:
         self._origin = Origin(facts.vendor or "openai", target.backend)
         self._marks_caches = self._own or (facts.cache_marks and not facts.unknown)
         self._custom_calls: set[str] = set()
+        self._part_messages = 0
         self.dropped: list[Dropped] = []
 
     def items(self, messages: Iterable[Message]) -> list[JsonObject]:
@@ -79,11 +80,12 @@ class ItemWriter:
     # --- the assistant's items ------------------------------------------------------------------------------
 
     def _turn(self, message: Message) -> Iterator[JsonObject]:
-        """A message item ends where another kind of block follows, or where the reader noted the next one."""
+        """A message item ends where another kind of block follows, or where the reader noted the next one. A text
+        of another format is an item of its own: messages of several parts are only for what this API has said."""
         spoken: list[Text | Refusal | Opaque] = []
         for block in message.content:
             if isinstance(block, Text | Refusal) or (isinstance(block, Opaque) and self._is_part(block)):
-                if spoken and item_note(block) is not None:
+                if spoken and (not self._own or item_note(block) is not None):
                     yield self._output_message(spoken)
                     spoken = []
                 spoken.append(block)
@@ -102,7 +104,10 @@ class ItemWriter:
             only = first if len(spoken) == 1 else None
             if isinstance(only, Text) and not only.citations:
                 return {"role": "assistant", "content": only.text}
-            return {"type": "message", "role": "assistant", "content": self._spoken_parts(spoken)}
+            # A message of parts must have an id and a status; its place in the input is the same on every turn.
+            self._part_messages += 1
+            minted = {"type": "message", "id": f"msg_{self._part_messages:032}", "status": "completed"}
+            return {**minted, "role": "assistant", "content": self._spoken_parts(spoken)}
         if shell.get("empty"):
             return {**shell["members"], "content": []}
         if shell.get("plain") and isinstance(first, Text):

@@ -382,14 +382,8 @@ def test_a_turn_becomes_items() -> None:
             "summary": [{"type": "summary_text", "text": "Sum"}],
             "encrypted_content": "gAAAA",
         },
-        {
-            "type": "message",
-            "role": "assistant",
-            "content": [
-                {"type": "output_text", "text": "A", "annotations": []},
-                {"type": "output_text", "text": "B", "annotations": []},
-            ],
-        },
+        {"role": "assistant", "content": "A"},
+        {"role": "assistant", "content": "B"},
         {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"},
         {"type": "custom_tool_call", "call_id": "call_2", "name": "g", "input": "x"},
         {"type": "function_call_output", "call_id": "call_1", "output": "done"},
@@ -403,13 +397,13 @@ def test_a_turn_becomes_items() -> None:
         },
         {"type": "function_call_output", "call_id": "call_3", "output": ""},
         {"role": "user", "content": [{"type": "input_text", "text": "And now?"}]},
+        {"role": "assistant", "content": "Bye"},
         {
             "type": "message",
+            "id": "msg_00000000000000000000000000000001",
+            "status": "completed",
             "role": "assistant",
-            "content": [
-                {"type": "output_text", "text": "Bye", "annotations": []},
-                {"type": "refusal", "refusal": "No."},
-            ],
+            "content": [{"type": "refusal", "refusal": "No."}],
         },
     ]
     assert dropped == []

@@ -165,7 +165,10 @@ def test_turns_are_merged_for_formats_whose_roles_alternate() -> None:
         ("user", ["result call_1: seen", "a", "b"]),
     ]
     assert merged_turns(messages, CHAT_COMPLETIONS) is messages
-    assert merged_turns([], CONVERSE) == []
+    assert merged_turns([said("system", "Be a potato.")], CONVERSE) == [
+        said("system", "Be a potato."),
+        said("user", "(no content)"),
+    ]
 
 
 def test_blank_text_and_empty_messages() -> None:

@@ -1,0 +1,147 @@
+"""Judges of requests: OpenAI's specification, botocore's validator, and the types of the other SDKs."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import jsonschema
+import pydantic
+from anthropic.types.beta.message_create_params import MessageCreateParamsNonStreaming
+from botocore.validate import ParamValidator
+from google.genai import types
+
+from tests.translation.judges import bedrock_model
+from tests.wire.openai_judge import SPECIFICATION, assert_valid, nullable
+from tests.wire.recordings import recorded_file
+
+
+def _chat_completions(body: dict[str, Any]) -> None:
+    assert_valid("CreateChatCompletionRequest", _specified_chat(body))
+
+
+def _specified_chat(body: dict[str, Any]) -> dict[str, Any]:
+    """`body` without the reasoning that vendors let clients replay beside the specified members."""
+    extensions = ("reasoning_content", "reasoning_details", "reasoning", "thinking_blocks")
+    messages = [
+        {name: value for name, value in message.items() if name not in extensions} for message in body["messages"]
+    ]
+    return {**body, "messages": messages}
+
+
+def _responses(body: dict[str, Any]) -> None:
+    _response_validator().validate(body)
+
+
+@cache
+def _response_validator() -> Any:
+    # A plain message fits several members of the document's `oneOf`: its own examples would fail.
+    document = _any_of(nullable(json.loads(recorded_file(SPECIFICATION))))
+    schema = {"$ref": "#/components/schemas/CreateResponse", "components": document["components"]}
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _any_of(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_any_of(item) for item in schema]
+    if isinstance(schema, dict):
+        return {"anyOf" if name == "oneOf" else name: _any_of(value) for name, value in schema.items()}
+    return schema
+
+
+@cache
+def _messages_type() -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(MessageCreateParamsNonStreaming)
+
+
+def _messages(body: dict[str, Any]) -> None:
+    _consume(_messages_type().validate_python({name: value for name, value in body.items() if name != "stream"}))
+    _assert_turns(body["messages"], assistant="assistant")
+    waiting: list[str] = []
+    for message in body["messages"]:
+        blocks = message["content"] if isinstance(message["content"], list) else []
+        kinds = [block["type"] for block in blocks]
+        results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        if message["role"] == "user":
+            assert kinds[: len(results)] == ["tool_result"] * len(results), "tool results stand first"
+            assert sorted(results) == sorted(waiting), "each call is answered in the message after it"
+            waiting = []
+        elif message["role"] == "assistant":
+            assert not waiting
+            waiting = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        assert all(block["text"].strip() for block in blocks if block["type"] == "text"), "a blank text"
+    names = [tool["name"] for tool in body.get("tools", []) if "input_schema" in tool]
+    assert len(set(names)) == len(names)
+
+
+def _consume(value: Any) -> None:
+    """Reads every lazily checked iterable of a TypedDict."""
+    if isinstance(value, dict):
+        for item in value.values():
+            _consume(item)
+    elif not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
+        for item in value:
+            _consume(item)
+
+
+def _assert_turns(messages: list[dict[str, Any]], assistant: str) -> None:
+    roles = [message["role"] for message in messages if message["role"] != "system"]
+    assert roles[0] == "user"
+    for before, after in pairwise(roles):
+        assert before != after, "the roles alternate"
+    assert set(roles) <= {"user", assistant}
+
+
+def _invoke(body: dict[str, Any]) -> None:
+    assert "model" not in body and "stream" not in body
+    assert body["anthropic_version"]
+    rest = {name: value for name, value in body.items() if not name.startswith("anthropic_")}
+    _messages({"model": "m", **rest})
+
+
+def _converse(body: dict[str, Any]) -> None:
+    shape = bedrock_model().operation_model("Converse").input_shape
+    report = ParamValidator().validate({"modelId": "m", **body}, shape)
+    assert not report.has_errors(), report.generate_report()
+    _assert_turns(body["messages"], assistant="assistant")
+    blocks = [block for message in body["messages"] for block in message["content"]]
+    assert all(block["text"].strip() for block in blocks if "text" in block), "a blank text"
+    if any("toolUse" in block or "toolResult" in block for block in blocks):
+        assert body.get("toolConfig"), "tools are declared where the history has some"
+
+
+_GEMINI_MEMBERS: dict[str, pydantic.TypeAdapter[Any]] = {
+    "contents": pydantic.TypeAdapter(list[types.Content]),
+    "systemInstruction": pydantic.TypeAdapter(types.Content),
+    "tools": pydantic.TypeAdapter(list[types.Tool]),
+    "toolConfig": pydantic.TypeAdapter(types.ToolConfig),
+    "generationConfig": pydantic.TypeAdapter(types.GenerationConfig),
+    "safetySettings": pydantic.TypeAdapter(list[types.SafetySetting]),
+}
+_GEMINI_PLAIN = frozenset({"cachedContent", "serviceTier", "store", "labels"})
+
+
+def _generate_content(body: dict[str, Any]) -> None:
+    for name, value in body.items():
+        if name not in _GEMINI_PLAIN:
+            _GEMINI_MEMBERS[name].validate_python(value)
+    for content in body["contents"]:
+        assert content["role"] in ("user", "model")
+        assert content["parts"]
+        for part in content["parts"]:
+            if "thoughtSignature" in part:
+                base64.b64decode(part["thoughtSignature"], validate=True)
+
+
+REQUEST_JUDGES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "chat_completions": _chat_completions,
+    "responses": _responses,
+    "messages": _messages,
+    "invoke": _invoke,
+    "converse": _converse,
+    "generate_content": _generate_content,
+}
