@@ -33,6 +33,21 @@ class AccessRules:
         return not self.keys
 
 
+@slotted(frozen=True)
+class Caller:
+    """Whose request it is. `id` is what its counters and records are kept under: a key's id, a principal's name, or
+    a digest of the one service key. `shown` is how messages call it. `models` are patterns of the names that it may
+    ask for, () for all; `quota` its own limits (core.limits)."""
+
+    id: str
+    kind: str = "service"
+    shown: str = ""
+    owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    quota: Mapping[str, int] = field(default_factory=dict)
+
+
 def presented_keys(headers: Mapping[str, str], query_key: str | None = None) -> list[str]:
     """Every key that a request carries. SDKs may send two (Claude Code does); one valid one is enough."""
     keys = [headers[name].strip() for name in _KEY_HEADERS if headers.get(name)]

@@ -52,12 +52,12 @@ class Gateway:
                 return self._public(endpoint, request_id)
             if endpoint.operation == "backend_health":
                 return await self._backend_page(endpoint, request_id)
-            access.check(self.rules, request, self.ports.clock.time())
+            caller = await self._identify(request)
             if endpoint.operation == "backend_details":
                 return await self._backend_page(endpoint, request_id)
             if endpoint.operation in ("models", "model"):
                 return self._listing(endpoint, request_id)
-            return await self._generate(request, endpoint, request_id)
+            return await self._generate(request, endpoint, caller, request_id)
         except GatewayError as error:
             return self.error_response(error, endpoint.format, request_id)
 
@@ -80,7 +80,7 @@ class Gateway:
         """`error` as a client of `format_name` reads it."""
         answer = load_wire(_error_format(format_name)).write_error(error, request_id)
         headers = [*answer.headers, *(extra or [("x-request-id", request_id)])]
-        headers.extend(error.headers.items())
+        headers.extend(item for item in error.headers.items() if item not in headers)
         return Response(answer.status, headers, answer.body)
 
     def _public(self, endpoint: Endpoint, request_id: str) -> Response:
@@ -102,14 +102,25 @@ class Gateway:
         body = listings.model_page(endpoint, self.configuration.registry)
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
 
-    async def _generate(self, request: Request, endpoint: Endpoint, request_id: str) -> Response:
+    async def _identify(self, request: Request) -> access.Caller:
+        """Who is calling. Raises Refused."""
+        accounts = self.ports.accounts
+        if accounts is not None:
+            return await accounts.identify(request, self.rules)
+        access.check(self.rules, request, self.ports.clock.time())
+        return access.Caller(access.caller_of(request.headers))
+
+    async def _generate(
+        self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str
+    ) -> Response:
         if self.stop_at is not None:
             raise Refused("overloaded", "This instance is shutting down.", retry_after=1.0)
-        caller = access.caller_of(request.headers)
-        self.in_flight.enter(caller)
+        self.in_flight.enter(caller.id)
         record = UsageRecord(
             request_id, endpoint.operation, endpoint.format, self.ports.clock.time(),
-            user_agent=request.headers.get("user-agent", ""),
+            user_agent=request.headers.get("user-agent", ""), caller=caller.id, key=caller.shown, owner=caller.owner,
+            labels=caller.labels, session=request.headers.get("x-claude-code-session-id", ""),
+            agent=request.headers.get("x-claude-code-agent-id", ""), request_bytes=len(request.body),
         )
         run = Run(self, request, endpoint, record, caller)
         try:

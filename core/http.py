@@ -19,7 +19,8 @@ class Request:
 
     `path` is still percent-encoded and has no query; `query` has no question mark. `deadline` is the
     platform's: a reading of `Clock.monotonic()` by which the answer must have ended, None where there is none;
-    `first_byte_deadline` the same for its beginning, which bounds an answer that is not streamed.
+    `first_byte_deadline` the same for its beginning, which bounds an answer that is not streamed. `principal` is who
+    the platform says is calling (an IAM ARN), "" where it authenticates nobody; it never comes from a header.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Request:
     body: bytes = b""
     deadline: float | None = None
     first_byte_deadline: float | None = None
+    principal: str = ""
 
 
 @slotted

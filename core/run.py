@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from core.access import AccessRules, Caller
 from core.attempts import LONGEST_NAP, AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
@@ -17,13 +18,13 @@ from core.http import HeaderList, Request, Response
 from core.native import prepare_native
 from core.overload import InFlight
 from core.passthrough import returned_headers
-from core.ports import BackendRequest, Clock, Log, Media, Random, Transport, TransportFault
+from core.ports import BackendRequest, Clock, Hold, Log, Media, Random, Transport, TransportFault
 from core.routes import Endpoint
 from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Policy, Route, of_format
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import slotted
-from core.usage import UsageRecord
+from core.usage import Cost, UsageRecord
 
 if TYPE_CHECKING:
     from core.faults import Fault
@@ -52,6 +53,20 @@ class Ports:
     record: Callable[[UsageRecord], None]
     media: Media
     in_background: Callable[[Transport], Transport] = lambda transport: transport
+    accounts: Accounts | None = None
+    price: Callable[[UsageRecord], Cost | None] | None = None
+
+
+class Accounts(Protocol):
+    """Who calls, and what they may take. Without it there is the one service key and no limit."""
+
+    async def identify(self, request: Request, rules: AccessRules) -> Caller:
+        """Whose request it is. Raises Refused."""
+        ...
+
+    async def admit(self, caller: Caller, generation: Generation, format_name: str) -> Hold | None:
+        """Reserves what the request may take at most; None where nothing is limited. Raises Refused."""
+        ...
 
 
 class Surroundings(Protocol):
@@ -101,7 +116,7 @@ class Run:
     """One request from its body to its last byte."""
 
     def __init__(
-        self, gateway: Surroundings, request: Request, endpoint: Endpoint, record: UsageRecord, caller: str
+        self, gateway: Surroundings, request: Request, endpoint: Endpoint, record: UsageRecord, caller: Caller
     ) -> None:
         self._gateway = gateway
         self._ports = gateway.ports
@@ -121,7 +136,10 @@ class Run:
         record = self._record
         record.model = generation.model
         record.streamed = generation.stream
+        record.tier = str(generation.document.values.get("service_tier") or "")
         route = generation.route = self._route(generation.model)
+        if self._ports.accounts is not None:
+            record.hold = await self._ports.accounts.admit(self._caller, generation, self._endpoint.format)
         limits = self._gateway.configuration.limits
         choosing = Choosing(self._ports.random, self._gateway.health, generation.prefix_digest)
         ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
@@ -168,6 +186,11 @@ class Run:
         headers = [*self._backend_headers(winner), *self.headers()]
         if not any(name == "content-type" for name, _ in headers):
             headers.append(("content-type", "application/json"))
+        self._name_backend(winner.candidate)
+        if self._ports.price is not None:
+            record.cost = self._ports.price(record)
+            if record.cost is not None:
+                headers.append(("x-skybridge-cost-usd", record.cost.usd))
         self.account("complete")
         return Response(winner.head.status, headers, answer.body)
 
@@ -370,15 +393,20 @@ class Run:
         if self._attempts is not None:
             self._attempts.close()
 
+    def _name_backend(self, candidate: Candidate) -> None:
+        backend, record = candidate.backend, self._record
+        record.backend = backend.name
+        record.region = backend.region if backend.provider.regional else ""
+        record.api_model = candidate.api_model
+
     def account(self, outcome: str) -> None:
         """Hands the usage record on, once the request is over."""
-        self._gateway.in_flight.leave(self._caller)
+        self._gateway.in_flight.leave(self._caller.id)
         record, attempts = self._record, self._attempts
         record.outcome = outcome
         record.seconds = self._ports.clock.monotonic() - self._started
         if attempts is not None and attempts.candidate is not None:
-            record.backend = attempts.candidate.backend.name
-            record.api_model = attempts.candidate.api_model
+            self._name_backend(attempts.candidate)
             record.attempts = attempts.count
             record.wasted = attempts.wasted
             record.errors[:0] = [error.message for error in attempts.failures if error.message not in record.errors]

@@ -6,9 +6,13 @@ convention; OpenAI's and Gemini's prompt counts include it). `output_tokens` inc
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from core.slotted import field, slotted
+
+if TYPE_CHECKING:
+    from core.ports import Hold
 
 
 @slotted
@@ -94,7 +98,8 @@ class UsageRecord:
     """What one request did and used, for the log and the bill. Times are in seconds, `started` since the epoch.
 
     `finish`: the neutral stop reason; `outcome`: `complete`, `failed`, `cut` (after the commit) or `abandoned`
-    (the client left).
+    (the client left). `caller` is whose counters it is on, `key` what people recognise a key by; `session` and
+    `agent` are Claude Code's. `tier` is the service tier that was asked for. `hold` is what was reserved for it.
     """
 
     request_id: str
@@ -118,3 +123,14 @@ class UsageRecord:
     errors: list[str] = field(default_factory=list)
     user_agent: str = ""
     wasted: list[Wasted] = field(default_factory=list)
+    caller: str = ""
+    key: str = ""
+    owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    session: str = ""
+    agent: str = ""
+    region: str = ""
+    tier: str = ""
+    cost: Cost | None = None
+    request_bytes: int = 0
+    hold: Hold | None = None

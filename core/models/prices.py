@@ -21,6 +21,7 @@ PICO: Final = 10**12
 # Clouds ask a tenth more where a Claude model (4.5 and later) must be served in one region or geography.
 # https://aws.amazon.com/bedrock/pricing/
 REGIONAL_FACTOR: Final = Fraction(11, 10)
+_REGIONAL: Final = frozenset({"bedrock"})
 _NEVER_REGIONAL = ("claude-3", "claude-2", "claude-instant", "claude-opus-4", "claude-opus-4-1", "claude-sonnet-4")
 
 # Types of backend that sell at list prices, and the lists. What any other one asks is for the operator to say.
@@ -94,7 +95,7 @@ def _listed(provider: str, api_model: str) -> Price | None:
         rows = _rows(price_list)
         price = rows.get(api_model) or rows.get(f"{vendor}.{name}") or rows.get(name) or rows.get("*")
         if price is not None:
-            regional = provider == "bedrock" and vendor == "anthropic" and _is_regional(api_model, name)
+            regional = provider in _REGIONAL and vendor == "anthropic" and _is_regional(api_model, name)
             return price.times(REGIONAL_FACTOR) if regional else price
     return None
 

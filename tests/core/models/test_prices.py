@@ -151,9 +151,10 @@ def litellm_row(model: str) -> dict[str, Any] | None:
         if name in litellm():
             return dict(litellm()[name])
     for name, row in litellm().items():
-        if row.get("litellm_provider") in ("bedrock", "bedrock_converse") and name.startswith("anthropic."):
-            if bare_id(name)[0] == model and "20240620" not in name:  # one region's price, for an id that never was
-                return dict(row)
+        if not name.startswith("anthropic.") or "20240620" in name:  # one region's price, for an id that never was
+            continue
+        if row.get("litellm_provider") in ("bedrock", "bedrock_converse") and bare_id(name)[0] == model:
+            return dict(row)
     return None
 
 

@@ -1,0 +1,90 @@
+"""The gateway's own keys as values: made, stored as a digest, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from core.access import Caller
+from core.errors import Refused
+from core.ports import Random
+
+PREFIX = "sk-sky-"
+# So much of a key is kept in the clear, for people to recognise it by.
+SHOWN = len(PREFIX) + 6
+_LENGTH = 43  # of 62 letters: 256 bits
+
+
+@dataclass(slots=True)
+class Key:
+    """A key's record. `id` stays when the key is rotated, so that its budget does. Times are epoch seconds; `digest`
+    is of the whole key, which nobody keeps."""
+
+    id: str
+    digest: str
+    prefix: str
+    owner: str
+    created: float
+    labels: dict[str, str] = field(default_factory=dict)
+    expires: float | None = None
+    revoked: float | None = None
+    models: tuple[str, ...] = ()
+    quota: dict[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As a store keeps it, under `digest`."""
+        return {
+            "id": self.id, "prefix": self.prefix, "owner": self.owner, "labels": self.labels, "created": self.created,
+            "expires": self.expires, "revoked": self.revoked, "models": list(self.models), "quota": self.quota,
+        }  # fmt: skip
+
+    def state(self, now: float) -> str:
+        """active, expired or revoked."""
+        if self.revoked is not None and self.revoked <= now:
+            return "revoked"
+        return "expired" if self.expires is not None and self.expires <= now else "active"
+
+    def caller(self) -> Caller:
+        """The key's holder."""
+        return Caller(self.id, "key", f"key {self.prefix}…", self.owner, self.labels, self.models, self.quota)
+
+
+def new_secret(random: Random) -> str:
+    """A key's text, which is shown once."""
+    return PREFIX + random.token(_LENGTH)
+
+
+def digest_of(secret: str) -> str:
+    """What is kept of a key. Its 256 random bits need no salt and no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read_key(digest: str, document: Mapping[str, Any]) -> Key:
+    """The key that a store keeps under `digest`."""
+    return Key(
+        document["id"], digest, document["prefix"], document["owner"], document["created"], dict(document["labels"]),
+        document["expires"], document["revoked"], tuple(document["models"]), dict(document["quota"]),
+    )  # fmt: skip
+
+
+def is_the_key(secret: str, key: Key) -> bool:
+    """Compares in a time that tells nothing about where they differ."""
+    return hmac.compare_digest(digest_of(secret), key.digest)
+
+
+def check_usable(key: Key, now: float) -> None:
+    """Raises Refused for a key that is revoked or has expired."""
+    state = key.state(now)
+    if state != "active":
+        raise Refused("authentication", f"The API key {key.prefix}… {'is' if state == 'revoked' else 'has'} {state}.")
+
+
+def check_model(caller: Caller, model: str) -> None:
+    """Raises Refused (403) for a model that the caller may not ask for."""
+    if caller.models and not any(fnmatchcase(model, pattern) for pattern in caller.models):
+        allowed = ", ".join(caller.models)
+        raise Refused("permission", f"This key may not use the model '{model}'. It may use: {allowed}.", param="model")

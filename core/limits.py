@@ -1,0 +1,191 @@
+"""What a request may take: quotas to charges on counters, and a counter without room to the client's refusal.
+
+Pure: counters live in a store, whose atomic conditional writes decide. Windows are those of the calendar in UTC.
+"""
+
+from __future__ import annotations
+
+from calendar import timegm
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from time import gmtime, strftime
+from typing import Any, Final, Literal
+
+from core.errors import Refused
+from core.ports import Charge, Shortage
+from core.usage import in_usd
+
+type Unit = Literal["requests", "tokens", "in_flight", "usd"]
+# Limits by name; money in picodollars.
+type Quota = Mapping[str, int]
+
+PICO: Final = 10**12
+
+
+@dataclass(slots=True, frozen=True)
+class _Limit:
+    """What a limit counts, in which window (None: until it is given back), and how it is called."""
+
+    unit: Unit
+    window: Literal["minute", "day", "month", "total"] | None
+    words: str
+
+
+LIMITS: Final[Mapping[str, _Limit]] = {
+    "requests_per_minute": _Limit("requests", "minute", "requests a minute"),
+    "tokens_per_minute": _Limit("tokens", "minute", "tokens a minute"),
+    "tokens_per_day": _Limit("tokens", "day", "tokens a day"),
+    "in_flight": _Limit("in_flight", None, "requests at once"),
+    "usd_per_day": _Limit("usd", "day", "daily budget"),
+    "usd_per_month": _Limit("usd", "month", "monthly budget"),
+    "usd_total": _Limit("usd", "total", "total budget"),
+}
+
+
+@dataclass(slots=True, frozen=True)
+class Subject:
+    """Whose limits: `kind` is key, owner, model or everyone; `shown` is how a message calls it."""
+
+    kind: str
+    name: str
+    quota: Quota
+    shown: str
+
+
+def read_quota(section: Any, place: str) -> Quota:
+    """A quota of a configuration or a key. Money is in USD there. Raises ValueError that names the member."""
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{place}: expected some of {', '.join(LIMITS)}")
+    quota = {}
+    for name, value in section.items():
+        limit = LIMITS.get(name)
+        if limit is None:
+            raise ValueError(f"{place}.{name}: unknown; expected one of {', '.join(LIMITS)}")
+        try:
+            amount = Fraction(str(value)) * (PICO if limit.unit == "usd" else 1)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"{place}.{name}: expected a number") from None
+        if amount < 0 or amount.denominator != 1:
+            raise ValueError(f"{place}.{name}: expected a whole number of what it counts, not negative")
+        quota[name] = int(amount)
+    return quota
+
+
+def is_budgeted(charges: Iterable[Charge]) -> bool:
+    """Whether money is limited: then nothing may pass unseen."""
+    return any(_limit_of(charge.counter).unit == "usd" for charge in charges)
+
+
+def has_budget(subjects: Iterable[Subject]) -> bool:
+    """Whether a price must be known."""
+    return any(LIMITS[name].unit == "usd" for subject in subjects for name in subject.quota)
+
+
+def charges_of(subjects: Sequence[Subject], tokens: int, cost: int, now: float) -> tuple[Charge, ...]:
+    """What a request that takes at most `tokens` and `cost` (picodollars) reserves at `now` (epoch seconds)."""
+    amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 1, "usd": cost}
+    found = []
+    for subject in subjects:
+        for name, most in subject.quota.items():
+            limit = LIMITS[name]
+            label, until = _window(limit.window, now)
+            counter = f"{name}:{subject.kind}:{subject.name}:{label}"
+            found.append(Charge(counter, amounts[limit.unit], most, until))
+    return tuple(found)
+
+
+def used(charges: Sequence[Charge], tokens: int, cost: int) -> Mapping[str, int]:
+    """What the counters of `charges` keep once the request is over."""
+    amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 0, "usd": cost}
+    return {charge.counter: amounts[_limit_of(charge.counter).unit] for charge in charges}
+
+
+def _limit_of(counter: str) -> _Limit:
+    return LIMITS[counter.partition(":")[0]]
+
+
+def _window(window: str | None, now: float) -> tuple[str, float | None]:
+    """The name of the window that `now` is in, and when it ends."""
+    if window is None or window == "total":
+        return "", None
+    if window == "minute":
+        minute = int(now // 60)
+        return str(minute), (minute + 1) * 60.0
+    moment = gmtime(now)
+    if window == "day":
+        day = timegm((moment.tm_year, moment.tm_mon, moment.tm_mday, 0, 0, 0))
+        return strftime("%Y-%m-%d", moment), day + 86_400.0
+    year, month = divmod(moment.tm_year * 12 + moment.tm_mon, 12)
+    return strftime("%Y-%m", moment), float(timegm((year, month + 1, 1, 0, 0, 0)))
+
+
+def refusal(shortage: Shortage, subjects: Sequence[Subject], format_name: str, now: float) -> Refused:
+    """The 429 for a request that a counter had no room for, with the headers that the client's SDK reads.
+
+    A budget is a `spend_limit`, which clients tell from a rate: waiting a moment does not help.
+    """
+    charge = shortage.charge
+    limit = _limit_of(charge.counter)
+    shown = _shown(charge.counter, subjects)
+    most = charge.limit or 0
+    if limit.unit == "usd":
+        message = (
+            f"The {limit.words} of {in_usd(most)} USD of {shown} is used up: {in_usd(shortage.used)} USD are spent or "
+            f"reserved, and this request may cost up to {in_usd(charge.amount)} USD."
+        )
+    else:
+        message = f"The limit of {most} {limit.words} of {shown} is reached: {shortage.used} are used"
+        message += f", and this request may take {charge.amount}." if limit.unit == "tokens" else "."
+    wait = None if charge.until is None else max(1.0, charge.until - now)
+    if limit.window == "total":
+        message += " It does not reset by itself; the gateway's operator can raise it."
+    elif charge.until is not None:
+        message += f" It resets at {_moment(charge.until)}."
+    error = Refused(
+        "spend_limit" if limit.unit == "usd" else "rate_limit",
+        message,
+        retry_after=1.0 if limit.unit == "in_flight" else wait,
+    )
+    error.headers.update(_headers(limit, most, max(0, most - shortage.used), charge.until, (format_name, now)))
+    return error
+
+
+def _shown(counter: str, subjects: Sequence[Subject]) -> str:
+    for subject in subjects:
+        if counter.partition(":")[2].startswith(f"{subject.kind}:{subject.name}:"):
+            return subject.shown
+    return "this gateway"
+
+
+def _moment(epoch: float) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(epoch))
+
+
+def _headers(
+    limit: _Limit, most: int, left: int, until: float | None, dialect: tuple[str, float]
+) -> Mapping[str, str]:
+    """`anthropic-ratelimit-*` with a time, or `x-ratelimit-*` with a duration, for requests and tokens."""
+    format_name, now = dialect
+    if limit.unit == "usd":
+        return {} if until is None else {"x-skybridge-budget-reset": _moment(until)}
+    unit = "tokens" if limit.unit == "tokens" else "requests"
+    reset = now + 1 if until is None else until
+    if format_name == "messages":
+        names = f"anthropic-ratelimit-{unit}-"
+        return {f"{names}limit": str(most), f"{names}remaining": str(left), f"{names}reset": _moment(reset)}
+    return {
+        f"x-ratelimit-limit-{unit}": str(most),
+        f"x-ratelimit-remaining-{unit}": str(left),
+        f"x-ratelimit-reset-{unit}": _duration(reset - now),
+    }
+
+
+def _duration(seconds: float) -> str:
+    """As Go writes it: `6m0s`, `1s`."""
+    minutes, rest = divmod(max(1, ceil(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
