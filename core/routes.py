@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 from core.slotted import slotted
@@ -78,34 +79,37 @@ _STATIC = _static_routes()
 
 # A segment may hold any character in percent-encoding; Bedrock's ids and ARNs do (":" and "/").
 _MODEL = r"(?P<model>[^/?#]+)"
-_PATTERNS: tuple[tuple[re.Pattern[str], str, Endpoint], ...] = tuple(
-    (re.compile(pattern + r"/?\Z"), method, endpoint)
-    for pattern, method, endpoint in (
-        (rf"/model/{_MODEL}/converse", "POST", Endpoint("generate", "converse", stream=False)),
-        (rf"/model/{_MODEL}/converse-stream", "POST", Endpoint("generate", "converse", stream=True)),
-        (rf"/model/{_MODEL}/invoke", "POST", Endpoint("generate", "invoke", stream=False)),
-        (rf"/model/{_MODEL}/invoke-with-response-stream", "POST", Endpoint("generate", "invoke", stream=True)),
-        (rf"/model/{_MODEL}/count-tokens", "POST", Endpoint("count_tokens", "converse")),
-        (
-            rf"/(?:v1beta|v1)/models/{_MODEL}:generateContent",
-            "POST",
-            Endpoint("generate", "generate_content", stream=False),
-        ),
-        (
-            rf"/(?:v1beta|v1)/models/{_MODEL}:streamGenerateContent",
-            "POST",
-            Endpoint("generate", "generate_content", stream=True),
-        ),
-        (rf"/(?:v1beta|v1)/models/{_MODEL}:countTokens", "POST", Endpoint("count_tokens", "generate_content")),
-        (rf"/openai/deployments/{_MODEL}/chat/completions", "POST", Endpoint("generate", "chat_completions")),
-        (rf"/openai/deployments/{_MODEL}/embeddings", "POST", Endpoint("embeddings", "chat_completions")),
-        (rf"/v1/databricks/messages/{_MODEL}", "POST", Endpoint("generate", "messages", backend="databricks")),
-        (rf"/v1beta/models/{_MODEL}", "GET", Endpoint("model", "generate_content")),
-        (rf"/anthropic/v1/models/{_MODEL}", "GET", Endpoint("model", "messages")),
-        # Names in a list of models may hold a slash ("bedrock/amazon.nova-pro-v1:0"), so the rest is the name.
-        (r"(?:/openai)?(?:/v1)?/models/(?P<model>.+?)", "GET", Endpoint("model", "chat_completions")),
-    )
+_PATTERNS: tuple[tuple[str, str, Endpoint], ...] = (
+    (rf"/model/{_MODEL}/converse", "POST", Endpoint("generate", "converse", stream=False)),
+    (rf"/model/{_MODEL}/converse-stream", "POST", Endpoint("generate", "converse", stream=True)),
+    (rf"/model/{_MODEL}/invoke", "POST", Endpoint("generate", "invoke", stream=False)),
+    (rf"/model/{_MODEL}/invoke-with-response-stream", "POST", Endpoint("generate", "invoke", stream=True)),
+    (rf"/model/{_MODEL}/count-tokens", "POST", Endpoint("count_tokens", "converse")),
+    (
+        rf"/(?:v1beta|v1)/models/{_MODEL}:generateContent",
+        "POST",
+        Endpoint("generate", "generate_content", stream=False),
+    ),
+    (
+        rf"/(?:v1beta|v1)/models/{_MODEL}:streamGenerateContent",
+        "POST",
+        Endpoint("generate", "generate_content", stream=True),
+    ),
+    (rf"/(?:v1beta|v1)/models/{_MODEL}:countTokens", "POST", Endpoint("count_tokens", "generate_content")),
+    (rf"/openai/deployments/{_MODEL}/chat/completions", "POST", Endpoint("generate", "chat_completions")),
+    (rf"/openai/deployments/{_MODEL}/embeddings", "POST", Endpoint("embeddings", "chat_completions")),
+    (rf"/v1/databricks/messages/{_MODEL}", "POST", Endpoint("generate", "messages", backend="databricks")),
+    (rf"/v1beta/models/{_MODEL}", "GET", Endpoint("model", "generate_content")),
+    (rf"/anthropic/v1/models/{_MODEL}", "GET", Endpoint("model", "messages")),
+    # Names in a list of models may hold a slash ("bedrock/amazon.nova-pro-v1:0"), so the rest is the name.
+    (r"(?:/openai)?(?:/v1)?/models/(?P<model>.+?)", "GET", Endpoint("model", "chat_completions")),
 )
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str, Endpoint], ...]:
+    """Compiled when a path first needs them: the most used paths are all static."""
+    return tuple((re.compile(pattern + r"/?\Z"), method, endpoint) for pattern, method, endpoint in _PATTERNS)
 
 
 def match(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:
@@ -125,7 +129,7 @@ def match(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRo
 def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:
     allowed: list[str] = []
     format_name = ""
-    for pattern, wanted, endpoint in _PATTERNS:
+    for pattern, wanted, endpoint in _patterns():
         found = pattern.match(path)
         if found is None:
             continue

@@ -6,9 +6,9 @@ compiled when the first instance is made; most requests use a part of the classe
 class for a dataclass (https://typing.python.org/en/latest/spec/dataclasses.html#the-dataclass-transform-decorator).
 
 What it has: positional and keyword arguments, defaults, `field`, `__post_init__`, equality, a repr, positional
-patterns, `replace`, and for `dataclasses` (fields, asdict, is_dataclass) it is a dataclass. What it has not:
-inheritance, ordering, and a guard at run time against changing a frozen instance: `frozen` is the type checker's to
-enforce, and makes instances hashable.
+patterns, `replace` (this module's and `copy`'s), and for `dataclasses` (fields, asdict, is_dataclass) it is a
+dataclass. What it has not: inheritance, ordering, and a guard at run time against changing a frozen instance:
+`frozen` is the type checker's to enforce, and makes instances hashable.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Any, cast, dataclass_transform, overload
 if TYPE_CHECKING:  # the same function, of which type checkers know more: they check its arguments, and unions
     from dataclasses import replace
 else:
-    from copy import replace
+
+    def replace(instance: Any, /, **changes: Any) -> Any:
+        """A copy with `changes`."""
+        return instance.__replace__(**changes)
+
 
 __all__ = ["Field", "field", "replace", "slotted"]
 

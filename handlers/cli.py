@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from core.configuration import ConfigurationError
 from core.errors import NotConfigured
@@ -79,7 +80,7 @@ def _validate(options: argparse.Namespace, variables: dict[str, str], *, strict:
     path = configuration_path(variables, options.config)
     problems = []
     if path is not None and (named or chosen_configuration(variables) is None):
-        problems = check_file(path, variables)
+        problems = check_file(Path(path), variables)
     if problems and strict:
         raise ConfigurationError("", "\n".join(problems))
     if not problems:

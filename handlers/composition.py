@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import cast
 
 from core.access import AccessRules
@@ -36,13 +35,13 @@ class Composition:
     gateway: Gateway
     http: HttpTransport
     log: JsonLog
-    config_path: Path | None
+    config_path: str | None
 
     @property
     def source(self) -> str:
         """Where the configuration comes from, for the operator."""
         if self.config_path is not None:
-            return str(self.config_path)
+            return self.config_path
         active = self.gateway.configuration.active
         return f"configured by the environment{f' ({active})' if active else ''}"
 
@@ -112,7 +111,7 @@ def compose(
     return Composition(make_app(gateway), gateway, http, log, path)
 
 
-def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, Path | None]:
+def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, str | None]:
     """The configuration that applies (`core.forms` has the order), and its file, None where it has none.
 
     Raises ConfigurationError.
@@ -146,7 +145,7 @@ def log_level(variables: Mapping[str, str]) -> str:
     return variables.get("LOG_LEVEL") or ("debug" if debug else "info")
 
 
-def load_configuration(path: Path | None, variables: Mapping[str, str]) -> Configuration:
+def load_configuration(path: str | None, variables: Mapping[str, str]) -> Configuration:
     """The configuration at `path`. Raises ConfigurationError that names the file."""
     if path is None:
         raise ConfigurationError("", "no configuration was found: set MODEL_CONFIG_PATH or write models.yaml")
@@ -154,7 +153,7 @@ def load_configuration(path: Path | None, variables: Mapping[str, str]) -> Confi
     try:
         return read_configuration(document, variables)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error.key}" if error.key else str(path), error.message) from error
+        raise ConfigurationError(f"{path}: {error.key}" if error.key else path, error.message) from error
 
 
 def read_access_rules(variables: Mapping[str, str]) -> AccessRules:

@@ -1,11 +1,13 @@
-"""Finds and reads the configuration document, YAML or JSON, and the `.env` file."""
+"""Finds and reads the configuration document, YAML or JSON, and the `.env` file.
+
+Paths are plain strings: every cold start comes by here, and `pathlib` would be a fortieth of it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from core.configuration import ConfigurationError
@@ -13,51 +15,54 @@ from core.configuration import ConfigurationError
 DEFAULT_FILES = ("models.json", "models.yaml")
 
 
-def configuration_path(variables: Mapping[str, str], explicit: str | None = None) -> Path | None:
+def configuration_path(variables: Mapping[str, str], explicit: str | None = None) -> str | None:
     """The file to read: `--config`, else MODEL_CONFIG_PATH, else models.json (as a build compiles it) or
     models.yaml beside the program. None when there is none."""
     named = explicit or variables.get("MODEL_CONFIG_PATH")
     if named:
-        return Path(named)
-    root = Path(__file__).resolve().parents[2]
-    for folder in (Path.cwd(), root):
+        return named
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    for folder in (os.getcwd(), root):
         for name in DEFAULT_FILES:
-            if (folder / name).is_file():
-                return folder / name
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                return path
     return None
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The document at `path`. Raises ConfigurationError that names the file and, where known, the line."""
+def read_document(named: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document at the path `named`. Raises ConfigurationError that names the file and, where known, the line."""
+    path = os.fspath(named)
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
     except OSError as error:
-        raise ConfigurationError(str(path), f"cannot be read: {error.strerror}") from error
-    document = _read_json(path, text) if path.suffix == ".json" else _read_yaml(path, text)
+        raise ConfigurationError(path, f"cannot be read: {error.strerror}") from error
+    document = _read_json(path, text) if path.endswith(".json") else _read_yaml(path, text)
     if not isinstance(document, dict):
-        raise ConfigurationError(str(path), "expected a mapping at the top of the file")
+        raise ConfigurationError(path, "expected a mapping at the top of the file")
     return document
 
 
-def _read_json(path: Path, text: str) -> Any:
+def _read_json(path: str, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{path}, line {error.lineno}", f"not valid JSON: {error.msg}") from error
 
 
-def _read_yaml(path: Path, text: str) -> Any:
+def _read_yaml(path: str, text: str) -> Any:
     import yaml  # noqa: PLC0415  # a built package has its configuration as JSON and never loads this
 
     try:
         return yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
+        place = f"{path}, line {mark.line + 1}" if mark is not None else path
         raise ConfigurationError(place, f"not valid YAML: {getattr(error, 'problem', error)}") from error
 
 
-def read_env_file(path: Path) -> dict[str, str]:
+def read_env_file(path: str) -> dict[str, str]:
     """The variables of a `.env` file. An environment variable that is set wins over it: the caller merges."""
     from dotenv import dotenv_values  # noqa: PLC0415  # only `serve` and `check` read such files
 
@@ -66,8 +71,8 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def merged_environment(env_name: str | None = None) -> dict[str, str]:
     """os.environ over `.env` (or `.env.<name>`) of the working folder."""
-    path = Path(f".env.{env_name}" if env_name else ".env")
-    if env_name and not path.is_file():
-        raise ConfigurationError(str(path), "the file does not exist")
-    values = read_env_file(path) if path.is_file() else {}
+    path = f".env.{env_name}" if env_name else ".env"
+    if env_name and not os.path.isfile(path):
+        raise ConfigurationError(path, "the file does not exist")
+    values = read_env_file(path) if os.path.isfile(path) else {}
     return {**values, **os.environ}

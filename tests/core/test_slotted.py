@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.slotted import field, slotted
+from core.slotted import field, replace, slotted
 
 
 @slotted
@@ -121,6 +121,7 @@ def test_replace_keeps_the_rest() -> None:
     parcel.lid = "open"
     heavier = parcel.heavier()
     assert (heavier.weight, heavier.labels, heavier.size, heavier.lid) == (2.0, ["x"], 2, "shut")
+    assert replace(Place("a", 1), number=2) == copy.replace(Place("a", 1), number=2)
     assert dataclasses.replace(Place("a", 1), number=2) == Place("a", 2)
     with pytest.raises(TypeError):
         copy.replace(parcel, unknown=1)  # type: ignore[call-arg]
