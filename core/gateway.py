@@ -13,6 +13,7 @@ from core.http import HeaderList, Request, Response
 from core.overload import InFlight
 from core.routes import Endpoint, NoRoute, match
 from core.routing.health import Health
+from core.routing.state import Issuers
 from core.run import Ports, Run
 from core.slotted import field, slotted
 from core.usage import UsageRecord
@@ -31,6 +32,7 @@ class Gateway:
     in_flight: InFlight = field(init=False)
     stop_at: float | None = None
     faults_enabled: bool = False
+    issuers: Issuers = field(default_factory=Issuers)
 
     def __post_init__(self) -> None:
         self.health = Health(self.ports.clock.monotonic, self.ports.random.uniform)

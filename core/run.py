@@ -22,6 +22,15 @@ from core.ports import BackendRequest, Clock, Hold, Log, Media, Random, Transpor
 from core.routes import Endpoint
 from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Policy, Route, of_format
+from core.routing.state import (
+    Carried,
+    Issuers,
+    LearningTransport,
+    carried_state,
+    is_stateful,
+    without_blocks,
+    without_pieces,
+)
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import slotted
 from core.usage import Cost, UsageRecord
@@ -73,7 +82,7 @@ class Surroundings(Protocol):
     """What a request shares with the others of its process; the gateway is it.
 
     `stop_at`: a reading of Clock.monotonic() by which the process ends, None while it stays. `faults_enabled`:
-    whether `x-skybridge-fault` is obeyed.
+    whether `x-skybridge-fault` is obeyed. `issuers`: which backend can read which reasoning.
     """
 
     configuration: Configuration
@@ -82,6 +91,7 @@ class Surroundings(Protocol):
     in_flight: InFlight
     stop_at: float | None
     faults_enabled: bool
+    issuers: Issuers
 
 
 class StreamBody(AsyncGenerator[bytes]):
@@ -128,6 +138,8 @@ class Run:
         self._attempts: Attempts | None = None
         self._generation: Generation | None = None
         self._faults: list[Fault] = []
+        self._stateful = False
+        self._carried: Carried | None = None
 
     async def answer(self) -> Response:
         """The response, streamed or whole. Raises GatewayError for what happens before anything is committed."""
@@ -142,6 +154,12 @@ class Run:
             record.hold = await self._ports.accounts.admit(self._caller, generation, self._endpoint.format)
         limits = self._gateway.configuration.limits
         choosing = Choosing(self._ports.random, self._gateway.health, generation.prefix_digest)
+        self._stateful = is_stateful(generation.native_format, route.candidates)
+        if self._stateful:
+            self._carried = carried_state(
+                self._gateway.issuers, generation.native_format, generation.document.values, self._request.body
+            )
+            choosing.pinned = self._carried.pinned if self._carried is not None else None
         ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
         attempts = self._attempts = Attempts(
             Routing(ordered, route.policy, self._gateway.health),
@@ -280,20 +298,26 @@ class Run:
         backend = candidate.backend
         if backend.missing:
             raise NotConfigured(backend.missing)
+        foreign = self._carried.foreign_to(candidate) if self._carried is not None else frozenset()
         if self._passes_through(generation, candidate):
-            return prepare_native(generation, candidate)
+            native = prepare_native(generation, candidate)
+            if foreign:
+                native.request.body, native.dropped = without_pieces(native.request.body, foreign)
+            return native
         if generation.route is not None and not generation.route.translate:
             raise ClientFault(
                 "model_not_found", f"No {self._endpoint.format} backend serves '{generation.model}'.", param="model"
             )
         translated = import_module("core.translated")
-        conversation = translated.read_conversation(generation)
+        conversation, dropped = without_blocks(translated.read_conversation(generation), foreign)
         route = generation.route
         shown = candidate.api_model if route is not None and route.answer_model == "served" else generation.model
         reply = Reply(
             shown, self._ports.random.token(20), int(self._ports.clock.time()), conversation, self._record.request_id
         )
-        return cast(Prepared, await translated.prepare_translated(generation, candidate, reply, self._ports.media))
+        prepared = cast(Prepared, await translated.prepare_translated(generation, candidate, reply, self._ports.media))
+        prepared.dropped.extend(dropped)
+        return prepared
 
     def _stop_at(self) -> float | None:
         return self._gateway.stop_at
@@ -323,11 +347,13 @@ class Run:
         transport = self._ports.transports[url.partition("://")[0]]
         attempts = self._attempts
         assert attempts is not None and attempts.prepared is not None
+        backend_format = attempts.prepared.backend_format
+        if self._stateful and backend_format == "responses" and attempts.candidate is not None:
+            transport = LearningTransport(transport, self._gateway.issuers, attempts.candidate.backend.name)
         faults = [fault for fault in self._faults if fault.attempt in (None, attempts.count)]
         if not faults:
             return transport
         injection = import_module("core.faults")
-        backend_format = attempts.prepared.backend_format
         return cast(Transport, injection.FaultyTransport(transport, faults, self._ports.clock, backend_format))
 
     def _read_faults(self) -> list[Fault]:

@@ -81,8 +81,8 @@ def test_the_clients_fault_ends_it(outcome: GatewayError) -> None:
 
 def test_the_policy_moves_on_and_stops_against_the_rule() -> None:
     refused = upstream_fault("content_filter", "x", 400)
-    assert tried(RETRYING[1:] + [candidate("c")], refused, policy=replace(POLICY, move_on=(400,))) == ["b", "c"]
-    assert tried(RETRYING[1:] + [candidate("c")], FAULT, policy=replace(POLICY, stop=(503,))) == ["b"]
+    assert tried([*RETRYING[1:], candidate("c")], refused, policy=replace(POLICY, move_on=(400,))) == ["b", "c"]
+    assert tried([*RETRYING[1:], candidate("c")], FAULT, policy=replace(POLICY, stop=(503,))) == ["b"]
 
 
 def test_attempts_bound_the_tries_over_all_candidates() -> None:
