@@ -113,6 +113,16 @@ PROVIDERS: dict[str, Provider] = {
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
+            "bedrock-mantle", "https://bedrock-mantle.{region}.api.aws",
+            {
+                "messages": Paths("/anthropic/v1/messages", models=_CLAUDE),
+                "responses": Paths("/openai/v1/responses"),
+                "chat_completions": Paths("/openai/v1/chat/completions"),
+            },
+            "iam", key_variable="AWS_BEARER_TOKEN_BEDROCK", signing_service="bedrock-mantle", regional=True,
+            headers={"anthropic-version": "2023-06-01"},
+        ),
+        Provider(
             "gemini", "https://generativelanguage.googleapis.com",
             {
                 "generate_content": Paths(

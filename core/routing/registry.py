@@ -64,6 +64,12 @@ class Backend:
     options: Mapping[str, Any] = field(default_factory=dict)
     missing: str | None = None
 
+    @property
+    def signing_service(self) -> str:
+        """The name that a SigV4 signature is for: a host of another service than the row's says so itself."""
+        host = self.base_url.partition("://")[2].partition(".")[0]
+        return host if host in _SIGNING_HOSTS else self.provider.signing_service
+
     def paths(self, format_name: str) -> Paths | None:
         """Where this backend serves `format_name`, None when it does not."""
         found = self.provider.formats.get(format_name)
@@ -86,6 +92,10 @@ class Backend:
             if _serves(paths, model):
                 return name
         return next(iter(self.provider.formats))
+
+
+# Hosts that begin with the signing name of their own service.
+_SIGNING_HOSTS = frozenset({"bedrock-mantle", "aws-external-anthropic"})
 
 
 def _serves(paths: Paths, model: str) -> bool:

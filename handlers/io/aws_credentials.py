@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -22,21 +21,12 @@ from core.auth.credentials import (
     web_identity_error,
 )
 from core.errors import NotConfigured
-from core.ports import BackendRequest, Clock, Transport, TransportFault
+from core.ports import BackendRequest, Clock, Transport
 from core.slotted import slotted
+from handlers.io.documents import fetch_document
+from handlers.io.renewing import Renewing
 
 type Source = Callable[[], Awaitable[Credentials | None]]
-
-# Credentials are renewed this long before they expire, in seconds; one that fails to renew is used on.
-RENEW_BEFORE = 300.0
-# A shared credentials file is read again after this long: other tools rewrite it.
-REREAD_AFTER = 300.0
-# After a renewal that failed, the next one is tried this much later.
-RETRY_AFTER = 30.0
-
-_ATTEMPTS = 3
-_WAIT = 5.0
-_MAX_DOCUMENT = 64 * 1024
 
 # Besides loopback, the only addresses that may be asked without TLS: ECS and EKS.
 _CONTAINER_HOSTS = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
@@ -44,60 +34,18 @@ _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _RELATIVE_HOST = "http://169.254.170.2"
 
 
-class CredentialProvider:
+class CredentialProvider(Renewing[Credentials]):
     """Credentials from the first of `sources` that has some, cached, renewed by one caller at a time.
 
     `looked_for` is what the operator is told when no source has any.
     """
 
     def __init__(self, sources: Sequence[Source], clock: Clock, looked_for: str) -> None:
+        super().__init__(self._first_found, clock)
         self._sources = sources
-        self._clock = clock
         self._looked_for = looked_for
-        self._lock = asyncio.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._credentials: Credentials | None = None
-        self._renew_at = 0.0
 
-    async def current(self) -> Credentials:
-        """Credentials that hold now. Raises NotConfigured when there are none, naming what was looked for."""
-        credentials = self._credentials
-        if credentials is not None and self._clock.time() < self._renew_at:
-            return credentials
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            # A door may run its next request in another loop, which a lock cannot follow.
-            self._loop, self._lock = loop, asyncio.Lock()
-        async with self._lock:
-            if self._credentials is None or self._clock.time() >= self._renew_at:
-                await self._renew()
-            assert self._credentials is not None
-            return self._credentials
-
-    async def _renew(self) -> None:
-        try:
-            found = await self._find()
-        except NotConfigured:
-            if not self._still_holds():
-                self._credentials = None
-                raise
-            self._renew_at = self._clock.time() + RETRY_AFTER
-            return
-        now = self._clock.time()
-        self._credentials = found
-        if found.expires_at is None:
-            self._renew_at = now + REREAD_AFTER
-        else:
-            remaining = found.expires_at - now
-            self._renew_at = found.expires_at - min(RENEW_BEFORE, remaining / 2)
-
-    def _still_holds(self) -> bool:
-        credentials = self._credentials
-        if credentials is None:
-            return False
-        return credentials.expires_at is None or self._clock.time() < credentials.expires_at
-
-    async def _find(self) -> Credentials:
+    async def _first_found(self) -> Credentials:
         for source in self._sources:
             credentials = await source()
             if credentials is not None:
@@ -179,7 +127,7 @@ async def assume_role(transport: Transport, identity: WebIdentity) -> Credential
     body = urlencode(form).encode()
     headers = [("content-type", "application/x-www-form-urlencoded"), ("content-length", str(len(body)))]
     request = BackendRequest("POST", identity.endpoint.rstrip("/") + "/", headers, body)
-    status, answer = await _fetch(transport, request, "STS AssumeRoleWithWebIdentity")
+    status, answer = await fetch_document(transport, request, "STS AssumeRoleWithWebIdentity")
     if status != 200:
         reason = web_identity_error(answer) or f"status {status}"
         raise NotConfigured(f"STS did not let AWS_ROLE_ARN be assumed: {reason}")
@@ -198,7 +146,8 @@ async def container_credentials(transport: Transport, environment: Mapping[str, 
     token = _container_token(environment)
     if token:
         headers.append(("authorization", token))
-    status, answer = await _fetch(transport, BackendRequest("GET", url, headers, b""), "the container's endpoint")
+    request = BackendRequest("GET", url, headers, b"")
+    status, answer = await fetch_document(transport, request, "the container's endpoint")
     if status != 200:
         raise NotConfigured(f"the container's credential endpoint answered {status}")
     return _read(from_container, answer, "the container's endpoint")
@@ -237,36 +186,3 @@ def _read(parse: Callable[[bytes], Credentials], document: bytes, what: str) -> 
         return parse(document)
     except UnreadableCredentials as fault:
         raise NotConfigured(f"{what} gave no usable credentials: {fault}") from None
-
-
-async def _fetch(transport: Transport, request: BackendRequest, what: str) -> tuple[int, bytes]:
-    """Status and body; a broken connection or a 5xx is tried again at once. Raises NotConfigured."""
-    reason = "no answer"
-    for attempt in range(_ATTEMPTS):
-        try:
-            status, body = await _exchange(transport, request)
-        except TransportFault as fault:
-            reason = str(fault)
-            continue
-        if status < 500 or attempt == _ATTEMPTS - 1:
-            return status, body
-    raise NotConfigured(f"{what} could not be reached: {reason}")
-
-
-async def _exchange(transport: Transport, request: BackendRequest) -> tuple[int, bytes]:
-    exchange = await transport.send(request)
-    try:
-        head = await exchange.head(_WAIT)
-        if head is None:
-            raise TransportFault("head", f"no answer within {_WAIT:g} s")
-        body = b""
-        while len(body) <= _MAX_DOCUMENT:
-            chunk = await exchange.read(_WAIT)
-            if chunk is None:
-                raise TransportFault("body", f"no more of the answer within {_WAIT:g} s")
-            if not chunk:
-                return head.status, body
-            body += chunk
-        raise TransportFault("body", "the answer is too long")
-    finally:
-        exchange.close()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from core.errors import NotConfigured
 from core.ports import Authenticator, BackendRequest, Clock, Transport
 from core.routing.registry import Backend
 from handlers.io.key_auth import Bearer, HeaderKey
+
+if TYPE_CHECKING:
+    from handlers.io.federation import Federation
 
 
 class BackendAuthorizer:
@@ -23,6 +27,8 @@ class BackendAuthorizer:
             "bearer": self._bearer,
             "api-key": self._api_key,
             "iam": self._signature,
+            "managed-identity": lambda backend: self._federation().managed_identity(backend),
+            "federated": lambda backend: self._federation().federated(backend),
         }
 
     async def authorize(self, backend: Backend, request: BackendRequest) -> None:
@@ -52,7 +58,12 @@ class BackendAuthorizer:
         from handlers.io.aws_credentials import environment_credentials  # noqa: PLC0415  # AWS only
 
         credentials = environment_credentials(self._variables, self._transport, self._clock)
-        return SigV4(credentials, backend.region, backend.provider.signing_service, self._clock)
+        return SigV4(credentials, backend.region, backend.signing_service, self._clock)
+
+    def _federation(self) -> Federation:
+        from handlers.io.federation import Federation  # noqa: PLC0415  # where no key will do
+
+        return Federation(self._variables, self._transport, self._clock)
 
 
 class _Open:

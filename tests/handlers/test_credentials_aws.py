@@ -266,7 +266,10 @@ def test_the_provider_follows_its_door_into_another_loop(tmp_path: Path) -> None
 
     asyncio.run(together())
     clock.now += 3500
+    # One renews; the others go on with what still holds.
+    assert {one.access_key_id for one in asyncio.run(together())} == {"ASIA1", "ASIA2"}
     assert {one.access_key_id for one in asyncio.run(together())} == {"ASIA2"}
+    assert len(transport.requests) == 2
 
 
 async def test_a_web_identity(tmp_path: Path) -> None:
