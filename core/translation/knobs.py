@@ -8,6 +8,7 @@ from core.conversation import Conversation, ReasoningRequest, Sampling, ToolChoi
 from core.errors import Unsupported
 from core.models.facts import ModelFacts
 from core.slotted import replace
+from core.translation.forced_calls import forces
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.reasoning_request import is_reasoning, turned_off
@@ -15,6 +16,7 @@ from core.translation.rules import FormatRules
 
 # For a model about which nothing is known, where the format insists on a limit.
 DEFAULT_MAX_TOKENS: Final = 8_192
+_LEAST_BUDGET: Final = 1_024
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
 _MORE_OF_OPENAI: Final = ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
 
@@ -62,17 +64,23 @@ def fitted_max_tokens(conversation: Conversation, rules: FormatRules, facts: Mod
     request = conversation.reasoning
     if rules.reasoning == "thinking" and request is not None and request.budget and limit <= request.budget:
         limit += request.budget
+        limit = min(limit, facts.max_output or limit)
     if facts.max_output is not None and limit > facts.max_output:
         losses.add("max_tokens", f"the model writes at most {facts.max_output} tokens")
         limit = facts.max_output
     return limit
 
 
-def fitted_budget(request: ReasoningRequest | None, max_tokens: int | None) -> ReasoningRequest | None:
-    """The reasoning request with its budget below the token limit, as Anthropic demands."""
-    if request is None or request.budget is None or max_tokens is None or request.budget < max_tokens:
+def fitted_budget(
+    request: ReasoningRequest | None, max_tokens: int | None, wanted: int | None
+) -> ReasoningRequest | None:
+    """The reasoning request with its budget below the token limit, as Anthropic demands. Where the limit was
+    raised above the `wanted` tokens, the answer has room beside the budget: a quarter of the limit at most."""
+    if request is None or request.budget is None or max_tokens is None:
         return request
-    return replace(request, budget=max_tokens - 1)
+    room = min(wanted, max_tokens // 4) if wanted is not None and wanted < max_tokens else 1
+    most = max_tokens - room if max_tokens - room >= _LEAST_BUDGET else max_tokens - 1
+    return request if request.budget <= most else replace(request, budget=most)
 
 
 def fitted_choice(
@@ -81,21 +89,13 @@ def fitted_choice(
     """The tool choice that the model takes, and the reasoning request that goes with it: a call that is
     demanded outweighs thinking."""
     choice, request = conversation.tool_choice, conversation.reasoning
-    if choice is None or not _forces(choice):
+    if not forces(choice):
         return choice, request
-    if not facts.forced_tool_choice:
-        losses.add("tool_choice", "the model cannot be made to call a tool: it may choose")
-        allowed = choice.mode == "allowed"
-        return ToolChoice("allowed", choice.names) if allowed else ToolChoice("auto"), request
     thinks = request is not None and request.mode in ("budget", "adaptive") and bool(facts.thinking)
     if thinks and not facts.forced_tool_choice_while_thinking:
         losses.add("reasoning", "the model cannot think when a tool call is demanded: thinking is off")
         return choice, turned_off(request)
     return choice, request
-
-
-def _forces(choice: ToolChoice) -> bool:
-    return choice.mode in ("required", "named") or (choice.mode == "allowed" and choice.required)
 
 
 def filtered_tools(conversation: Conversation, rules: FormatRules) -> Conversation:

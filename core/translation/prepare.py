@@ -15,6 +15,7 @@ from core.models.facts import ModelFacts
 from core.slotted import replace, slotted
 from core.translation import turns
 from core.translation.content import ContentFitter, limited_cache_marks
+from core.translation.forced_calls import CallRestorer, asked_to_call, call_as_output, fitted_strict
 from core.translation.knobs import (
     filtered_tools,
     fitted_budget,
@@ -58,7 +59,7 @@ class Restore:
     Use `answer` for a whole answer or `events` for each event of a stream, on one object per request.
     """
 
-    def __init__(self, steps: tuple[OutputRestorer, ToolRestorer, SignatureExposer]) -> None:
+    def __init__(self, steps: tuple[OutputRestorer, CallRestorer, ToolRestorer, SignatureExposer]) -> None:
         self._steps = steps
 
     def answer(self, answer: Answer) -> Answer:
@@ -94,6 +95,8 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     prepared = replace(conversation, tools=fitted_vendor_tools(conversation, rules, facts, losses))
     prepared, output_as_call = with_structured_output(prepared, rules, facts, losses)
     prepared = filtered_tools(prepared, rules)
+    prepared, call_as_text = call_as_output(prepared, rules, facts, losses)
+    prepared = replace(prepared, tools=fitted_strict(prepared, rules, facts, losses))
     _check_tools(prepared, facts)
 
     messages = turns.without_billing_header(prepared.messages, target.provider, losses)
@@ -105,12 +108,14 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
         tools=mapped_tools(prepared.tools, mapping, losses),
         tool_choice=mapped_choice(prepared.tool_choice, prepared, mapping),
     )
-    messages = mapped_messages(messages, mapping)
-    prepared = replace(prepared, messages=_shaped(messages, prepared, target, rules, losses))
+    prepared = replace(prepared, messages=mapped_messages(messages, mapping))
+    prepared = asked_to_call(prepared, rules, facts, losses)
+    prepared = replace(prepared, messages=_shaped(prepared.messages, prepared, target, rules, losses))
     prepared = limited_cache_marks(prepared, rules, facts, losses)
     prepared = _with_tools_for_history(prepared, rules, losses)
     prepared = _with_knobs(prepared, rules, facts, losses)
-    steps = (OutputRestorer(output_as_call), ToolRestorer(mapping), SignatureExposer(conversation.format))
+    calls, signatures = CallRestorer(call_as_text), SignatureExposer(conversation.format)
+    steps = (OutputRestorer(output_as_call), calls, ToolRestorer(mapping), signatures)
     return Prepared(prepared, losses.dropped, Restore(steps))
 
 
@@ -158,7 +163,7 @@ def _with_knobs(conversation: Conversation, rules: FormatRules, facts: ModelFact
     prepared = replace(prepared, tool_choice=choice, reasoning=reasoning)
     limit = fitted_max_tokens(prepared, rules, facts, losses)
     if rules.reasoning == "thinking":
-        prepared.reasoning = fitted_budget(reasoning, limit)
+        prepared.reasoning = fitted_budget(reasoning, limit, conversation.max_tokens)
     prepared.max_tokens = limit
     prepared.sampling = fitted_sampling(prepared, rules, facts, losses)
     prepared.stop = fitted_stop(conversation.stop, rules, facts, losses)

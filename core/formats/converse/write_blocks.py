@@ -106,7 +106,7 @@ class BlockWriter:
     def text(self, block: Text) -> JsonObject | None:
         """A text, in the kind of block that it came in."""
         guard = block.extra.get(GUARD_CONTENT)
-        if self._own and guard is not None:
+        if self._own and isinstance(guard, dict):
             return {"guardContent": {"text": {"text": block.text, **guard}}}
         if self._own and (block.citations or CITATIONS_CONTENT in block.extra):
             return {"citationsContent": cited_text(block)}

@@ -95,10 +95,18 @@ def test_max_tokens(
 
 def test_the_budget_stays_below_the_limit() -> None:
     request = ReasoningRequest("budget", budget=64_000)
-    assert fitted_budget(request, 64_000) == ReasoningRequest("budget", budget=63_999)
-    assert fitted_budget(request, 64_001) is request
-    assert fitted_budget(request, None) is request
-    assert fitted_budget(None, 5) is None
+    assert fitted_budget(request, 64_000, None) == ReasoningRequest("budget", budget=63_999)
+    assert fitted_budget(request, 64_001, None) is request
+    assert fitted_budget(request, None, 5) is request
+    assert fitted_budget(None, 5, 5) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "budget"), [(64_000, 5_000, 59_000), (64_000, 60_000, 48_000), (1_200, 300, 1_199)]
+)
+def test_the_budget_leaves_room_for_the_answer(limit: int, wanted: int, budget: int) -> None:
+    request = ReasoningRequest("budget", budget=64_000)
+    assert fitted_budget(request, limit, wanted) == ReasoningRequest("budget", budget=budget)
 
 
 REQUIRED = ToolChoice("required")
@@ -107,15 +115,6 @@ REQUIRED = ToolChoice("required")
 @pytest.mark.parametrize(
     ("model", "choice", "reasoning", "expected", "mode", "warned"),
     [
-        ("claude-opus-5-5", REQUIRED, None, ToolChoice("auto"), None, ["tool_choice"]),
-        (
-            "claude-opus-5-5",
-            ToolChoice("allowed", ["a"], required=True),
-            None,
-            ToolChoice("allowed", ["a"]),
-            None,
-            ["tool_choice"],
-        ),
         ("claude-opus-5-5", ToolChoice("auto"), None, ToolChoice("auto"), None, []),
         ("claude-sonnet-4-5", REQUIRED, ReasoningRequest("budget", budget=2_048), REQUIRED, "off", ["thinking"]),
         ("claude-sonnet-4-5", REQUIRED, None, REQUIRED, None, []),

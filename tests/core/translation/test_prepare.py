@@ -108,7 +108,7 @@ def test_knobs_depend_on_each_other() -> None:
         replace(source, reasoning=ReasoningRequest("budget", budget=90_000)), "messages", "claude-opus-4-1"
     )
     assert capped.conversation.reasoning is not None
-    assert (capped.conversation.max_tokens, capped.conversation.reasoning.budget) == (32_000, 31_999)
+    assert (capped.conversation.max_tokens, capped.conversation.reasoning.budget) == (32_000, 31_500)
     off = replace(source, tool_choice=ToolChoice("required"), tools=[Tool("look")])
     forced = prepared(off, "messages", "claude-sonnet-4-5").conversation
     assert forced.reasoning == ReasoningRequest("off")
