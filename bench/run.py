@@ -38,7 +38,9 @@ from bench.processes import (
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".bench"
 LITELLM = PEERS / "litellm"
-LITELLM_REQUIREMENT = "litellm[proxy]==1.109.1"
+# It does not start without one, for loopback neither.
+LITELLM_KEY = "sk-" + "0123456789abcdef" * 4
+LITELLM_REQUIREMENT = "litellm[proxy]==1.106.2"
 
 CONNECTIONS = (1, 8, 64)
 STREAMS = 100
@@ -99,9 +101,9 @@ LITELLM_PROXY = Candidate(
     lambda port, file: [str(LITELLM / "bin" / "litellm"), "--config", str(file), "--host", "127.0.0.1",
                         "--port", str(port), "--num_workers", "1"],
     litellm_settings,
-    {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "NO_PROXY": "*"},
+    {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": LITELLM_KEY},
     start_seconds=120.0,
-    key="x",
+    key=LITELLM_KEY,
 )  # fmt: skip
 
 
@@ -190,17 +192,21 @@ class Bench:
         return result, used
 
 
-def set_up_litellm() -> bool:
-    """Whether LiteLLM's proxy can be measured. BENCH_PEERS=1 sets it up where it is missing."""
+def set_up_litellm() -> str:
+    """Why LiteLLM's proxy cannot be measured, "" when it can. BENCH_PEERS=1 sets it up where it is missing."""
     program = LITELLM / "bin" / "litellm"
-    if not program.exists() and os.environ.get("BENCH_PEERS") == "1":
+    if program.exists():
+        return ""
+    if os.environ.get("BENCH_PEERS") != "1":
+        return "it is not set up. `BENCH_PEERS=1 make bench` does that"
+    with contextlib.suppress(subprocess.CalledProcessError):
         PEERS.mkdir(exist_ok=True)
         (PEERS / ".gitignore").write_text("*\n")
         print(f"setting up {LITELLM_REQUIREMENT} in {LITELLM.relative_to(ROOT)}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", LITELLM], check=True)
         pip = [LITELLM / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, LITELLM_REQUIREMENT], check=True)
-    return program.exists()
+    return "" if program.exists() else f"{LITELLM_REQUIREMENT} could not be installed"
 
 
 def table(figures: Sequence[Figures]) -> list[str]:
@@ -209,12 +215,12 @@ def table(figures: Sequence[Figures]) -> list[str]:
     gateway, peer, direct = by_name["Skybridge"], by_name.get("LiteLLM"), by_name["direct"]
     rows: list[tuple[str, Callable[[Figures], float], str]] = []
     for count in CONNECTIONS:
-        rows.append((f"requests/s, {count} connections", lambda one, count=count: one.requests[count], ",.0f"))  # type: ignore[misc]
+        rows.append((f"requests/s, {count} connections", lambda one, count=count: one.requests[count], ",.0f"))
     for count in CONNECTIONS:
-        rows.append((f"p99 ms, {count} connections", lambda one, count=count: one.latencies[count], ",.2f"))  # type: ignore[misc]
+        rows.append((f"p99 ms, {count} connections", lambda one, count=count: one.latencies[count], ",.2f"))
     for count in CONNECTIONS:
         rows.append((f"CPU s per 1,000 requests, {count} connections",
-                     lambda one, count=count: one.cpu[count], ",.3f"))  # type: ignore[misc]  # fmt: skip
+                     lambda one, count=count: one.cpu[count], ",.3f"))  # fmt: skip
     rows += [
         (f"chunks/s, {STREAMS} streams", lambda one: one.chunks, ",.0f"),
         (f"first byte ms, {STREAMS} paced streams", lambda one: one.first_byte, ",.2f"),
@@ -228,6 +234,17 @@ def table(figures: Sequence[Figures]) -> list[str]:
         ratio = f"{value(gateway) / value(peer):.3g}" if peer is not None and value(peer) else "–"
         lines.append(f"| {label} | {' | '.join(cells)} | {ratio} |")
     return lines
+
+
+# The columns of bench/cold_start.py's rows, and how they are written.
+COLD_FIELDS = (
+    ("next", ".0f"),
+    ("next_times", ".2f"),
+    ("first_byte", ".0f"),
+    ("first_byte_times", ".2f"),
+    ("next_rss", ".0f"),
+    ("first_byte_rss", ".0f"),
+)
 
 
 def cold_starts(count: int) -> list[dict[str, Any]]:
@@ -245,9 +262,8 @@ def cold_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| cold start, from the spawn | ms to `/invocation/next` | × bare | ms to the first byte | × bare | "
              "RSS MB at next | RSS MB then |", "|---|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     for row in rows:
-        cells = [f"{row['next']:.0f}", f"{row['next_times']:.2f}", f"{row['first_byte']:.0f}",
-                 f"{row['first_byte_times']:.2f}", f"{row['next_rss']:.0f}", f"{row['first_byte_rss']:.0f}"]  # fmt: skip
-        lines.append(f"| {row['name']} | {' | '.join(cells)} |")
+        cells = " | ".join(format(row[field], form) for field, form in COLD_FIELDS)
+        lines.append(f"| {row['name']} | {cells} |")
     return lines
 
 
@@ -268,10 +284,15 @@ def main() -> int:
             figures = [bench.measure_direct()]
             figures += [bench.measure(RELAY)] if options.relay else []
             figures.append(bench.measure(GATEWAY))
-            if set_up_litellm():
-                figures.append(bench.measure(LITELLM_PROXY))
+            obstacle = set_up_litellm()
+            if obstacle:
+                notes.append(f"LiteLLM was skipped: {obstacle}.")
             else:
-                notes.append("LiteLLM was skipped: it is not set up. `BENCH_PEERS=1 make bench` does that.")
+                try:
+                    figures.append(bench.measure(LITELLM_PROXY))
+                except RuntimeError as error:
+                    print(error, file=sys.stderr)
+                    notes.append("LiteLLM was skipped: it does not start, or answers with errors.")
         print("cold starts", file=sys.stderr)
         starts = cold_starts(options.starts)
     machine = f"{len(CPUS)} CPUs, {platform.machine()}, Python {platform.python_version()}"
