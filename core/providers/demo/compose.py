@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from typing import Any
 
 from core.providers.demo.ask import Ask, Offer, Reply, ToolCall
-from core.providers.demo.samples import sample
 from core.providers.demo.tokens import count_text, cut_text
 
 # What is quoted of a text in the answer, in characters.
@@ -45,7 +45,7 @@ def compose(ask: Ask) -> Reply:
         reply.calls = [_call(ask, offer) for offer in offers]
         reply.ended = "tools"
     elif ask.schema is not None:
-        reply.text = json.dumps(sample(ask.schema, ask.user_text), ensure_ascii=False)
+        reply.text = json.dumps(_sample(ask.schema, ask.user_text), ensure_ascii=False)
     elif ask.json_only:
         reply.text = json.dumps(_told_as_json(ask), ensure_ascii=False)
     else:
@@ -85,10 +85,16 @@ def _subject(name: str) -> set[str]:
     return {word.removesuffix("s") for word in words if word not in _VERBS} if len(words) > 1 else set()
 
 
+def _sample(schema: dict[str, Any], text: str) -> Any:
+    from core.providers.demo.samples import sample  # noqa: PLC0415  # plain chats, and most cold starts, need none
+
+    return sample(schema, text)
+
+
 def _call(ask: Ask, offer: Offer) -> ToolCall:
     if offer.schema is None:
         return ToolCall(offer, ask.user_text or "hello")
-    arguments = sample({"type": "object", **offer.schema}, ask.user_text)
+    arguments = _sample({"type": "object", **offer.schema}, ask.user_text)
     return ToolCall(offer, json.dumps(arguments if isinstance(arguments, dict) else {}, ensure_ascii=False))
 
 
