@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.providers.bedrock import OPTION_NAMES
 from core.providers.table import PROVIDERS
 from core.routing.registry import Backend, Candidate, Policy, Registry, Route, is_pattern, make_backend
 from core.slotted import field, slotted
@@ -25,7 +26,7 @@ IMPLICIT_BACKENDS: dict[str, str] = {**{name: name for name in PROVIDERS}, "azur
 _IMPLICIT_DEFAULTS: dict[str, dict[str, Any]] = {"anthropic": {"max_tokens": 8192}}
 
 # Members of a candidate that say where it goes; every other one is a default for a request knob.
-CANDIDATE_KEYS = frozenset({"backend", "api_model", "priority", "weight", "deployment_name"})
+CANDIDATE_KEYS = frozenset({"backend", "api_model", "priority", "weight", "deployment_name"}) | OPTION_NAMES
 MODEL_KEYS = frozenset({"candidates", "answer_model", "policy"})
 
 
@@ -191,6 +192,7 @@ def _read_model(
         _read_candidate(f"{key}.candidates[{index}]" if "candidates" in row else key, name, item, backends, variables)
         for index, item in enumerate(rows)
     ]
+    candidates = _in_regions(candidates, variables)
     answer = row.get("answer_model", answer_model)
     if answer not in ("asked", "served"):
         raise ConfigurationError(f"{key}.answer_model", f"expected `asked` or `served`; got {answer!r}")
@@ -226,12 +228,40 @@ def _read_candidate(
     defaults = {member: value for member, value in row.items() if member not in CANDIDATE_KEYS}
     if backend.options.get("implicit"):
         defaults = {**_IMPLICIT_DEFAULTS.get(name, {}), **defaults}
+    own = {member: row[member] for member in OPTION_NAMES if member in row}
+    if own:
+        backend = _with_options(backend, Environment(variables).expand(own))
     api_model = row.get("deployment_name") or row.get("api_model") or ("" if is_pattern(model) else model)
     if name == "azure" and not row.get("deployment_name"):
         api_model = variables.get("AZURE_DEPLOYMENT") or api_model
     return Candidate(
         backend, str(api_model), int(row.get("priority", 1)), float(row.get("weight", 1)), defaults
     )
+
+
+def _with_options(backend: Backend, options: Mapping[str, Any]) -> Backend:
+    """The same backend with some options of its own."""
+    values = {name: getattr(backend, name) for name in Backend.__annotations__}
+    return Backend(**{**values, "options": {**backend.options, **options}})
+
+
+def _in_regions(candidates: list[Candidate], variables: Mapping[str, str]) -> list[Candidate]:
+    """A backend with `regions` becomes one candidate for each of them, tried in their order."""
+    if not any(candidate.backend.options.get("regions") for candidate in candidates):
+        return candidates
+    spread: list[Candidate] = []
+    for candidate in candidates:
+        backend = candidate.backend
+        for index, region in enumerate(backend.options.get("regions") or [""]):
+            options = {**backend.options, "region": region, "regions": None}
+            name = f"{backend.name}@{region}"
+            placed = backend_from_options(name, backend.provider.name, options, variables) if region else backend
+            priority = candidate.priority * _REGIONS_MOST + index
+            spread.append(Candidate(placed, candidate.api_model, priority, candidate.weight, candidate.defaults))
+    return spread
+
+
+_REGIONS_MOST = 100
 
 
 def _implicit_backend(name: str, variables: Mapping[str, str]) -> Backend:

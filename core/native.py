@@ -10,10 +10,12 @@ from core.formats import load_wire
 from core.formats.contract import Wire
 from core.framing import frame_buffer
 from core.generation import Generation
-from core.passthrough import backend_headers, edit_body, endpoint_url
+from core.http import HeaderList
+from core.passthrough import REMOVED, backend_headers, edit_body, endpoint_url
 from core.ports import BackendRequest
+from core.providers.bedrock import OPTION_NAMES, option_headers, option_members
 from core.relay import PassThroughPipe, Pipe, Renamer, WholeAnswer, pass_through_whole
-from core.routing.registry import Candidate
+from core.routing.registry import Backend, Candidate
 
 # Formats whose body names the model; the others have it in the path.
 MODEL_IN_BODY = frozenset({"chat_completions", "responses", "messages"})
@@ -47,17 +49,52 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     """The client's request for `candidate`, changed only where the returned `edits` say so."""
     backend = candidate.backend
     format_name = generation.native_format
-    body, edits = edit_body(
-        generation.document, generation.request.body, candidate, format_name, _forced(generation, candidate)
-    )
-    url = endpoint_url(backend, _path(generation, candidate), candidate.api_model, _query(generation))
+    forced = _forced(generation, candidate)
     headers = backend_headers(backend, generation.request.headers)
+    dropped = _keep_served(generation, backend, headers, forced) if backend.provider.surface else []
+    if backend.provider.signing_service:
+        headers = _add_options(backend, format_name, headers, forced)
+    body, edits = edit_body(generation.document, generation.request.body, candidate, format_name, forced)
+    url = endpoint_url(backend, _path(generation, candidate), candidate.api_model, _query(generation))
     route = generation.route
     renamed = candidate.api_model != generation.model and format_name in MODEL_IN_BODY
     asked = route is None or route.answer_model == "asked"
     renamer = Renamer(generation.model) if renamed and asked else None
     request = BackendRequest("POST", url, headers, body, backend.connect_timeout)
-    return NativeRequest(request, edits, format_name, renamer)
+    prepared = NativeRequest(request, edits, format_name, renamer)
+    prepared.dropped = dropped
+    return prepared
+
+
+def _keep_served(generation: Generation, backend: Backend, headers: HeaderList, forced: dict[str, Any]) -> list[str]:
+    """Takes out of `headers` and, by `forced`, out of the body what this surface of the Messages API refuses; gives
+    the names. Raises Unsupported for what may not be lost: tools."""
+    if generation.native_format != "messages":
+        return []
+    from core.models.betas import accepted_betas, unserved_members  # noqa: PLC0415  # these surfaces only
+
+    sent = [text for name, text in headers if name == "anthropic-beta"]
+    betas = [beta.strip() for text in sent for beta in text.split(",") if beta.strip()]
+    kept, refused = accepted_betas(backend.provider.surface, betas)
+    if kept != betas:
+        headers[:] = [item for item in headers if item[0] != "anthropic-beta"]
+        if kept:
+            headers.append(("anthropic-beta", ",".join(kept)))
+    members = unserved_members(backend.provider.surface, generation.document.values, kept)
+    if "mcp_servers" in members:
+        raise Unsupported("mcp_servers", f"Backend {backend.name} does not connect to MCP servers.")
+    forced.update(dict.fromkeys(members, REMOVED))
+    return [*(f"anthropic-beta.{beta}" for beta in refused), *members]
+
+
+def _add_options(backend: Backend, format_name: str, headers: HeaderList, forced: dict[str, Any]) -> HeaderList:
+    """Bedrock's settings of the operator, over the client's own."""
+    if OPTION_NAMES.isdisjoint(backend.options):
+        return headers
+    forced.update(option_members(backend.options, format_name))
+    added = option_headers(backend.options, format_name)
+    names = {name for name, _ in added}
+    return [item for item in headers if item[0] not in names] + added
 
 
 def _forced(generation: Generation, candidate: Candidate) -> dict[str, Any]:

@@ -32,6 +32,10 @@ _RETURNED = frozenset(
 _RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-amzn-bedrock-", "llm_provider-")
 
 
+# In the place of a member's value: the backend refuses the member.
+REMOVED = object()
+
+
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The client's headers that go on to a backend."""
     return {
@@ -82,11 +86,14 @@ def edit_body(
     document: Document, body: bytes, candidate: Candidate, format_name: str, forced: Mapping[str, Any]
 ) -> tuple[bytes, list[str]]:
     """The body for `candidate`, and the edits by name. Without an edit it is `body` itself. `forced` members take
-    the place of the client's."""
+    the place of the client's; those that are REMOVED are left out."""
     fresh = Document(document.text, document.values, document.spans)
     edits = []
     for member, value in forced.items():
-        if document.values.get(member) != value:
+        if value is REMOVED:
+            fresh.remove(member)
+            edits.append(f"-{member}")
+        elif document.values.get(member) != value:
             fresh.set(member, value)
             edits.append(member)
     for member, value in default_members(format_name, candidate.defaults, document.values).items():

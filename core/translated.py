@@ -18,6 +18,7 @@ from core.json_edit import dump
 from core.models.resolve import facts_for
 from core.passthrough import endpoint_url
 from core.ports import BackendRequest, Media
+from core.providers.bedrock import option_headers, option_members
 from core.relay import Pipe, WholeAnswer
 from core.routing.registry import Backend, Candidate
 from core.slotted import replace
@@ -165,6 +166,8 @@ async def prepare_translated(
     url = endpoint_url(backend, path, candidate.api_model)
     written = translated.written
     headers = _headers(backend, written.headers, generation.stream, way.wire)
+    headers.extend(option_headers(backend.options, backend_format))
+    written.body.update(option_members(backend.options, backend_format))
     request = BackendRequest("POST", url, headers, dump(written.body), backend.connect_timeout)
     return TranslatedRequest(request, way, [item.path for item in written.dropped])
 

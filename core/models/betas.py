@@ -64,6 +64,32 @@ RENAMED: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+# Top-level members of a Messages request -> the betas, by prefix, of which one must have been sent with it.
+TOP_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "context_management": ("context-management-", "compact-"),
+    "compaction": ("compact-",),
+    "mcp_servers": ("mcp-client-",),
+    "container": ("code-execution-", "skills-"),
+    "speed": ("fast-mode-",),
+    "fallbacks": ("server-side-fallback-",),
+    "safeguards": ("dangerous-tool-use-",),
+    "inference_geo": (),
+    "diagnostics": (),
+}
+
+
+def unserved_members(surface: str, members: Iterable[str], kept: Iterable[str]) -> list[str]:
+    """Those of a request's top-level `members` that `surface` refuses with the betas `kept` alone."""
+    if surface == "anthropic":
+        return []
+    betas = list(kept)
+    return [
+        member
+        for member in members
+        if member in TOP_MEMBERS and not any(beta.startswith(TOP_MEMBERS[member]) for beta in betas)
+    ]
+
+
 def accepted_betas(surface: str, betas: Iterable[str]) -> tuple[list[str], list[str]]:
     """Splits `betas` into those to send to `surface` (renamed where it has its own word) and those dropped.
 

@@ -28,7 +28,8 @@ class Provider:
     `key_variable` and `url_variable` name the environment variables that its own SDK reads; `key_optional`: such
     servers often run without one. `regional`: the
     region comes from AWS's own variables where the configuration names none. `with_api_version`: the row that
-    takes this one's place when an API version is configured. `listing`: the path of its list of models."""
+    takes this one's place when an API version is configured. `listing`: the path of its list of models.
+    `surface`: its name in core.models.betas, where it takes fewer betas than Anthropic itself."""
 
     name: str
     base_url: str
@@ -44,6 +45,7 @@ class Provider:
     key_optional: bool = False
     with_api_version: str = ""
     listing: str = ""
+    surface: str = ""
 
 
 _CLAUDE = r"(?:^|[./:])(?:anthropic|claude)[.-]|claude"
@@ -95,7 +97,7 @@ PROVIDERS: dict[str, Provider] = {
             "azure-foundry", "",
             {"messages": Paths("/anthropic/v1/messages", count_tokens="/anthropic/v1/messages/count_tokens")},
             "api-key", key_header="x-api-key",
-            key_variable="AZURE_FOUNDRY_API_KEY", url_variable="AZURE_FOUNDRY_BASE_URL",
+            key_variable="AZURE_FOUNDRY_API_KEY", url_variable="AZURE_FOUNDRY_BASE_URL", surface="foundry",
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
@@ -110,6 +112,7 @@ PROVIDERS: dict[str, Provider] = {
                 ),
             },
             "iam", key_variable="AWS_BEARER_TOKEN_BEDROCK", signing_service="bedrock", regional=True,
+            surface="mantle",
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
@@ -120,6 +123,7 @@ PROVIDERS: dict[str, Provider] = {
                 "chat_completions": Paths("/openai/v1/chat/completions"),
             },
             "iam", key_variable="AWS_BEARER_TOKEN_BEDROCK", signing_service="bedrock-mantle", regional=True,
+            surface="mantle",
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
@@ -141,7 +145,7 @@ PROVIDERS: dict[str, Provider] = {
                 "messages": Paths("/serving-endpoints/anthropic/v1/messages", models=_CLAUDE),
                 "chat_completions": Paths("/serving-endpoints/chat/completions"),
             },
-            "bearer", key_variable="DATABRICKS_TOKEN", url_variable="DATABRICKS_HOST",
+            "bearer", key_variable="DATABRICKS_TOKEN", url_variable="DATABRICKS_HOST", surface="databricks",
             embeddings="/serving-endpoints/{model}/invocations",
             listing="/api/2.0/serving-endpoints",
             headers={"anthropic-version": "2023-06-01"},

@@ -8,26 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.conversation import JsonObject
-from core.models.betas import accepted_betas
+from core.models.betas import TOP_MEMBERS, accepted_betas
+
+__all__ = ["BEDROCK_SURFACES", "MESSAGE_MEMBERS", "TOOL_MEMBERS", "TOP_MEMBERS", "Surface"]
 
 # A backend's type -> its surface in core.models.betas. What is not here is taken for the first party's API.
-_SURFACES = {"azure-foundry": "foundry", "bedrock": "mantle", "databricks": "databricks"}
+_SURFACES = {"azure-foundry": "foundry", "bedrock": "mantle", "bedrock-mantle": "mantle", "databricks": "databricks"}
 
 # The surfaces that Bedrock serves: models may lack abilities there.
 BEDROCK_SURFACES = frozenset({"mantle", "invoke"})
 
-# member -> the betas, by prefix, of which one must have been sent with it.
-TOP_MEMBERS: dict[str, tuple[str, ...]] = {
-    "context_management": ("context-management-", "compact-"),
-    "compaction": ("compact-",),
-    "mcp_servers": ("mcp-client-",),
-    "container": ("code-execution-", "skills-"),
-    "speed": ("fast-mode-",),
-    "fallbacks": ("server-side-fallback-",),
-    "safeguards": ("dangerous-tool-use-",),
-    "inference_geo": (),
-    "diagnostics": (),
-}
+# member -> the betas, by prefix, of which one must have been sent with it; top-level ones are in core.models.betas.
 TOOL_MEMBERS: dict[str, tuple[str, ...]] = {
     "defer_loading": ("tool-search-tool-", "advanced-tool-use-"),
     "input_examples": ("tool-examples-", "advanced-tool-use-"),
