@@ -1,0 +1,29 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+type CheckGolden = Callable[[Path, Any], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew instead of comparing them")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> CheckGolden:
+    """Compares a value with the JSON file that says what it must be; with --update-golden, writes the file."""
+    update = request.config.getoption("--update-golden")
+
+    def check(path: Path, value: Any) -> None:
+        if update:
+            path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        assert value == json.loads(path.read_text("utf-8")), f"{path.name}: run pytest --update-golden if this is meant"
+
+    return check
