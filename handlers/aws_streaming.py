@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import gc
 
+from handlers.deferred import defer
+
 if __name__ == "__main__":
     gc.disable()  # nothing that start-up makes is garbage; looking for it costs a tenth of the start
+    defer()
 
 import asyncio
 import json
@@ -140,7 +143,15 @@ class Runtime:
         return 0
 
     async def _poll_all(self) -> int:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
+        loop = asyncio.get_running_loop()
+        # Not loop.add_signal_handler, which loads `inspect` to look at what it is given.
+        previous = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self.stop))
+        try:
+            return await self._poll_until_stopped()
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+    async def _poll_until_stopped(self) -> int:
         pollers = [asyncio.create_task(self._poll(first=number == 0)) for number in range(self._concurrency)]
         done, pending = await asyncio.wait(pollers, return_when=asyncio.FIRST_EXCEPTION)
         for poller in pending:
