@@ -129,12 +129,21 @@ class Attempts:
         self._not_before = 0.0
         self._begun = False
         self._hedged = False
+        self._number_before = 0
         self.stream = False
         self.failures: list[GatewayError] = []
         self.wasted: list[Wasted] = []
         self.count = 0
         self.candidate: Candidate | None = None
         self.prepared: Prepared | None = None
+
+    def follow(self, before: Attempts, failure: GatewayError) -> None:
+        """These attempts go on where the winner of others failed."""
+        self.stream = before.stream
+        self._number_before = self.count = before.count
+        self.candidate, self.prepared = before.candidate, before.prepared
+        self.failures = [*before.failures, failure]
+        self.wasted = before.wasted
 
     async def advance(self, wait: float) -> Winner | None:
         """Raises the GatewayError to tell the client when nothing is left to try."""
@@ -151,18 +160,17 @@ class Attempts:
         for racer in self._racers:
             racer.exchange.close()
             self._routing.health.given_up(racer.attempt.candidate)
-            self._account_loss(racer)
+            self.account_loss(racer.attempt.candidate, racer.pipe)
         self._racers = []
         if self._next is not None:
             self._routing.health.given_up(self._next.candidate)
             self._next = None
         self._plan.close()
 
-    def _account_loss(self, racer: _Racer) -> None:
-        """What an attempt used that nobody gets an answer from."""
-        if racer.pipe is not None and racer.pipe.observation.usage.total_tokens:
-            candidate = racer.attempt.candidate
-            self.wasted.append(Wasted(candidate.backend.name, candidate.api_model, racer.pipe.observation.usage))
+    def account_loss(self, candidate: Candidate, pipe: Pipe | None) -> None:
+        """What an attempt used that did not end well, or that nobody gets an answer from."""
+        if pipe is not None and pipe.observation.usage.total_tokens:
+            self.wasted.append(Wasted(candidate.backend.name, candidate.api_model, pipe.observation.usage))
 
     async def _launch(self, until: float, transport_for: Callable[[str], Transport]) -> bool:
         """Starts the next attempt. False when its time has not come by `until`."""
@@ -175,7 +183,7 @@ class Attempts:
         if not await self._time_has_come(until):
             return False
         self._next = None
-        self.count = attempt.number
+        self.count = self._number_before + attempt.number
         self.candidate = attempt.candidate
         try:
             self._check_deadline()
@@ -251,7 +259,7 @@ class Attempts:
     def _lost(self, racer: _Racer, error: GatewayError) -> None:
         self._racers.remove(racer)
         racer.exchange.close()
-        self._account_loss(racer)
+        self.account_loss(racer.attempt.candidate, racer.pipe)
         self._failed(racer.attempt, error, racer.prepared)
 
     def _failed(self, attempt: Attempt, error: GatewayError, prepared: Prepared | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -32,10 +32,11 @@ from core.routing.state import (
     without_pieces,
 )
 from core.routing.strategy import Choosing, order_candidates
-from core.slotted import slotted
+from core.slotted import replace, slotted
 from core.usage import Cost, UsageRecord
 
 if TYPE_CHECKING:
+    from core.continuation import Story
     from core.faults import Fault
 
 # After a stream's proper end its connection is given this long to end too, so that it can be used again.
@@ -140,6 +141,9 @@ class Run:
         self._faults: list[Fault] = []
         self._stateful = False
         self._carried: Carried | None = None
+        self._ordered: Sequence[Candidate] = ()
+        self._broken: list[Candidate] = []
+        self._story: Story | None = None
 
     async def answer(self) -> Response:
         """The response, streamed or whole. Raises GatewayError for what happens before anything is committed."""
@@ -160,14 +164,8 @@ class Run:
                 self._gateway.issuers, generation.native_format, generation.document.values, self._request.body
             )
             choosing.pinned = self._carried.pinned if self._carried is not None else None
-        ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
-        attempts = self._attempts = Attempts(
-            Routing(ordered, route.policy, self._gateway.health),
-            self._prepare,
-            self._transport_for,
-            AttemptPorts(self._ports.clock, self._ports.random, self._authorize, self._ports.in_background),
-            Timing(self._commit_deadline(route.policy, generation.stream), limits.commit_grace_seconds, self._stop_at),
-        )
+        ordered = self._ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
+        attempts = self._attempts = self._attempts_on(ordered, route.policy)
         attempts.stream = generation.stream
         if not generation.stream:
             winner = await attempts.advance(FOREVER)
@@ -180,6 +178,17 @@ class Run:
         headers.append(("cache-control", "no-cache"))
         headers.append(("x-accel-buffering", "no"))
         return Response(200, headers, StreamBody(self._stream(first), lambda: self._abandon(first)))
+
+    def _attempts_on(self, ordered: Sequence[Candidate], policy: Policy) -> Attempts:
+        assert self._generation is not None
+        grace = self._gateway.configuration.limits.commit_grace_seconds
+        return Attempts(
+            Routing(ordered, policy, self._gateway.health),
+            self._prepare,
+            self._transport_for,
+            AttemptPorts(self._ports.clock, self._ports.random, self._authorize, self._ports.in_background),
+            Timing(self._commit_deadline(policy, self._generation.stream), grace, self._stop_at),
+        )
 
     def _route(self, model: str) -> Route:
         configuration = self._gateway.configuration
@@ -214,7 +223,8 @@ class Run:
 
     async def _stream(self, winner: Winner | None) -> AsyncGenerator[bytes]:
         """The body: pings until there is a winner, then its bytes, then an error event if it did not end well."""
-        wire = load_wire(self._endpoint.format)
+        ping = load_wire(self._endpoint.format).PING
+        ping_seconds = self._gateway.configuration.limits.ping_seconds
         attempts = self._attempts
         assert attempts is not None
         record = self._record
@@ -222,11 +232,21 @@ class Run:
         outcome = "abandoned"
         try:
             while winner is None:
-                yield wire.PING
-                winner = await attempts.advance(self._gateway.configuration.limits.ping_seconds)
+                yield ping
+                winner = await attempts.advance(ping_seconds)
             record.first_byte_seconds = self._ports.clock.monotonic() - self._started
-            async for data in self._relay(winner, wire.PING):
-                yield data
+            while True:
+                try:
+                    async for data in self._relay(winner, ping):
+                        yield data
+                    break
+                except (UpstreamFault, TransportFault) as failure:
+                    attempts = self._follow_up(winner, failure)
+                    if attempts is None:
+                        raise
+                while (follower := await attempts.advance(ping_seconds)) is None:
+                    yield ping
+                winner = follower
             outcome = "complete"
         except (GatewayError, TransportFault) as failure:
             outcome = "cut"
@@ -234,17 +254,23 @@ class Run:
             record.errors.append(error.message)
             yield self._failure(winner, error)
         finally:
-            attempts.close()
-            if winner is not None:
-                winner.exchange.close()
-                assert winner.pipe is not None
-                record.usage = winner.pipe.observation.usage
-                stop = winner.pipe.observation.stop
-                record.finish = stop.reason if stop else None
-                if winner.pipe.error is not None:
-                    outcome = "cut"
+            self._end_stream(winner, outcome)
+
+    def _end_stream(self, winner: Winner | None, outcome: str) -> None:
+        """Closes whatever is open and accounts for a stream."""
+        self.close()
+        record = self._record
+        if winner is not None:
+            winner.exchange.close()
+            assert winner.pipe is not None
+            record.usage = winner.pipe.observation.usage
+            stop = winner.pipe.observation.stop
+            record.finish = stop.reason if stop else None
+            if winner.pipe.error is not None:
+                outcome = "cut"
+                if winner.pipe.error.message not in record.errors:
                     record.errors.append(winner.pipe.error.message)
-            self.account(outcome)
+        self.account(outcome)
 
     async def _relay(self, winner: Winner, ping: bytes) -> AsyncGenerator[bytes]:
         """The winner's bytes from the commit on. Raises when the stream breaks, stalls or runs out of time."""
@@ -269,8 +295,29 @@ class Run:
         rest = pipe.close()
         if rest:
             yield rest
+        if pipe.error is not None and _story_of(winner) is not None:
+            raise pipe.error
         if not pipe.finished and pipe.error is None:
             raise upstream_fault("upstream", "The backend's stream ended before the answer was complete.", 502)
+
+    def _follow_up(self, winner: Winner, failure: UpstreamFault | TransportFault) -> Attempts | None:
+        """Attempts to take up a stream that broke, by candidates that can; None where there is nothing to take up."""
+        story, before, generation = _story_of(winner), self._attempts, self._generation
+        assert before is not None and generation is not None
+        if story is None or not story.can_go_on:
+            return None
+        continuation = import_module("core.continuation")
+        self._broken.append(winner.candidate)
+        followers = continuation.followers(self._ordered, self._broken)
+        if not followers or not continuation.is_plain(generation.memo["conversation"]):
+            return None
+        assert winner.pipe is not None
+        winner.exchange.close()
+        before.account_loss(winner.candidate, winner.pipe)
+        self._story = story
+        attempts = self._attempts = self._attempts_on(followers, replace(self._policy(), hedge_after=None))
+        attempts.follow(before, failure if isinstance(failure, UpstreamFault) else _broken(failure))
+        return attempts
 
     def _policy(self) -> Policy:
         assert self._generation is not None and self._generation.route is not None
@@ -310,12 +357,18 @@ class Run:
             )
         translated = import_module("core.translated")
         conversation, dropped = without_blocks(translated.read_conversation(generation), foreign)
+        story = self._story
+        if self._continues() and (story is None or not story.said):
+            story = import_module("core.continuation").Story()
+        elif story is not None:
+            conversation = import_module("core.continuation").prefilled(conversation, story.said)
         route = generation.route
         shown = candidate.api_model if route is not None and route.answer_model == "served" else generation.model
         reply = Reply(
             shown, self._ports.random.token(20), int(self._ports.clock.time()), conversation, self._record.request_id
         )
-        prepared = cast(Prepared, await translated.prepare_translated(generation, candidate, reply, self._ports.media))
+        prepare = translated.prepare_translated(generation, candidate, reply, self._ports.media, story)
+        prepared = cast(Prepared, await prepare)
         prepared.dropped.extend(dropped)
         return prepared
 
@@ -338,10 +391,16 @@ class Run:
             return True
         if generation.native_format == "chat_completions" and "messages" not in generation.document.values:
             return False  # a Responses body on the Chat path, as Cursor sends it
-        if generation.array:
+        if generation.array or self._continues():
             return False  # backends are asked for events
         speaks = candidate.backend.speaks(generation.native_format, candidate.api_model)
         return speaks and ENVELOPE not in self._request.body
+
+    def _continues(self) -> bool:
+        generation = self._generation
+        assert generation is not None
+        wanted = generation.stream and self._policy().continue_
+        return wanted and generation.endpoint.operation == "generate" and generation.native_format != "invoke"
 
     def _transport_for(self, url: str) -> Transport:
         transport = self._ports.transports[url.partition("://")[0]]
@@ -441,6 +500,11 @@ class Run:
                 record.dropped = attempts.prepared.dropped
                 record.edits = attempts.prepared.edits
         self._ports.record(record)
+
+
+def _story_of(winner: Winner) -> Story | None:
+    """What has been told by a stream that may be taken up, None where it may not (core.translated has the pipe)."""
+    return getattr(winner.pipe, "story", None)
 
 
 async def _read(winner: Winner, wait: float) -> bytes | None:

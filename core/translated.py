@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.continuation import Story
 from core.conversation import Conversation, ReasoningRequest, Source
 from core.errors import ClientFault, GatewayError, StreamBroken, Unsupported, UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, PartStarted, Started
@@ -31,10 +32,13 @@ from core.translation.rules import FormatRules, rules_for
 class TranslationPipe:
     """A backend's stream decoded to events, and the events encoded for the client (core.relay.Pipe)."""
 
-    def __init__(self, decoder: StreamDecoder, restore: Restore, encoder: StreamEncoder) -> None:
+    def __init__(
+        self, decoder: StreamDecoder, restore: Restore, encoder: StreamEncoder, story: Story | None = None
+    ) -> None:
         self._decoder = decoder
         self._restore = restore
         self._encoder = encoder
+        self.story = story
         self.observation = Observation()
         self.started = False
         self.alive = False
@@ -56,16 +60,20 @@ class TranslationPipe:
     def _encode(self, events: list[Event]) -> bytes:
         if not events:
             return b""
-        out = []
+        out: list[bytes] = []
         for decoded in events:
             for event in self._restore.events(decoded):
                 self._observe(event)
                 if isinstance(event, Failed) and not self.started:
                     continue  # the next candidate is tried; what was encoded so far is thrown away
-                out.append(self._encoder.emit(event))
-        if self.finished or (self.started and self.error is not None):
+                shown = (event,) if self.story is None else self.story.events(event)
+                out.extend(self._encoder.emit(item) for item in shown)
+        if self.finished or (self.started and self.error is not None and not self._may_go_on()):
             out.append(self._encoder.close())
         return b"".join(out)
+
+    def _may_go_on(self) -> bool:
+        return self.story is not None and self.story.can_go_on
 
     def _observe(self, event: Event) -> None:
         match event:
@@ -103,7 +111,14 @@ class TranslatedRequest:
     def pipe(self) -> Pipe:
         way = self._way
         decoder = way.backend.StreamDecoder(way.target)
-        return TranslationPipe(decoder, way.restore, way.encoder())
+        story = way.story
+        if story is None:
+            return TranslationPipe(decoder, way.restore, way.encoder())
+        if story.encoder is None:
+            story.encoder = way.encoder()
+        else:
+            story.resume()
+        return TranslationPipe(decoder, way.restore, story.encoder, story)
 
     def whole(self, body: bytes) -> WholeAnswer:
         way = self._way
@@ -130,6 +145,7 @@ class _Way:
         self.target = target
         self.restore = restore
         self.reply: Reply
+        self.story: Story | None = None
         self._array = generation.array
 
     def encoder(self) -> StreamEncoder:
@@ -145,21 +161,24 @@ def _unreadable(target: Target, why: str) -> UpstreamFault:
 
 
 async def prepare_translated(
-    generation: Generation, candidate: Candidate, reply: Reply, media: Media
+    generation: Generation, candidate: Candidate, reply: Reply, media: Media, story: Story | None = None
 ) -> TranslatedRequest:
-    """The request for `candidate` in its own format. Raises Unsupported or ClientFault for what cannot be carried."""
+    """The request for `candidate` in its own format. With a `story`, which needs the answer's events, that may be the
+    client's own. Raises Unsupported or ClientFault for what cannot be carried."""
     backend = candidate.backend
     if generation.endpoint.operation != "generate":
         raise Unsupported(generation.endpoint.operation, f"Backend {backend.name} does not serve this endpoint.")
     conversation = with_defaults(reply.conversation, candidate.defaults)
     backend_format = backend.richest_format(candidate.api_model)
+    if story is not None and backend.speaks(generation.native_format, candidate.api_model):
+        backend_format = generation.native_format
     provider = backend.provider.name
     facts = facts_for(candidate.api_model, provider)
     target = Target(candidate.api_model, backend.name, provider, facts, generation.stream)
     conversation = await _inlined(generation, conversation, rules_for(backend_format, target), media)
     translated = translate_request(conversation, backend_format, target)
     way = _Way(generation, target, backend_format, translated.restore)
-    way.reply = reply
+    way.reply, way.story = reply, story
     paths = backend.paths(backend_format)
     assert paths is not None  # richest_format chose one of them
     path = paths.stream if generation.stream and paths.stream else paths.generate
