@@ -9,19 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.conversation import Origin, Reasoning
+if TYPE_CHECKING:  # a pass-through looks for envelopes and never loads the neutral conversation
+    from core.conversation import Reasoning
 
 PREFIX = "skybridge1."
 
 
 def seal(reasoning: Reasoning) -> str:
     """The envelope of `reasoning`: everything that its issuer needs to take it back."""
-    origin = reasoning.origin or Origin("")
+    origin = reasoning.origin
     members = {
-        "vendor": origin.vendor,
-        "model": origin.model,
+        "vendor": origin.vendor if origin else "",
+        "model": origin.model if origin else "",
         "texts": reasoning.texts,
         "form": reasoning.form,
         "signature": reasoning.signature,
@@ -45,6 +46,8 @@ def unseal(value: str) -> Reasoning | None:
         return None
     if not isinstance(members, dict) or not _is_sound(members):
         return None
+    from core.conversation import Origin, Reasoning  # noqa: PLC0415  # see above
+
     return Reasoning(
         texts=list(members.get("texts", [])),
         form=members.get("form", "raw"),

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.conversation import Conversation, Reasoning
 from core.formats.envelope import PREFIX, unseal
 from core.json_edit import read_object
 from core.ports import BackendRequest, Exchange, Head, Transport
 from core.routing.registry import Candidate
+from core.slotted import replace
+
+if TYPE_CHECKING:  # a pass-through never loads the neutral conversation
+    from core.conversation import Conversation
 
 # Pieces that are remembered, about 100 bytes each.
 MOST_PIECES = 20_000
@@ -151,7 +153,7 @@ def without_blocks(conversation: Conversation, foreign: frozenset[str]) -> tuple
 
 
 def _is_foreign(block: object, foreign: frozenset[str]) -> bool:
-    return isinstance(block, Reasoning) and block.encrypted in foreign
+    return getattr(block, "encrypted", None) in foreign  # reasoning is the only kind that has it
 
 
 class LearningTransport:
