@@ -66,7 +66,8 @@ class Configuration:
 
     `warnings` and `notices` (an event and its fields) are logged when the gateway starts. `active` is the one
     backend that a form of configuration by variables has chosen, `active_title` its name in prose; "" otherwise.
-    `dedicated`: the registries of endpoints that are bound to a type of backend, made on first use.
+    `dedicated`: the registries of endpoints that are bound to a type of backend, made on first use. `quotas` and
+    `prices` are read by handlers.accounts and handlers.pricing, which most requests do without.
     """
 
     registry: Registry
@@ -77,6 +78,8 @@ class Configuration:
     active_title: str = ""
     chat: ChatDefaults = field(default_factory=ChatDefaults)
     dedicated: dict[str, Registry] = field(default_factory=dict)
+    quotas: Mapping[str, Any] = field(default_factory=dict)
+    prices: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Environment:
@@ -110,7 +113,7 @@ def read_configuration(document: Mapping[str, Any], variables: Mapping[str, str]
     """The configuration that `document` describes, with `variables` as the environment."""
     if "model_mapping" in document or "providers" in document:
         return Configuration(_read_router(document, variables))
-    known = {"backends", "models", "allow_direct", "limits", "answer_model"}
+    known = {"backends", "models", "allow_direct", "limits", "answer_model", "quotas", "prices"}
     for key in document:
         if key not in known:
             raise ConfigurationError(str(key), f"unknown key; expected one of {', '.join(sorted(known))}")
@@ -120,7 +123,10 @@ def read_configuration(document: Mapping[str, Any], variables: Mapping[str, str]
     for name, row in _section(document, "models").items():
         routes[str(name)] = _read_model(str(name), row, backends, variables, answer_model)
     registry = Registry(backends, routes, allow_direct=bool(document.get("allow_direct")))
-    return Configuration(registry, _read_limits(_section(document, "limits")))
+    configuration = Configuration(registry, _read_limits(_section(document, "limits")))
+    configuration.quotas = _section(document, "quotas")
+    configuration.prices = _section(document, "prices")
+    return configuration
 
 
 def _read_limits(section: Mapping[str, Any]) -> Limits:

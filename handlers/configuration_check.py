@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.configuration import ConfigurationError, read_configuration
 from core.providers.table import PROVIDERS
+from handlers.accounts import read_quotas
 from handlers.io.configuration_files import read_document
+from handlers.pricing import read_pricing
 
 type FormatName = Literal["chat_completions", "responses", "messages", "converse", "invoke", "generate_content"]
 type Seconds = Annotated[float, Field(gt=0)]
@@ -109,6 +111,8 @@ class NativeDocument(BaseModel):
     allow_direct: bool = False
     answer_model: Literal["asked", "served"] = "asked"
     limits: LimitsSection | None = None
+    quotas: dict[str, Any] = {}
+    prices: dict[str, Any] = {}
 
 
 class RouterProvider(BaseModel):
@@ -142,7 +146,9 @@ def check_file(path: Path, variables: Mapping[str, str]) -> list[str]:
     if problems:
         return problems
     try:
-        read_configuration(document, variables)
+        configuration = read_configuration(document, variables)
+        read_quotas(configuration.quotas)
+        read_pricing(configuration)
     except ConfigurationError as error:
         return [lines.place(_split(error.key), error.message)]
     return []

@@ -7,7 +7,6 @@ has no price, which is not a price of nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
@@ -16,26 +15,32 @@ from core.models.resolve import bare_id
 from core.slotted import field, replace, slotted
 from core.usage import Cost, Usage
 
-PICO: Final = 10**12
+# A factor as a fraction, so that every amount is exact: numerator and denominator.
+type Ratio = tuple[int, int]
+
+ONE: Final[Ratio] = (1, 1)
 
 # Clouds ask a tenth more where a Claude model (4.5 and later) must be served in one region or geography.
 # https://aws.amazon.com/bedrock/pricing/
-REGIONAL_FACTOR: Final = Fraction(11, 10)
+REGIONAL_FACTOR: Final[Ratio] = (11, 10)
 _REGIONAL: Final = frozenset({"bedrock"})
-_NEVER_REGIONAL = ("claude-3", "claude-2", "claude-instant", "claude-opus-4", "claude-opus-4-1", "claude-sonnet-4")
+_NEVER_REGIONAL: Final = frozenset({"claude-opus-4", "claude-opus-4-1", "claude-sonnet-4"})
+_NEVER_REGIONAL_PREFIXES: Final = ("claude-3", "claude-2", "claude-instant")
+
+FREE: Final = "\n* 0 0 0 0 0 - -\n"
 
 # Types of backend that sell at list prices, and the lists. What any other one asks is for the operator to say.
 _LISTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "openai": ("vendors",),
-    "azure-openai": ("vendors",),
-    "azure-openai-classic": ("vendors",),
-    "anthropic": ("vendors",),
-    "azure-foundry": ("vendors",),
-    "gemini": ("vendors",),
-    "openrouter": ("vendors",),
-    "databricks": ("vendors",),
-    "bedrock": ("bedrock", "vendors"),
-    "demo": ("free",),
+    "openai": (VENDORS,),
+    "azure-openai": (VENDORS,),
+    "azure-openai-classic": (VENDORS,),
+    "anthropic": (VENDORS,),
+    "azure-foundry": (VENDORS,),
+    "gemini": (VENDORS,),
+    "openrouter": (VENDORS,),
+    "databricks": (VENDORS,),
+    "bedrock": (BEDROCK, VENDORS),
+    "demo": (FREE,),
 }
 
 
@@ -44,34 +49,42 @@ class LongContext:
     """Factors for the whole request once its prompt is longer than `above` tokens."""
 
     above: int
-    input: Fraction
-    output: Fraction
+    input: Ratio
+    output: Ratio
 
 
 @slotted(frozen=True)
 class Price:
-    """Picodollars for one token of each kind. `tiers` are factors by service tier."""
+    """Picodollars for one token of each kind (which is USD for a million tokens, times a million). `tiers` are
+    factors by service tier."""
 
-    input: Fraction
-    output: Fraction
-    cache_read: Fraction
-    cache_write_5m: Fraction
-    cache_write_1h: Fraction
+    input: int
+    output: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
     long_context: LongContext | None = None
-    tiers: Mapping[str, Fraction] = field(default_factory=dict)
+    tiers: Mapping[str, Ratio] = field(default_factory=dict)
 
-    def times(self, factor: Fraction) -> Price:
+    def times(self, factor: Ratio) -> Price:
         """This price with every part multiplied."""
         return replace(
             self,
-            input=self.input * factor,
-            output=self.output * factor,
-            cache_read=self.cache_read * factor,
-            cache_write_5m=self.cache_write_5m * factor,
-            cache_write_1h=self.cache_write_1h * factor,
+            input=_amount(self.input, 1, factor),
+            output=_amount(self.output, 1, factor),
+            cache_read=_amount(self.cache_read, 1, factor),
+            cache_write_5m=_amount(self.cache_write_5m, 1, factor),
+            cache_write_1h=_amount(self.cache_write_1h, 1, factor),
         )
 
-    def dearest_input(self) -> Fraction:
+    def factors(self, input_tokens: int, tier: str) -> tuple[Ratio, Ratio]:
+        """For a prompt of that length at that tier: what input and output are multiplied with."""
+        factor, long = self.tiers.get(tier, ONE), self.long_context
+        if long is None or input_tokens <= long.above:
+            return factor, factor
+        return _product(factor, long.input), _product(factor, long.output)
+
+    def dearest_input(self) -> int:
         """What a prompt's token costs at most: none of it read from a cache, all of it written to the dearest."""
         return max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
 
@@ -91,9 +104,8 @@ class PriceList:
 @cache
 def _listed(provider: str, api_model: str) -> Price | None:
     name, vendor = bare_id(api_model)
-    for price_list in _LISTS.get(provider, ()):
-        rows = _rows(price_list)
-        price = rows.get(api_model) or rows.get(f"{vendor}.{name}") or rows.get(name) or rows.get("*")
+    for text in _LISTS.get(provider, ()):
+        price = _row(text, api_model) or _row(text, f"{vendor}.{name}") or _row(text, name) or _row(text, "*")
         if price is not None:
             regional = provider in _REGIONAL and vendor == "anthropic" and _is_regional(api_model, name)
             return price.times(REGIONAL_FACTOR) if regional else price
@@ -104,38 +116,43 @@ def _is_regional(api_model: str, name: str) -> bool:
     profile = api_model.rpartition("/")[2]
     if profile.startswith(("global.", "anthropic.")):
         return False
-    return not name.startswith(_NEVER_REGIONAL[:3]) and name not in _NEVER_REGIONAL[3:]
+    return name not in _NEVER_REGIONAL and not name.startswith(_NEVER_REGIONAL_PREFIXES)
 
 
-@cache
-def _rows(price_list: str) -> Mapping[str, Price]:
-    if price_list == "free":
-        return {"*": Price(*(Fraction(0),) * 5)}
-    text = {"vendors": VENDORS, "bedrock": BEDROCK}[price_list]
-    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
-    return {words[0]: _read_row(words[1:]) for words in lines}
-
-
-def _read_row(words: list[str]) -> Price:
-    parts = dict(zip(("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"), words, strict=False))
-    stated = {name: value for name, value in parts.items() if value != "-"}
+def _row(text: str, name: str) -> Price | None:
+    """The row of that name. Looked for in the text: a process asks for a few rows, and reading all takes longer."""
+    start = text.find(f"\n{name} ") + 1
+    if not start:
+        return None
+    words = text[start : text.index("\n", start)].split()[1:]
+    names = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+    stated = {part: word for part, word in zip(names, words, strict=False) if word != "-"}
     long_context = None
     if words[5] != "-":
-        above, input_factor, output_factor = words[5].split(":")
-        long_context = LongContext(int(above.removesuffix("k")) * 1000, Fraction(input_factor), Fraction(output_factor))
-    tiers = {tier: Fraction(factor) for tier, _, factor in (word.partition("=") for word in words[6:]) if factor}
+        above, into, out = words[5].split(":")
+        long_context = LongContext(int(above.removesuffix("k")) * 1000, _ratio(into), _ratio(out))
+    tiers = {tier: _ratio(factor) for tier, _, factor in (word.partition("=") for word in words[6:]) if factor}
     return _price(stated, long_context, tiers)
 
 
-def _price(parts: Mapping[str, Any], long_context: LongContext | None, tiers: Mapping[str, Fraction]) -> Price:
-    """From USD for a million tokens, which is as many microdollars for one."""
-    amounts = {name: Fraction(str(value)) * 1_000_000 for name, value in parts.items()}
+def _price(parts: Mapping[str, Any], long_context: LongContext | None, tiers: Mapping[str, Ratio]) -> Price:
+    amounts = {name: _amount(1_000_000, 1, _ratio(str(value))) for name, value in parts.items()}
     plain = amounts["input"]
     short = amounts.get("cache_write_5m", plain)
     return Price(
         plain, amounts["output"], amounts.get("cache_read", plain), short, amounts.get("cache_write_1h", short),
         long_context, tiers,
     )  # fmt: skip
+
+
+def _ratio(text: str) -> Ratio:
+    """ "1.25" or "5/3" as a fraction. Raises ValueError for anything else, and for what is negative."""
+    above, _, below = text.partition("/")
+    whole, _, places = above.partition(".")
+    ratio = int(whole + places), int(below or 1) * 10 ** len(places)
+    if not (whole + places).isdigit() or ratio[1] <= 0:
+        raise ValueError(text)
+    return ratio
 
 
 def read_prices(section: Mapping[str, Any]) -> Mapping[str, Price]:
@@ -149,19 +166,14 @@ def read_prices(section: Mapping[str, Any]) -> Mapping[str, Price]:
 
 def _read_override(name: str, row: Any) -> Price:
     try:
-        long_context = row.get("long_context")
-        tiers = {str(tier): Fraction(str(factor)) for tier, factor in (row.get("tiers") or {}).items()}
+        long = row.get("long_context")
+        tiers = {str(tier): _ratio(str(factor)) for tier, factor in (row.get("tiers") or {}).items()}
         parts = {key: value for key, value in row.items() if key not in ("long_context", "tiers")}
-        long = long_context and LongContext(
-            int(long_context["above"]),
-            Fraction(str(long_context.get("input", 1))),
-            Fraction(str(long_context.get("output", 1))),
-        )
-        unknown = set(parts) - {"input", "output", "cache_read", "cache_write_5m", "cache_write_1h"}
-        if unknown or any(Fraction(str(value)) < 0 for value in parts.values()):
+        if set(parts) - {"input", "output", "cache_read", "cache_write_5m", "cache_write_1h"}:
             raise ValueError(name)
-        return _price(parts, long or None, tiers)
-    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        factors = [_ratio(str(long.get(part, 1))) for part in ("input", "output")] if long else []
+        return _price(parts, LongContext(int(long["above"]), *factors) if long else None, tiers)
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(
             f"prices.{name}: expected `input` and `output` in USD for a million tokens, and maybe `cache_read`, "
             "`cache_write_5m`, `cache_write_1h`, `long_context` (`above`, `input`, `output`), `tiers`"
@@ -170,29 +182,31 @@ def _read_override(name: str, row: Any) -> Price:
 
 def cost_of(usage: Usage, price: Price, tier: str = "") -> Cost:
     """What `usage` costs, by part. A tier without a factor of its own is the standard one."""
-    factor = price.tiers.get(tier, Fraction(1))
-    into, out = factor, factor
-    long = price.long_context
-    if long is not None and usage.total_input_tokens > long.above:
-        into, out = factor * long.input, factor * long.output
+    into, out = price.factors(usage.total_input_tokens, tier)
     return Cost(
-        input=_amount(usage.input_tokens, price.input * into),
-        output=_amount(usage.output_tokens, price.output * out),
-        cache_read=_amount(usage.cache_read_tokens, price.cache_read * into),
-        cache_write_5m=_amount(usage.cache_write_5m_tokens, price.cache_write_5m * into),
-        cache_write_1h=_amount(usage.cache_write_1h_tokens, price.cache_write_1h * into),
+        input=_amount(usage.input_tokens, price.input, into),
+        output=_amount(usage.output_tokens, price.output, out),
+        cache_read=_amount(usage.cache_read_tokens, price.cache_read, into),
+        cache_write_5m=_amount(usage.cache_write_5m_tokens, price.cache_write_5m, into),
+        cache_write_1h=_amount(usage.cache_write_1h_tokens, price.cache_write_1h, into),
     )
 
 
 def worst_case(price: Price, input_tokens: int, output_tokens: int, tier: str = "") -> int:
-    """The most that so many tokens can cost, in picodollars."""
-    factor = max(Fraction(1), price.tiers.get(tier, Fraction(1)))
-    long = price.long_context
-    into, out = factor, factor
-    if long is not None and input_tokens > long.above:
-        into, out = factor * long.input, factor * long.output
-    return _amount(input_tokens, price.dearest_input() * into) + _amount(output_tokens, price.output * out)
+    """The most that so many tokens can cost, in picodollars; a cheaper tier may turn out not to have had room."""
+    most = 0
+    for each in ("", tier):
+        into, out = price.factors(input_tokens, each)
+        amount = _amount(input_tokens, price.dearest_input(), into) + _amount(output_tokens, price.output, out)
+        most = max(most, amount)
+    return most
 
 
-def _amount(tokens: int | None, price: Fraction) -> int:
-    return round((tokens or 0) * price)
+def _amount(tokens: int | None, price: int, factor: Ratio) -> int:
+    """The product, rounded to the nearest picodollar."""
+    numerator, denominator = factor
+    return ((tokens or 0) * price * numerator * 2 + denominator) // (2 * denominator)
+
+
+def _product(first: Ratio, second: Ratio) -> Ratio:
+    return first[0] * second[0], first[1] * second[1]

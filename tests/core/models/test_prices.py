@@ -68,7 +68,9 @@ def test_service_tiers(tier: str, factor: str) -> None:
     assert cost_of(Usage(1000, 100), price("openai", "gpt-5"), tier).total == plain * Fraction(factor)
 
 
-@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-99"), ("litellm", "gpt-5"), ("openai-compatible", "x")])
+@pytest.mark.parametrize(
+    ("provider", "model"), [("openai", "gpt-99"), ("litellm", "gpt-5"), ("openai-compatible", "x"), ("openai", "gpt")]
+)
 def test_a_model_that_nobody_priced_has_no_price(provider: str, model: str) -> None:
     assert PRICES.find("b", provider, model) is None
 
@@ -87,6 +89,7 @@ def test_the_configuration_comes_first() -> None:
     assert cost_of(Usage(1_000_000), elsewhere).usd == "1"
     assert cost_of(Usage(4, 4, 0, 1, 1), here).total == 2_000_000 + 10_000_000 + 500_000 + 4_000_000
     assert cost_of(Usage(11, 4), here, "flex").total == (11 * 3 * 500_000 + 4 * 2_500_000) // 4
+    assert PriceList(read_prices({"m": {"input": 1, "output": 0}})).find("b", "openai", "m") is not None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,8 @@ def test_the_configuration_comes_first() -> None:
     [
         None, 3, {}, {"input": 1}, {"input": "x", "output": 1}, {"input": -1, "output": 1},
         {"input": 1, "output": 1, "cache": 1}, {"input": 1, "output": 1, "long_context": {"input": 2}},
-        {"input": 1, "output": 1, "tiers": 3},
+        {"input": 1, "output": 1, "tiers": 3}, {"input": 1, "output": 1, "tiers": {"flex": "1/0"}},
+        {"input": "", "output": 1},
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_read_is_named(row: Any) -> None:
@@ -177,13 +181,13 @@ def test_agreement_with_litellm(model: str) -> None:
     for tier, suffix in (("flex", "flex"), ("priority", "priority"), ("batch", "batches")):
         stated = row.get(f"input_cost_per_token_{suffix}")
         if stated is not None:
-            assert float(found.input * found.tiers[tier]) == pytest.approx(stated * 1e12), tier
+            assert float(found.input * Fraction(*found.tiers[tier])) == pytest.approx(stated * 1e12), tier
     above = "input_cost_per_token_above_"
     long = {key: value for key, value in row.items() if key.startswith(above) and key.endswith("tokens")}
     assert bool(long) == (found.long_context is not None) or (model, "long") in LITELLM_DIFFERENCES
     for key, value in long.items():
         assert found.long_context.above == int(key.split("_above_")[1].split("k_")[0]) * 1000
-        assert float(found.input * found.long_context.input) == pytest.approx(value * 1e12)
+        assert float(found.input * Fraction(*found.long_context.input)) == pytest.approx(value * 1e12)
 
 
 @needs_tables

@@ -1,0 +1,91 @@
+"""Usage records as a store keeps them, and their sums: by day, key, model, backend, owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from time import gmtime, strftime
+from typing import Any, Final
+
+from core.usage import Cost, Usage, UsageRecord
+
+RETENTION_DAYS: Final = 90
+_TOKENS: Final = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
+    "reasoning_tokens",
+)  # fmt: skip
+
+type Document = Mapping[str, Any]
+type PriceOf = Callable[[str, str, Usage], Cost | None]
+
+
+def day_of(epoch: float) -> str:
+    """The UTC day, YYYY-MM-DD."""
+    return strftime("%Y-%m-%d", gmtime(epoch))
+
+
+def folder_of(day: str) -> str:
+    """Where a day's records are kept, by request id: a record that is written twice is there once."""
+    return f"usage:{day}"
+
+
+def usage_document(record: UsageRecord, wasted_cost: int) -> Document:
+    """The record of a request as JSON. Money is in picodollars; `cost` is None where no price is known, and
+    `wasted_cost` is what attempts cost that nobody got an answer from."""
+    usage, cost = record.usage, record.cost
+    return {
+        "id": record.request_id, "started": record.started, "operation": record.operation,
+        "key": record.caller, "shown": record.key, "owner": record.owner, "labels": dict(record.labels),
+        "user_agent": record.user_agent, "session": record.session, "agent": record.agent,
+        "model": record.model, "api_model": record.api_model, "backend": record.backend, "region": record.region,
+        "tier": record.tier, "client_format": record.client_format, "backend_format": record.backend_format,
+        "streamed": record.streamed, "attempts": record.attempts, "status": record.status,
+        "outcome": record.outcome, "finish": record.finish, "dropped": record.dropped, "edits": record.edits,
+        "errors": record.errors, "first_byte_seconds": record.first_byte_seconds, "seconds": record.seconds,
+        **{name: getattr(usage, name) for name in _TOKENS},
+        "cost": None if cost is None else cost.total,
+        "cost_parts": None if cost is None else _parts(cost),
+        "wasted_tokens": sum(wasted.usage.total_tokens for wasted in record.wasted), "wasted_cost": wasted_cost,
+    }  # fmt: skip
+
+
+def _parts(cost: Cost) -> Mapping[str, int]:
+    parts = {
+        "input": cost.input, "output": cost.output, "cache_read": cost.cache_read,
+        "cache_write_5m": cost.cache_write_5m, "cache_write_1h": cost.cache_write_1h,
+    }  # fmt: skip
+    return {name: amount for name, amount in parts.items() if amount}
+
+
+def is_unsettled(record: UsageRecord) -> bool:
+    """Whether a backend answered without ever saying what it counted: a stream that was left or broke early."""
+    usage = record.usage
+    return record.outcome != "complete" and record.status == 200 and usage.total_tokens == 0
+
+
+GROUPS: Final[Mapping[str, Callable[[Document], str]]] = {
+    "day": lambda row: day_of(row["started"]),
+    "key": lambda row: row["shown"] or row["key"],
+    "owner": lambda row: row["owner"],
+    "model": lambda row: row["model"],
+    "backend": lambda row: row["backend"],
+    "session": lambda row: row["session"],
+}
+
+
+def summarize(rows: Iterable[Document], by: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One row for each combination of the groups `by`: requests, failures, tokens, money. In their order."""
+    sums: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        names = tuple(GROUPS[group](row) for group in by)
+        total = sums.setdefault(names, _empty())
+        total["requests"] += 1
+        total["failed"] += row["outcome"] not in ("complete", "abandoned")
+        for name in _TOKENS:
+            total[name] += row[name] or 0
+        total["cost"] += (row["cost"] or 0) + row["wasted_cost"]
+        total["unpriced"] += row["cost"] is None
+    return [{**dict(zip(by, names, strict=True)), **total} for names, total in sorted(sums.items())]
+
+
+def _empty() -> dict[str, int]:
+    return dict.fromkeys(("requests", "failed", *_TOKENS, "cost", "unpriced"), 0)

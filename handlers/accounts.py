@@ -1,0 +1,226 @@
+"""Keeps the accounts: reserves before a request, settles and records after its answer, in one store.
+
+What a request costs its client is one call to the store, and none at all where nothing limits it. Records wait in
+memory until `flush`, which the doors call after each answer and before the process ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core import bill, limits
+from core.access import AccessRules, Caller
+from core.configuration import ConfigurationError
+from core.errors import NotConfigured
+from core.estimate import input_tokens, output_tokens
+from core.generation import Generation
+from core.http import Request
+from core.keys import check_model
+from core.limits import Quota, Subject
+from core.ports import Clock, Hold, Log, Random, Shortage, Store, StoreFault
+from core.usage import UsageRecord
+from handlers.callers import Callers
+from handlers.pricing import Pricing
+
+# No request lives longer: Lambda's longest invocation, and a minute for what follows it.
+LEASE_SECONDS = 960.0
+PURGE_SECONDS = 86_400.0
+# A store that is away for long must not fill the memory.
+MOST_WAITING = 20_000
+
+
+@dataclass(slots=True)
+class Quotas:
+    """A configuration's `quotas:`: what each key (without limits of its own), owner, model, and all together may take.
+    "*" stands for each one that is not named."""
+
+    keys: Quota = field(default_factory=dict)
+    owners: Mapping[str, Quota] = field(default_factory=dict)
+    models: Mapping[str, Quota] = field(default_factory=dict)
+    everyone: Quota = field(default_factory=dict)
+    on_store_fault: str = "open"
+    lease_seconds: float = LEASE_SECONDS
+
+
+def read_quotas(section: Mapping[str, Any]) -> Quotas:
+    """Raises ConfigurationError that names the member."""
+    try:
+        unknown = set(section) - {"keys", "owners", "models", "everyone", "on_store_fault", "lease_seconds"}
+        if unknown:
+            raise ValueError(f"quotas.{min(unknown)}: unknown key")
+        stance = section.get("on_store_fault", "open")
+        if stance not in ("open", "closed"):
+            raise ValueError(f"quotas.on_store_fault: expected `open` or `closed`; got {stance!r}")
+        named = {
+            group: {
+                str(name): limits.read_quota(row, f"quotas.{group}.{name}")
+                for name, row in (section.get(group) or {}).items()
+            }
+            for group in ("owners", "models")
+        }
+        return Quotas(
+            limits.read_quota(section.get("keys") or {}, "quotas.keys"), named["owners"], named["models"],
+            limits.read_quota(section.get("everyone") or {}, "quotas.everyone"), stance,
+            float(section.get("lease_seconds", LEASE_SECONDS)),
+        )  # fmt: skip
+    except (ValueError, TypeError, AttributeError) as error:
+        key, _, message = str(error).partition(": ")
+        raise ConfigurationError(key, message) from error
+
+
+@dataclass(slots=True)
+class AccountPorts:
+    """What accounts need from outside."""
+
+    store: Store | None
+    clock: Clock
+    random: Random
+    log: Log
+
+
+class Accounts:
+    """core.run.Accounts over a store. Without one, callers are told apart and nothing is kept."""
+
+    def __init__(self, ports: AccountPorts, callers: Callers, quotas: Quotas, pricing: Pricing) -> None:
+        self._store = ports.store
+        self._clock = ports.clock
+        self._random = ports.random
+        self._log = ports.log
+        self._callers = callers
+        self._quotas = quotas
+        self._pricing = pricing
+        self._waiting: dict[str, UsageRecord] = {}
+        self._purge_at = ports.clock.time() + PURGE_SECONDS
+        self._flushing = False
+
+    async def identify(self, request: Request, rules: AccessRules) -> Caller:
+        return await self._callers.identify(request, rules)
+
+    async def admit(self, caller: Caller, generation: Generation, format_name: str) -> Hold | None:
+        """Raises Refused: 403 for a model that the caller may not use, 429 for a limit that is reached."""
+        check_model(caller, generation.model)
+        subjects = self._subjects(caller, generation.model)
+        if not subjects or self._store is None:
+            return None
+        now = self._clock.time()
+        tokens, cost = self._estimate(generation, limits.has_budget(subjects))
+        charges = limits.charges_of(subjects, tokens, cost, now)
+        hold = Hold(self._random.token(24), charges, now + self._quotas.lease_seconds)
+        try:
+            shortage = await self._store.reserve(hold, now)
+        except StoreFault as fault:
+            return self._without_store(hold, fault)
+        if isinstance(shortage, Shortage):
+            raise limits.refusal(shortage, subjects, format_name, now)
+        return hold
+
+    def _without_store(self, hold: Hold, fault: StoreFault) -> Hold | None:
+        """Limits are let go, budgets are not: nobody could say that they hold. What an unclear call may have taken is
+        settled after all."""
+        self._log.event("warning", "store_fault", during="admission", error=str(fault), metric="store_faults")
+        if limits.is_budgeted(hold.charges) or self._quotas.on_store_fault == "closed":
+            raise NotConfigured("The gateway cannot check limits and budgets now; try again in a moment.") from fault
+        return hold
+
+    def _subjects(self, caller: Caller, model: str) -> list[Subject]:
+        quotas = self._quotas
+        named = (
+            Subject("key", caller.id, caller.quota or quotas.keys, caller.shown or "this caller"),
+            Subject("owner", caller.owner, _named(quotas.owners, caller.owner), f"owner {caller.owner}"),
+            Subject("model", model, _named(quotas.models, model), f"model {model}"),
+            Subject("everyone", "", quotas.everyone, "this gateway"),
+        )
+        return [subject for subject in named if subject.quota]
+
+    def _estimate(self, generation: Generation, priced: bool) -> tuple[int, int]:
+        """The most tokens and picodollars, over all candidates; a hedged request may be answered twice."""
+        route = generation.route
+        assert route is not None
+        incoming = input_tokens(generation.request.body)
+        tier = str(generation.document.values.get("service_tier") or "")
+        times = 2 if route.policy.hedge_after is not None else 1
+        tokens = cost = 0
+        for candidate in route.candidates:
+            outgoing = output_tokens(generation, candidate)
+            tokens = max(tokens, incoming + outgoing)
+            if priced:
+                worst = self._pricing.worst(candidate, (incoming, outgoing), tier)
+                if worst is None:
+                    raise NotConfigured(
+                        f"No price is known for '{candidate.api_model}' at backend '{candidate.backend.name}', so a "
+                        f"budget cannot hold: set prices.{candidate.api_model} in the configuration."
+                    )
+                cost = max(cost, worst)
+        return tokens * times, cost * times
+
+    def record(self, record: UsageRecord) -> None:
+        """Takes a record, to be written at the next flush."""
+        if self._store is None:
+            return
+        if bill.is_unsettled(record):
+            # The backend never said; the prompt at least was read. Four bytes a token is near for most text.
+            record.usage.input_tokens = record.request_bytes // 4
+            record.errors.append("usage estimated: the backend's counts never came")
+        if record.cost is None:
+            record.cost = self._pricing.record(record)
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting[record.request_id] = record
+        else:
+            self._log.event("error", "usage_lost", request_id=record.request_id)
+
+    async def flush(self) -> None:
+        """Writes what waits. What a store does not take waits on; nothing is raised."""
+        if self._flushing or self._store is None:
+            return
+        self._flushing = True
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, {}
+                try:
+                    await self._write(self._store, batch)
+                except StoreFault as fault:
+                    self._waiting = {**batch, **self._waiting}
+                    self._log.event("warning", "store_fault", during="recording", error=str(fault), waiting=len(batch))
+                    return
+                except BaseException:
+                    self._waiting = {**batch, **self._waiting}
+                    raise
+            await self._purge(self._store)
+        finally:
+            self._flushing = False
+
+    async def _write(self, store: Store, batch: Mapping[str, UsageRecord]) -> None:
+        """Settles and records. Both may be done twice without harm."""
+        now = self._clock.time()
+        days: dict[str, dict[str, bill.Document]] = {}
+        for record in batch.values():
+            wasted = self._wasted_cost(record)
+            if record.hold is not None:
+                tokens = record.usage.total_tokens + sum(each.usage.total_tokens for each in record.wasted)
+                cost = (record.cost.total if record.cost is not None else 0) + wasted
+                await store.settle(record.hold, limits.used(record.hold.charges, tokens, cost), now)
+            folder = bill.folder_of(bill.day_of(record.started))
+            days.setdefault(folder, {})[record.request_id] = bill.usage_document(record, wasted)
+        for folder, documents in days.items():
+            await store.write(folder, documents, now + bill.RETENTION_DAYS * 86_400)
+
+    def _wasted_cost(self, record: UsageRecord) -> int:
+        costs = (self._pricing.of(each.backend, each.api_model, each.usage, record.tier) for each in record.wasted)
+        return sum(cost.total for cost in costs if cost is not None)
+
+    async def _purge(self, store: Store) -> None:
+        """Once a day, in a process that lives so long: stores without a TTL of their own keep nothing for ever."""
+        now = self._clock.time()
+        if now < self._purge_at:
+            return
+        self._purge_at = now + PURGE_SECONDS
+        try:
+            await store.purge(now)
+        except StoreFault as fault:
+            self._log.event("warning", "store_fault", during="purge", error=str(fault))
+
+
+def _named(quotas: Mapping[str, Quota], name: str) -> Quota:
+    return quotas.get(name) or quotas.get("*") or {}

@@ -1,0 +1,152 @@
+"""Who is calling: the service key, a key of the store, a principal of the platform, or a token of an issuer.
+
+A stored key is looked up once in 30 seconds: so long may a revoked one still pass in a process that has just seen it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from core.access import MISSING_KEY, WRONG_KEY, AccessRules, Caller, caller_of, check, presented_keys
+from core.errors import NotConfigured, Refused
+from core.http import Request
+from core.keys import PREFIX, Key, check_usable, digest_of, is_the_key, read_key
+from core.ports import Clock, Log, Store, StoreFault
+
+# How long a looked-up key (or that there is none) is believed.
+FRESH_SECONDS = 30.0
+# How long a known key is believed while the store cannot be asked.
+STALE_SECONDS = 300.0
+CACHED_KEYS = 10_000
+
+KEYS = "keys"
+
+
+class TokenVerifier(Protocol):
+    """Checks tokens of an OIDC issuer."""
+
+    async def caller(self, token: str) -> Caller:
+        """Whose token it is. Raises Refused."""
+        ...
+
+
+class KeyCache:
+    """The keys of a store, by digest, each with the time when it was looked up."""
+
+    def __init__(self, store: Store, clock: Clock, log: Log) -> None:
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._known: OrderedDict[str, tuple[float, Key | None]] = OrderedDict()
+
+    async def find(self, secret: str) -> Key | None:
+        """The key that `secret` is. Raises NotConfigured (503) when the store cannot say and nothing is known."""
+        digest = digest_of(secret)
+        now = self._clock.time()
+        known = self._known.get(digest)
+        if known is not None and now - known[0] < FRESH_SECONDS:
+            return known[1]
+        try:
+            document = await self._store.read(KEYS, digest)
+        except StoreFault as fault:
+            self._log.event("warning", "store_fault", during="key lookup", error=str(fault))
+            if known is not None and now - known[0] < STALE_SECONDS:
+                return known[1]
+            raise NotConfigured("The gateway cannot look up keys now; try again in a moment.") from fault
+        key = read_key(digest, document) if document is not None else None
+        self._known[digest] = (now, key)
+        self._known.move_to_end(digest)
+        if len(self._known) > CACHED_KEYS:
+            self._known.popitem(last=False)
+        return key if key is not None and is_the_key(secret, key) else None
+
+
+class Callers:
+    """Tells whose request it is. `platform`: whether the platform in front has authenticated the caller."""
+
+    def __init__(
+        self, keys: KeyCache | None, clock: Clock, *, platform: bool = False, tokens: TokenVerifier | None = None
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._platform = platform
+        self._tokens = tokens
+
+    async def identify(self, request: Request, rules: AccessRules) -> Caller:
+        """Whose request it is. Raises Refused, or NotConfigured where a key cannot be looked up."""
+        if self._platform:
+            principal = _principal(request)
+            if principal is not None:
+                return principal
+        presented = presented_keys(request.headers, None)
+        for secret in presented:
+            caller = await self._of_secret(secret)
+            if caller is not None:
+                return caller
+        if rules.open:
+            return Caller(caller_of(request.headers), "anonymous")
+        if not rules.keys:
+            raise Refused("authentication", WRONG_KEY if presented else MISSING_KEY)
+        check(rules, request, self._clock.time())
+        return Caller(caller_of(request.headers), "service", "the service key")
+
+    async def _of_secret(self, secret: str) -> Caller | None:
+        """The holder of a stored key or a token; None for a text that is neither by its form."""
+        if self._keys is not None and secret.startswith(PREFIX):
+            key = await self._keys.find(secret)
+            if key is None:
+                raise Refused("authentication", WRONG_KEY)
+            check_usable(key, self._clock.time())
+            return key.caller()
+        if self._tokens is not None and secret.count(".") == 2 and secret.startswith("eyJ"):
+            return await self._tokens.caller(secret)
+        return None
+
+
+def _principal(request: Request) -> Caller | None:
+    """The identity that the platform vouches for: an IAM principal, or Entra's behind App Service authentication,
+    which drops these headers from a client's request and sets them itself.
+
+    https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
+    """
+    if request.principal:
+        return Caller(request.principal, "iam", request.principal, request.principal)
+    encoded = request.headers.get("x-ms-client-principal")
+    if not encoded:
+        return None
+    claims = _claims(encoded)
+    name = claims.get("name") or request.headers.get("x-ms-client-principal-name") or claims.get("id") or ""
+    identity = claims.get("id") or request.headers.get("x-ms-client-principal-id") or name
+    if not identity:
+        raise Refused("authentication", "The platform's x-ms-client-principal header names nobody.")
+    return Caller(identity, "entra", name or identity, name or identity)
+
+
+# What the claims are called that Entra puts into the header, in both its token versions.
+_CLAIMS = {
+    "http://schemas.microsoft.com/identity/claims/objectidentifier": "id",
+    "oid": "id",
+    "preferred_username": "name",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress": "name",
+    "appid": "name",
+    "azp": "name",
+}
+
+
+def _claims(encoded: str) -> Mapping[str, str]:
+    try:
+        document: Any = json.loads(base64.b64decode(encoded + "=" * (-len(encoded) % 4)))
+        rows = document["claims"]
+        found: dict[str, str] = {}
+        for row in rows:
+            name = _CLAIMS.get(row["typ"])
+            if name is not None:
+                found.setdefault(name, str(row["val"]))
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        raise Refused("authentication", "The platform's x-ms-client-principal header cannot be read.") from None
+    return found
