@@ -119,11 +119,14 @@ class ContentFitter:
     names: set[str] = field(default_factory=set)
 
     def fitted(self, messages: list[Message]) -> list[Message]:
-        """The messages with every block in a form that the target takes. Raises Unsupported."""
+        """The messages with every block in a form that the target takes; one that has none left goes with them.
+        Raises Unsupported."""
         result: list[Message] = []
         for index, message in enumerate(messages):
             path = f"{client_path(self.conversation.format, 'messages')}[{index}]"
             content = [new for block in message.content for new in self._block(block, path)]
+            if message.content and not content:
+                continue
             if self.rules.document_names and message.role in ("user", "tool"):
                 content = _with_text(content)
             result.append(with_content(message, content))
@@ -253,9 +256,12 @@ def limited_cache_marks(
 ) -> Conversation:
     """At most as many cache marks as the target takes. The oldest ones in messages go first: the newest cover
     the longest prefix, and those on tools and system text cover what never changes."""
+    conversation = _with_explicit_cache(conversation, rules)
     most = rules.max_cache_marks if facts.cache_marks else 0
     head = {id(message) for message in conversation.messages if message.role in ("system", "developer")}
-    fixed = sum(tool.cache is not None for tool in conversation.tools) + (conversation.cache is not None)
+    fixed = sum(tool.cache is not None for tool in conversation.tools)
+    # The automatic mark falls on the last block: it is one more only where that has none of its own.
+    fixed += conversation.cache is not None and not _ends_marked(conversation)
     movable = 0
     for message in conversation.messages:
         marks = sum(_cache_of(block) is not None for block in message.content)
@@ -269,6 +275,24 @@ def limited_cache_marks(
         losses.add("cache", "the target takes no cache marks")
     budget = [min(excess, movable), max(0, excess - movable)]
     return _without_marks(conversation, budget, head)
+
+
+def _ends_marked(conversation: Conversation) -> bool:
+    last = conversation.messages[-1].content if conversation.messages else []
+    return bool(last) and _cache_of(last[-1]) is not None
+
+
+def _with_explicit_cache(conversation: Conversation, rules: FormatRules) -> Conversation:
+    """Bedrock knows no automatic caching: its mark is set where it would fall, on the last block."""
+    last = conversation.messages[-1] if conversation.messages else None
+    if conversation.cache is None or not rules.bedrock_schemas or last is None or not last.content:
+        return conversation
+    block = last.content[-1]
+    if not isinstance(block, _MARKABLE):
+        return conversation
+    if block.cache is None:
+        last = with_content(last, [*last.content[:-1], replace(block, cache=conversation.cache)])
+    return replace(conversation, messages=[*conversation.messages[:-1], last], cache=None)
 
 
 def _without_marks(conversation: Conversation, budget: list[int], head: set[int]) -> Conversation:

@@ -58,7 +58,8 @@ def own_state(messages: list[Message], facts: ModelFacts, rules: FormatRules, lo
                 losses.add("messages", "reasoning of another vendor, or without its whole signature, was left out")
             else:
                 content.append(kept)
-        result.append(with_content(message, content))
+        if content or not message.content:
+            result.append(with_content(message, content))
     return result
 
 

@@ -58,7 +58,10 @@ class Writing:
         """A cache breakpoint in the server's own words."""
         if mark is None:
             return
-        if self.dialect.cache is None or not self.target.facts.cache_marks:
+        facts = self.target.facts
+        parts_only = self.dialect.cache == "breakpoint"  # OpenAI's stand on content, where the model is known
+        unfit = parts_only and (facts.unknown or "type" not in written or "function" in written)
+        if self.dialect.cache is None or not facts.cache_marks or unfit:
             place = f"{path}.cache_control" if path else "cache_control"
             self.drop(place, "this backend takes no cache breakpoints")
         elif self.dialect.cache == "breakpoint":

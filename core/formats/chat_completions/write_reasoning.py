@@ -22,25 +22,29 @@ _BUDGETS: dict[Effort, int] = {
 }
 
 
-def refuse_tools_with_reasoning(conversation: Conversation, writing: Writing) -> None:
-    """Raises Unsupported where the model takes function tools with reasoning on the Responses API only."""
+def reasoning_beside_tools(conversation: Conversation, writing: Writing) -> ReasoningRequest | None:
+    """The reasoning request. Raises Unsupported where the model takes function tools with reasoning on the
+    Responses API only; what it does by default is turned off, where nobody asked for it."""
     facts = writing.target.facts
-    if facts.chat_tools_with_reasoning or not any(tool.kind != "server" for tool in conversation.tools):
-        return
     request = conversation.reasoning
+    if facts.chat_tools_with_reasoning or not any(tool.kind != "server" for tool in conversation.tools):
+        return request
     asked = None if request is None else request.mode
     by_default = asked is None and facts.thinking_default != "off"
-    if by_default or asked not in (None, "off"):
+    if request is None and by_default and "none" in facts.efforts and not writing.same_format:
+        writing.drop("reasoning", "the model takes tools in Chat Completions without reasoning only: it is off")
+        return ReasoningRequest("effort", "none")
+    if by_default or (request is not None and asked not in (None, "off") and request.effort != "none"):
         raise Unsupported(
             "reasoning_effort",
             f"Function tools with reasoning_effort are not supported for {writing.target.model} in Chat "
             "Completions. Use the Responses format for this backend, or set reasoning_effort to 'none'.",
         )
+    return request
 
 
-def put_reasoning(body: JsonObject, conversation: Conversation, writing: Writing) -> None:
+def put_reasoning(body: JsonObject, request: ReasoningRequest | None, writing: Writing) -> None:
     """Sets the members that ask for (or forbid) reasoning."""
-    request = conversation.reasoning
     if request is None:
         return
     dialect, facts = writing.dialect, writing.target.facts

@@ -9,7 +9,7 @@ from core.conversation import Conversation, JsonObject
 from core.errors import Unsupported
 from core.formats.chat_completions.write_content import Writing
 from core.formats.chat_completions.write_messages import write_messages
-from core.formats.chat_completions.write_reasoning import put_reasoning, refuse_tools_with_reasoning
+from core.formats.chat_completions.write_reasoning import put_reasoning, reasoning_beside_tools
 from core.formats.chat_completions.write_tools import put_tools, write_output_format
 from core.formats.contract import Target, Written
 
@@ -28,7 +28,7 @@ def write_request(conversation: Conversation, target: Target) -> Written:
     if conversation.previous_response_id is not None:
         raise Unsupported("previous_response_id", "Chat Completions keeps no earlier answers.")
     writing = Writing(conversation, target)
-    refuse_tools_with_reasoning(conversation, writing)
+    reasoning = reasoning_beside_tools(conversation, writing)
     body: JsonObject = {
         "model": target.model,
         "messages": write_messages(conversation.messages, writing),
@@ -36,7 +36,7 @@ def write_request(conversation: Conversation, target: Target) -> Written:
     put_tools(body, conversation, writing)
     if conversation.output_format is not None:
         body["response_format"] = write_output_format(conversation.output_format, writing)
-    put_reasoning(body, conversation, writing)
+    put_reasoning(body, reasoning, writing)
     _put_limits(body, conversation, writing)
     _put_sampling(body, conversation, writing)
     _put_knobs(body, conversation, writing)

@@ -121,7 +121,7 @@ class _Writer:
                 body["store"] = conversation.store
             return
         for name in (*_NO_MEMBER, "service_tier", "store"):
-            if getattr(conversation, name) is not None:
+            if getattr(conversation, name) not in (None, False):
                 self.lose(name, "Gemini has no such member")
         if conversation.betas:
             self.lose("betas", "betas are Anthropic's own")
@@ -136,6 +136,9 @@ class _Writer:
                 self.lose(f"messages[].{name}", "Gemini has no such member")
         written: JsonObject = {"role": "model" if message.role == "assistant" else "user"}
         written["parts"] = self._parts(message.content)
+        if not self.own:
+            # The responses to a turn's calls stand together, before the media that came with them.
+            written["parts"].sort(key=lambda part: "functionResponse" not in part)
         return {**written, **message.extra} if self.own else written
 
     def _parts(self, content: Iterable[Block]) -> list[JsonObject]:
@@ -202,6 +205,9 @@ class _Writer:
 
     def _with_name(self, part: JsonObject, block: Image | Document | Audio | Video) -> JsonObject:
         if not self.own:
+            for name in ("detail", "name", "context", "citations"):
+                if getattr(block, name, None) not in (None, False, "", "auto"):
+                    self.lose(f"messages[].content[].{name}", "Gemini has no such member beside media")
             return part
         extra = dict(block.extra)
         name = block.name if isinstance(block, Document) else extra.pop("displayName", None)

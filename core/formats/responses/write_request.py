@@ -124,6 +124,8 @@ class _RequestWriter:
     def _is_known(self, tool: Tool) -> bool:
         """Whether the tool can be offered here: any that the client runs, OpenAI's own, and web search."""
         if self._own or tool.kind in ("function", "custom") or tool.format == "responses":
+            if tool.cache is not None:
+                self._drop("tools.cache_control", "the Responses API takes no cache breakpoint on a tool")
             for name in () if self._own else tool.extra:
                 self._drop(f"tools.{name}", "the Responses API has no such member")
             return True

@@ -688,9 +688,15 @@ def test_reasoning_is_asked_for_in_each_servers_words(
 def test_tools_with_reasoning_go_elsewhere_where_chat_refuses_them() -> None:
     tools = [Tool("f")]
     refusing = target(chat_tools_with_reasoning=False, thinking_default="on", efforts=("none", "low"))
-    for reasoning in (None, ReasoningRequest("effort", "low"), ReasoningRequest(display="full")):
+    for reasoning in (ReasoningRequest("effort", "low"), ReasoningRequest(display="full")):
         with pytest.raises(Unsupported, match="Responses"):
             write_request(foreign(tools=tools, reasoning=reasoning), refusing)
+    unasked = write_request(foreign(tools=tools), refusing)
+    assert unasked.body["reasoning_effort"] == "none" and [d.path for d in unasked.dropped] == ["reasoning"]
+    always = target(chat_tools_with_reasoning=False, thinking_default="always", efforts=("low",))
+    with pytest.raises(Unsupported, match="Responses"):
+        write_request(foreign(tools=tools), always)
+    assert write_request(foreign(tools=tools, reasoning=ReasoningRequest("effort", "none")), refusing).body["tools"]
     assert write_request(foreign(tools=tools, reasoning=ReasoningRequest("off")), refusing).body["tools"]
     assert write_request(foreign(), refusing).body
     off = target(chat_tools_with_reasoning=False, thinking_default="off")
@@ -710,7 +716,6 @@ def test_tools_and_choices() -> None:
         {
             "type": "function",
             "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
-            "prompt_cache_breakpoint": {"mode": "explicit"},
         },
         {
             "type": "custom",
@@ -720,7 +725,7 @@ def test_tools_and_choices() -> None:
     ]
     assert written.body["tool_choice"] == {"type": "custom", "custom": {"name": "p"}}
     assert written.body["parallel_tool_calls"] is False
-    assert [d.path for d in written.dropped] == ["tools[0].eager"]
+    assert [d.path for d in written.dropped] == ["tools[0].cache_control", "tools[0].eager"]
     choice = ToolChoice("allowed", ["f"], required=True)
     openai = write_request(foreign(tools=tools, tool_choice=choice), target()).body["tool_choice"]
     assert openai["allowed_tools"] == {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}

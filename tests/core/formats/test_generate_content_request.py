@@ -419,7 +419,7 @@ def test_a_foreign_conversation() -> None:
         "container",
     ]
     older, _ = written(source, "gemini-2.5-pro")
-    assert older["contents"][2]["parts"][1] == inline
+    assert older["contents"][2]["parts"][2] == inline
 
 
 @pytest.mark.parametrize(

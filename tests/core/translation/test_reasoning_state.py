@@ -28,9 +28,9 @@ WHOLE = "EqoBCkYIARgC"
 
 def kept(block: Block, model: str, rules: FormatRules) -> Block | None:
     losses = Losses("messages")
-    (message,) = own_state([said("assistant", block)], facts_for(model), rules, losses)
-    assert bool(losses.dropped) is not bool(message.content)
-    return message.content[0] if message.content else None
+    messages = own_state([said("assistant", block)], facts_for(model), rules, losses)
+    assert bool(losses.dropped) is not bool(messages)
+    return messages[0].content[0] if messages else None
 
 
 @pytest.mark.parametrize(
