@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from core.access import AccessRules, Caller
-from core.attempts import LONGEST_NAP, AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
+from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
@@ -33,14 +33,13 @@ from core.routing.state import (
 )
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import replace, slotted
+from core.streaming import Silence, StreamBody
 from core.usage import Cost, UsageRecord
 
 if TYPE_CHECKING:
     from core.continuation import Story
     from core.faults import Fault
 
-# After a stream's proper end its connection is given this long to end too, so that it can be used again.
-TAIL_SECONDS = 5.0
 # A whole answer has no ping: it is waited for until a timeout or the deadline says otherwise.
 FOREVER = 86_400.0
 
@@ -93,34 +92,6 @@ class Surroundings(Protocol):
     stop_at: float | None
     faults_enabled: bool
     issuers: Issuers
-
-
-class StreamBody(AsyncGenerator[bytes]):
-    """A stream's body. Closing a generator that was never begun runs none of its code, so this does what its
-    end would have done: `abandon` closes the backend and accounts for the request."""
-
-    def __init__(self, chunks: AsyncGenerator[bytes], abandon: Callable[[], None]) -> None:
-        self._chunks = chunks
-        self._abandon = abandon
-        self._begun = False
-
-    def __aiter__(self) -> AsyncGenerator[bytes]:
-        self._begun = True
-        return self._chunks
-
-    async def asend(self, value: None) -> bytes:
-        self._begun = True
-        return await self._chunks.asend(value)
-
-    async def athrow(self, *exception: Any) -> bytes:
-        self._begun = True
-        return await self._chunks.athrow(*exception)
-
-    async def aclose(self) -> None:
-        if not self._begun:
-            self._begun = True
-            self._abandon()
-        await self._chunks.aclose()
 
 
 class Run:
@@ -280,7 +251,7 @@ class Run:
             yield winner.pending
         policy = self._policy()
         idle_timeout = policy.idle_timeout or winner.candidate.backend.idle_timeout
-        silence = _Silence(idle_timeout, self._gateway.configuration.limits.ping_seconds)
+        silence = Silence(idle_timeout, self._gateway.configuration.limits.ping_seconds)
         while True:
             data = await _read(winner, self._next_wait(silence.wait(pipe.finished), policy))
             if data == b"" or (data is None and pipe.finished):
@@ -523,40 +494,6 @@ def _after(start: float, seconds: float | None) -> float | None:
 
 def _soonest(*moments: float | None) -> float | None:
     return min((moment for moment in moments if moment is not None), default=None)
-
-
-class _Silence:
-    """How long a backend has said nothing, and what to do about it."""
-
-    __slots__ = ("_idle", "_idle_timeout", "_ping_seconds", "_since_ping", "_waiting")
-
-    def __init__(self, idle_timeout: float, ping_seconds: float) -> None:
-        self._idle_timeout = idle_timeout
-        self._ping_seconds = ping_seconds
-        self._idle = 0.0
-        self._since_ping = 0.0
-        self._waiting = 0.0
-
-    def wait(self, finished: bool) -> float:
-        """Seconds to wait for the next bytes."""
-        most = TAIL_SECONDS if finished else min(self._ping_seconds - self._since_ping, LONGEST_NAP)
-        self._waiting = min(most, self._idle_timeout - self._idle)
-        return self._waiting
-
-    def broken(self) -> None:
-        self._idle = self._since_ping = 0.0
-
-    def lasted(self, ping: bytes) -> bytes:
-        """A whole wait went by: from time to time the client gets a ping. Raises UpstreamFault when the silence is
-        too long."""
-        self._idle += self._waiting
-        self._since_ping += self._waiting
-        if self._idle >= self._idle_timeout:
-            raise upstream_fault("timeout", "The backend's stream fell silent.", 504)
-        if self._since_ping < self._ping_seconds:
-            return b""
-        self._since_ping = 0.0
-        return ping
 
 
 # Failures that are about the gateway's own credential.
