@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from core.conversation import Conversation
+from core.conversation import Conversation, Dropped
 from core.formats import load_format
 from core.formats.contract import Target, Written
 from core.slotted import slotted
+from core.translation.paths import client_path
 from core.translation.prepare import Restore, prepare
 from core.translation.rules import rules_for
 
@@ -26,5 +27,7 @@ def translate_request(conversation: Conversation, format_name: str, target: Targ
     """
     prepared = prepare(conversation, target, rules_for(format_name, target))
     written = load_format(format_name).write_request(prepared.conversation, target)
-    written.dropped = [*prepared.dropped, *written.dropped]
+    # Writers name some members neutrally; a client looks for its own.
+    named = [Dropped(client_path(conversation.format, item.path), item.reason) for item in written.dropped]
+    written.dropped = [*prepared.dropped, *named]
     return Translated(written, prepared.restore)

@@ -46,7 +46,7 @@ from core.formats.converse.members import (
     within,
 )
 
-# `Text.extra`: the text is the JSON of a `json` block; of a block that a guardrail evaluates.
+# `Text.note`: the text is the JSON of a `json` block. `Text.extra`: of a block that a guardrail evaluates.
 JSON_BLOCK = "json"
 GUARD_CONTENT = "guardContent"
 CITATIONS_CONTENT = "citationsContent"
@@ -190,7 +190,7 @@ def _read_text(value: Any) -> Text:
 
 
 def _read_json(value: Any) -> Text:
-    return Text(json_text(value, ""), extra={JSON_BLOCK: True})
+    return Text(json_text(value, ""), note={JSON_BLOCK: True})
 
 
 def _read_guarded(value: Any) -> Block:

@@ -39,7 +39,7 @@ from core.translation.losses import Losses
 EMPTY_RESULT = "(no content)"
 
 _TTLS = {"5m": "5m", "30m": "5m", "1h": "1h", "12h": "1h", "24h": "1h"}
-_OWN_EXTRAS = frozenset({JSON_BLOCK, GUARD_CONTENT, CITATIONS_CONTENT, BINARY_REDACTED, "format", "type", "source"})
+_OWN_EXTRAS = frozenset({GUARD_CONTENT, CITATIONS_CONTENT, BINARY_REDACTED, "format", "type", "source"})
 
 
 class BlockWriter:
@@ -125,7 +125,7 @@ class BlockWriter:
             media_type = block.source.media_type or "of an unknown type"
             raise Unsupported(self._path, f"Converse takes no {kind} {media_type}")
         raw: JsonObject = {"format": name, "source": self._source(block.source)}
-        if isinstance(block, Image) and block.detail:
+        if isinstance(block, Image) and block.detail not in (None, "auto"):
             self._losses.add(f"{self._path}.detail", "Converse has no such knob")
         if self._own and GUARD_CONTENT in block.extra:
             return {"guardContent": {"image": raw}}
@@ -291,7 +291,7 @@ def tool_input(arguments: str) -> JsonObject:
 
 def result_json(block: Text) -> JsonObject | None:
     """The `json` block of a text that came as one; None for any other, and where it is no object."""
-    if JSON_BLOCK not in block.extra:
+    if JSON_BLOCK not in (block.note or {}):
         return None
     try:
         value = json.loads(block.text)

@@ -119,7 +119,7 @@ class BlockWriter:
         return self._same and citation.raw.get("encrypted_index") != ""
 
     def _image(self, block: Image) -> JsonObject:
-        if block.detail is not None:
+        if block.detail not in (None, "auto"):
             self._losses.add("messages.content.detail", "Messages has no level of detail for images")
         written: JsonObject = {"type": "image", "source": self._image_source(block.source)}
         return self.finish(written, block.cache, block.extra)

@@ -204,11 +204,11 @@ def test_failure_24_results_that_are_no_objects_are_text() -> None:
     for text in ("[1]", "5", '"x"', '{"a": 1}'):
         (result,) = content_of(ToolResult("t", [Text(text)]))
         assert result["toolResult"]["content"] == [{"text": text}]
-    own = conversation(user(ToolResult("t", [Text("[1]", extra={"json": True})])), format="converse")
+    own = conversation(user(ToolResult("t", [Text("[1]", note={"json": True})])), format="converse")
     assert write_request(own, target_of(CLAUDE)).body["messages"][0]["content"][0]["toolResult"]["content"] == [
         {"text": "[1]"}
     ]
-    broken = conversation(user(ToolResult("t", [Text("{", extra={"json": True})])), format="converse")
+    broken = conversation(user(ToolResult("t", [Text("{", note={"json": True})])), format="converse")
     body = write_request(broken, target_of(CLAUDE)).body
     assert body["messages"][0]["content"][0]["toolResult"]["content"] == [{"text": "{"}]
 
