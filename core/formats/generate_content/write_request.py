@@ -205,9 +205,9 @@ class _Writer:
 
     def _with_name(self, part: JsonObject, block: Image | Document | Audio | Video) -> JsonObject:
         if not self.own:
-            for name in ("detail", "name", "context", "citations"):
-                if getattr(block, name, None) not in (None, False, "", "auto"):
-                    self.lose(f"messages[].content[].{name}", "Gemini has no such member beside media")
+            for member in ("detail", "name", "context", "citations"):
+                if getattr(block, member, None) not in (None, False, "", "auto"):
+                    self.lose(f"messages[].content[].{member}", "Gemini has no such member beside media")
             return part
         extra = dict(block.extra)
         name = block.name if isinstance(block, Document) else extra.pop("displayName", None)
