@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from core.errors import Refused
 from core.http import Request
@@ -99,4 +100,9 @@ def _query_key(request: Request) -> str | None:
 def caller_of(headers: Mapping[str, str]) -> str:
     """Whose request it is, for shares and records: a short digest of the key, never the key itself."""
     keys = presented_keys(headers)
-    return hashlib.sha256(keys[0].encode("utf-8", "surrogateescape")).hexdigest()[:12] if keys else "anonymous"
+    return _digest(keys[0]) if keys else "anonymous"
+
+
+@lru_cache(maxsize=1024)
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -30,6 +30,11 @@ type AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 DEFAULT_BODY_LIMIT = 20 * 1024 * 1024
 
 
+# A client is not watched for its leaving before this many seconds: most answers are over by then, and each watch
+# costs a task.
+WATCH_AFTER = 0.1
+
+
 class BodyTooLarge(Exception):
     """The request's body is over the limit; the rest of it was not read."""
 
@@ -133,14 +138,18 @@ class _Reader:
 
     def watch(self, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
-        self._timer = self._loop.call_later(stall_seconds, self._check)
+        self._timer = self._loop.call_later(min(WATCH_AFTER, stall_seconds), self._begin)
+
+    def _begin(self) -> None:
         self._watcher = asyncio.create_task(self._wait_for_leaving())
+        self._timer = self._loop.call_later(self._stall_seconds, self._check)
 
     def unwatch(self) -> None:
         """The answer is over. A client that leaves now disturbs nothing any more."""
-        assert self._watcher is not None and self._timer is not None
-        self._watcher.cancel()
+        assert self._timer is not None
         self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         if self.gone:
             self._task.uncancel()
 
