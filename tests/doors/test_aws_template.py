@@ -22,6 +22,8 @@ CLOUDFRONT = ROOT / "infra" / "aws" / "cloudfront.yaml"
 # Every function; a public URL; and the URL that asks for signatures, with nothing else.
 EVERYTHING = {"UrlIsPublic", "WithHttpApi", "WithRestApi", "WithInstances", "InstancesArePublic", "WithBedrock"}
 SIGNED = {"WithInstances", "WithBedrock"}
+# What the role may do on request.
+OPTIONS = {"WithBedrock", "WithMantle", "WithGuardrails", "WithSecrets", "IsFederated"}
 KEY = {"Fn::Sub": "{{resolve:secretsmanager:${GatewayKeys}}}"}
 WRAPPER = "/var/task/streaming-wrapper"
 
@@ -216,10 +218,10 @@ def statements(resources: dict[str, Any], true: set[str]) -> dict[str, dict[str,
 
 def role_problems(resources: dict[str, Any]) -> Iterator[str]:
     least = statements(resources, {"UrlIsPublic"})
-    most = statements(resources, {"WithBedrock", "WithSecrets", "IsFederated"})
+    most = statements(resources, OPTIONS)
     if set(least) != {"WriteLogs", "KeepState", "ReadSecrets"}:
         yield f"with nothing asked for it may: {set(least)}"
-    if set(most) - set(least) != {"ReadOtherSecrets", "InvokeModels", "ProveWhoItIs"}:
+    if len(most) - len(least) != len(OPTIONS):
         yield f"with everything asked for it may: {set(most)}"
     resource = {name: row["Resource"] for name, row in (least | most).items()}
     wanted = {
@@ -228,6 +230,8 @@ def role_problems(resources: dict[str, Any]) -> Iterator[str]:
         "ReadSecrets": [{"Ref": "GatewayKeys"}, {"Ref": "UpstreamKeys"}],
         "ReadOtherSecrets": {"Ref": "SecretArns"},
         "InvokeModels": {"Ref": "BedrockResources"},
+        "InvokeModelsOfMantle": {"Fn::Sub": "arn:${AWS::Partition}:bedrock-mantle:*:${AWS::AccountId}:project/*"},
+        "ApplyGuardrails": {"Ref": "GuardrailArns"},
         "ProveWhoItIs": "*",
     }
     if resource != wanted:

@@ -1,0 +1,224 @@
+"""The role of template.yaml against the calls that the gateway makes: each is allowed, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import pytest
+
+from core.ports import BackendRequest, Charge, Hold
+from handlers.io.dynamodb_store import DynamoStore
+from handlers.io.http_client import HttpTransport
+from tests.doors.aws_conditions import deployed
+from tests.doors.test_aws_template import OPTIONS, ROOT, TOOLS, run_tools, statements
+from tests.gateways import Bench, body_of
+from tests.scripted import Play
+from tests.stores import real_stores
+
+REGION, ACCOUNT = "eu-west-1", "111122223333"
+TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/skybridge-Table"
+GUARDRAIL = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:guardrail/made"
+MODEL = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+# What the template's references stand for in this test.
+REFERENCES: dict[str, str | list[str]] = {
+    "Table": TABLE,
+    "StreamingLogs": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/skybridge/s/streaming:*",
+    "ApiLogs": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/skybridge/s/apis:*",
+    "GatewayKeys": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:GatewayKeys-AbCdEf",
+    "UpstreamKeys": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:UpstreamKeys-AbCdEf",
+    "SecretArns": [f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:mine-AbCdEf"],
+    "GuardrailArns": [GUARDRAIL],
+    "FederatedAudiences": ["api://AzureADTokenExchange"],
+}
+# A path of bedrock-runtime, and the permission that AWS asks for there.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html
+BEDROCK_ACTIONS = (
+    (r"/model/[^/]+/(converse|invoke)", "bedrock:InvokeModel"),
+    (r"/model/[^/]+/(converse-stream|invoke-with-response-stream)", "bedrock:InvokeModelWithResponseStream"),
+    (r"/(anthropic|openai)/v1/[a-z/]+", "bedrock:InvokeModel"),
+)
+
+pytestmark = [
+    pytest.mark.doors,
+    pytest.mark.skipif(not (TOOLS / "sam").exists(), reason="no .venv-aws: make test sets it up"),
+]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path: Path = tmp_path_factory.mktemp("template") / "template.unlinted.yaml"
+    path.write_text((ROOT / "template.yaml").read_text())
+    [expanded] = run_tools([path])
+    return expanded
+
+
+@pytest.fixture(scope="module")
+def policy(template: dict[str, Any]) -> list[dict[str, Any]]:
+    """The role's statements with every option, and ARNs where the template has references."""
+    listed = template["parameters"]["BedrockResources"]["Default"]
+    references = REFERENCES | {"BedrockResources": [each.strip() for each in listed.split(",")]}
+    return [
+        row | {"Resource": list(arns(row["Resource"], references)), "Action": in_list(row["Action"])}
+        for row in statements(template["resources"], OPTIONS).values()
+    ]
+
+
+def in_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def arns(resource: Any, references: dict[str, str | list[str]]) -> Iterator[str]:
+    for each in in_list(resource):
+        if isinstance(each, str):
+            yield each
+        elif "Fn::Sub" in each:
+            yield each["Fn::Sub"].replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT)
+        else:
+            yield from in_list(references[each.get("Ref") or each["Fn::GetAtt"][0]])
+
+
+def allowed(policy: list[dict[str, Any]], action: str, resource: str, audience: str = "") -> bool:
+    """IAM's decision, for policies of Allow statements whose only condition is about audiences."""
+    return any(
+        action in row["Action"]
+        and any(fnmatchcase(resource, pattern) for pattern in row["Resource"])
+        and ("Condition" not in row or audience in REFERENCES["FederatedAudiences"])
+        for row in policy
+    )
+
+
+@pytest.fixture
+async def recorded_calls() -> AsyncIterator[set[tuple[str, str]]]:
+    """(action, resource) of every call that a store makes in its life, judged by moto as it goes."""
+    calls: set[tuple[str, str]] = set()
+    with real_stores.moto() as endpoint:
+        transport = HttpTransport(environment={})
+        # As CloudFormation makes it: the table is there before the gateway starts.
+        table = {
+            "TableName": "skybridge-Table",
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        }
+        headers = {
+            "x-amz-target": "DynamoDB_20120810.CreateTable",
+            "content-type": "application/x-amz-json-1.0",
+            "authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/dynamodb/aws4_request",
+        }
+        assert httpx.post(endpoint, json=table, headers=headers, trust_env=False).status_code == 200
+        client = real_stores.signed_client(transport, "dynamodb")
+        sign = client.authorize
+
+        async def record(request: BackendRequest) -> None:
+            target = dict(request.headers)["x-amz-target"].partition(".")[2]
+            named = json.loads(request.body)
+            tables = [named["TableName"]] if "TableName" in named else list(named["RequestItems"])
+            calls.update((f"dynamodb:{target}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}") for name in tables)
+            await sign(request)
+
+        client.authorize = record
+        await use(DynamoStore(client, endpoint, "skybridge-Table"))
+        await transport.aclose()
+        yield calls
+
+
+async def use(store: DynamoStore) -> None:
+    """Everything that core.ports.Store can do."""
+    await store.prepare()
+    await store.write("keys", {"a": {"n": 1}})
+    await store.read("keys", "a")
+    await store.read_all("keys")
+    await store.delete("keys", "a")
+    hold = Hold("h", (Charge("usd", 5, 10, 2_000_000_000.0),), 1_900_000_000.0)
+    await store.reserve(hold, 1_800_000_000.0)
+    await store.settle(hold, {"usd": 3}, 1_800_000_000.0)
+    await store.totals(["usd"], 1_800_000_000.0)
+    await store.purge(1_800_000_000.0)
+    await store.close()
+
+
+async def test_the_role_may_do_what_the_store_does_and_no_more(
+    policy: list[dict[str, Any]], recorded_calls: set[tuple[str, str]]
+) -> None:
+    assert [call for call in recorded_calls if not allowed(policy, *call)] == []
+    granted = {action for row in policy for action in row["Action"] if action.startswith("dynamodb:")}
+    assert granted == {action for action, _ in recorded_calls}
+
+
+async def bedrock_calls() -> set[tuple[str, str]]:
+    """(action, resource) of every form of call that the gateway sends to bedrock-runtime."""
+    calls: set[tuple[str, str]] = set()
+    question = [{"role": "user", "content": "Hello"}]
+    for form in ("messages", "converse", "invoke"):
+        for stream in (False, True):
+            backend = {"type": "bedrock", "region": REGION, "format": form}
+            bench = Bench(
+                {"backends": {"b": backend}, "models": {"m": {"backend": "b", "api_model": MODEL}}},
+                [Play(status=400, headers={"content-type": "application/json"}, chunks=[b"{}"])],
+            )
+            body = {"model": "m", "max_tokens": 9, "messages": question, "stream": stream}
+            await body_of(await bench.post("/v1/messages", json.dumps(body).encode()))
+            for request in bench.transport.requests:
+                path = unquote(urlsplit(request.url).path)
+                actions = [action for pattern, action in BEDROCK_ACTIONS if re.fullmatch(pattern, path)]
+                assert actions, path
+                if "/v1/" in path and stream:
+                    actions = ["bedrock:InvokeModelWithResponseStream"]
+                calls.add((actions[0], f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/{MODEL}"))
+    return calls
+
+
+async def test_the_role_may_invoke_as_the_gateway_does_and_no_more(policy: list[dict[str, Any]]) -> None:
+    calls = await bedrock_calls()
+    assert [call for call in calls if not allowed(policy, *call)] == []
+    # A profile's models must be allowed too, in whatever region it sends the request to.
+    model = MODEL.removeprefix("eu.")
+    assert allowed(policy, "bedrock:InvokeModel", f"arn:aws:bedrock:eu-north-1::foundation-model/{model}")
+    granted = {action for row in policy for action in row["Action"] if action.startswith("bedrock:Invoke")}
+    assert granted == {action for action, _ in calls}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("dynamodb:Scan", TABLE),
+        ("dynamodb:DeleteTable", TABLE),
+        ("dynamodb:CreateTable", TABLE),
+        ("dynamodb:GetItem", TABLE + "-other"),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:another-AbCdEf"),
+        ("secretsmanager:PutSecretValue", str(REFERENCES["UpstreamKeys"])),
+        ("bedrock:InvokeModel", f"arn:aws:bedrock:{REGION}::foundation-model/meta.llama3-70b-instruct-v1:0"),
+        ("bedrock:CreateProvisionedModelThroughput", f"arn:aws:bedrock:{REGION}::foundation-model/{MODEL}"),
+        ("bedrock:ApplyGuardrail", GUARDRAIL + "2"),
+        ("logs:CreateLogGroup", str(REFERENCES["StreamingLogs"])),
+        ("logs:PutLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/other:*"),
+        ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/admin"),
+        ("s3:GetObject", "arn:aws:s3:::bucket/key"),
+    ],
+)
+def test_the_role_may_not(action: str, resource: str, policy: list[dict[str, Any]]) -> None:
+    assert not allowed(policy, action, resource)
+
+
+@pytest.mark.parametrize("secret", ["GatewayKeys", "UpstreamKeys"])
+def test_the_role_may_read_the_secrets_of_the_stack(secret: str, policy: list[dict[str, Any]]) -> None:
+    assert allowed(policy, "secretsmanager:GetSecretValue", str(REFERENCES[secret]))
+
+
+def test_identity_tokens_are_for_the_audiences_that_were_named(policy: list[dict[str, Any]]) -> None:
+    assert allowed(policy, "sts:GetWebIdentityToken", "*", "api://AzureADTokenExchange")
+    assert not allowed(policy, "sts:GetWebIdentityToken", "*", "https://elsewhere.example")
+
+
+def test_only_lambda_may_take_the_role(template: dict[str, Any]) -> None:
+    role = deployed(template["resources"], set())["GatewayRole"]["Properties"]
+    [trusted] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert (trusted["Principal"], trusted["Action"]) == ({"Service": "lambda.amazonaws.com"}, "sts:AssumeRole")
+    assert "ManagedPolicyArns" not in role
