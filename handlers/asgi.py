@@ -248,4 +248,6 @@ def create_app() -> AsgiApp:
     """The application as the environment configures it. Raises core.errors.NotConfigured or ConfigurationError."""
     from handlers.composition import compose  # noqa: PLC0415  # the doors import this module before its settings
 
-    return compose().app
+    composition = compose()
+    composition.app.warm = composition.warm  # type: ignore[attr-defined]  # the Lambda door looks for it
+    return composition.app

@@ -33,6 +33,8 @@ LAYER_PATHS = ("/opt/python/lib/python3.13/site-packages", "/opt/python")
 # The managed runtime's exit codes for a failed SnapStart hook before the snapshot and after the restore.
 EXIT_BEFORE_SNAPSHOT = 64
 EXIT_AFTER_RESTORE = 65
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+PROVISIONED = "provisioned-concurrency"
 # Seconds, as the managed runtime waits in its multi-concurrent mode.
 NEXT_PAUSES = (0.1, 0.2, 0.4, 0.8)
 
@@ -96,6 +98,7 @@ class Runtime:
         self._stopping = False
         self._idle: set[asyncio.Task[None]] = set()
         self._handler: Handler | None = None
+        self._warm: Callable[[], None] | None = None
 
     async def serve(self) -> int:
         """Runs until SIGTERM (0) or until the Runtime API cannot be asked any more (1)."""
@@ -107,9 +110,20 @@ class Runtime:
             code = await self._restore(api)
             if code:
                 return code
+        self._take_warm_work()
         gc.freeze()
         gc.enable()
         return await self._poll_all()
+
+    def _take_warm_work(self) -> None:
+        """An app may have work for which the environment should not be held up, but that is good to have done: it is
+        done while the first question is under way; where environments are made in advance (and frozen as soon as
+        they have asked), before it."""
+        assert self._handler is not None
+        self._warm = getattr(self._handler.app, "warm", None)
+        if self._warm is not None and self._environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == PROVISIONED:
+            self._warm()
+            self._warm = None
 
     async def _make_handler(self) -> None:
         self._handler = Handler(self._create_app(), response_mode(self._environment), log)
@@ -173,8 +187,7 @@ class Runtime:
         poller = asyncio.current_task()
         assert poller is not None
         api = RuntimeApi(self._address)
-        # An app may have work for which the environment should not be held up, but that is good to have done.
-        warm: Callable[[], None] | None = getattr(handler.app, "warm", None) if first else None
+        warm = self._warm if first else None
         while not self._stopping:
             self._idle.add(poller)
             invocation = await self._next(api, warm)

@@ -45,6 +45,12 @@ class Composition:
         active = self.gateway.configuration.active
         return f"configured by the environment{f' ({active})' if active else ''}"
 
+    def warm(self) -> None:
+        """Work that is better done before the first request than in it: what https takes, where a backend needs it."""
+        backends = self.gateway.configuration.registry.backends.values()
+        if any(backend.base_url.startswith("https:") for backend in backends):
+            self.http.prepare_tls()
+
 
 class _LazyDemo:
     """The demo backend, imported when a request first goes there."""

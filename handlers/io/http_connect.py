@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from core.ports import TransportFault
@@ -83,6 +84,11 @@ class Connector:
             raise ConnectionResetError("the tunnel was closed")
         connection.connection_made(secured)
         return connection
+
+    def prepare_tls(self) -> None:
+        """Makes the TLS context. One that cannot be made is told to the first request that needs it."""
+        with suppress(TransportFault):
+            self._context()
 
     def _context(self) -> SSLContext:
         """The shared TLS context, made on first use: loading certificates takes milliseconds."""
