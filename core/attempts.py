@@ -362,13 +362,11 @@ class Attempts:
                 size += len(data)
         return b"".join(parts)
 
-    async def _read_whole(self, racer: _Racer, head: Head, until: float) -> Winner | None:
+    async def _read_whole(self, racer: _Racer, head: Head, until: float) -> Winner:
         while True:
             data = await racer.exchange.read(self._wait(racer, until))
             if data is None:
-                if self._ports.clock.monotonic() >= until:
-                    return None
-                continue
+                continue  # whole answers are waited for until a time is over, which `_wait` tells
             if data:
                 racer.pending.append(data)
                 continue

@@ -121,6 +121,14 @@ async def test_an_error_frame_in_the_middle_ends_the_stream() -> None:
     assert bench.records[0].outcome == "cut"
 
 
+async def test_a_backend_that_is_silent_by_itself_stays_so() -> None:
+    frames = stream_frames("messages")
+    bench = faulty("messages", [Play(chunks=[*frames[:3], 3.0, *frames[3:]])])
+    body = request_body("messages", stream=True)
+    response = await bench.post("/v1/messages", body, x_skybridge_fault="cut@after=1000000")
+    assert await body_of(response) == b"".join(frames)
+
+
 async def test_a_fault_beyond_the_end_of_the_body_is_none() -> None:
     frames = stream_frames("messages")
     for fault in ("cut@after=1000000", "error-frame@after=1000000"):
