@@ -25,13 +25,17 @@ WRONG_KEY = "The API key is not valid for this gateway."
 
 @slotted
 class AccessRules:
-    """The keys that are let in. With none, everyone is: a door allows that only where nobody else can reach it."""
+    """The keys that are let in. With none, everyone is: a door allows that only where nobody else can reach it.
+
+    `stored`: there are keys in a store too, so nobody is let in without one.
+    """
 
     keys: Sequence[str] = field(default_factory=tuple)
+    stored: bool = False
 
     @property
     def open(self) -> bool:
-        return not self.keys
+        return not self.keys and not self.stored
 
 
 @slotted(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from core.access import Caller
 from core.errors import Refused
 from core.ports import Random
+from core.slotted import field, slotted
 
 PREFIX = "sk-sky-"
 # So much of a key is kept in the clear, for people to recognise it by.
@@ -19,7 +19,7 @@ SHOWN = len(PREFIX) + 6
 _LENGTH = 43  # of 62 letters: 256 bits
 
 
-@dataclass(slots=True)
+@slotted
 class Key:
     """A key's record. `id` stays when the key is rotated, so that its budget does. Times are epoch seconds; `digest`
     is of the whole key, which nobody keeps."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from calendar import timegm
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from time import gmtime, strftime
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal
 
 from core.errors import Refused
 from core.ports import Charge, Shortage
+from core.slotted import slotted
 from core.usage import in_usd
 
 type Unit = Literal["requests", "tokens", "in_flight", "usd"]
@@ -24,7 +24,7 @@ type Quota = Mapping[str, int]
 PICO: Final = 10**12
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class _Limit:
     """What a limit counts, in which window (None: until it is given back), and how it is called."""
 
@@ -44,7 +44,7 @@ LIMITS: Final[Mapping[str, _Limit]] = {
 }
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Subject:
     """Whose limits: `kind` is key, owner, model or everyone; `shown` is how a message calls it."""
 

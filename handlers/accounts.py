@@ -7,7 +7,6 @@ memory until `flush`, which the doors call after each answer and before the proc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from core import bill, limits
@@ -20,6 +19,7 @@ from core.http import Request
 from core.keys import check_model
 from core.limits import Quota, Subject
 from core.ports import Clock, Hold, Log, Random, Shortage, Store, StoreFault
+from core.slotted import field, slotted
 from core.usage import UsageRecord
 from handlers.callers import Callers
 from handlers.pricing import Pricing
@@ -31,7 +31,7 @@ PURGE_SECONDS = 86_400.0
 MOST_WAITING = 20_000
 
 
-@dataclass(slots=True)
+@slotted
 class Quotas:
     """A configuration's `quotas:`: what each key (without limits of its own), owner, model, and all together may take.
     "*" stands for each one that is not named."""
@@ -70,7 +70,7 @@ def read_quotas(section: Mapping[str, Any]) -> Quotas:
         raise ConfigurationError(key, message) from error
 
 
-@dataclass(slots=True)
+@slotted
 class AccountPorts:
     """What accounts need from outside."""
 

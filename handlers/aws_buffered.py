@@ -50,6 +50,7 @@ class Bounded:
         deadline = _deadline(scope["aws.context"])
         scope["extensions"] = extensions("lambda-buffered", deadline, after)
         scope["extensions"]["skybridge.request_id"] = getattr(scope["aws.context"], "aws_request_id", None)
+        scope["extensions"]["skybridge.principal"] = "" if event is None else event.principal
         started = False
 
         async def watched(message: Message) -> None:

@@ -31,7 +31,7 @@ class BadEvent(ValueError):
 class HttpEvent:
     """One HTTP request. `raw_path` is percent-encoded; `multi_value` is the form of the answer's headers."""
 
-    __slots__ = ("body", "client", "front", "headers", "method", "multi_value", "query", "raw_path")
+    __slots__ = ("body", "client", "front", "headers", "method", "multi_value", "principal", "query", "raw_path")
 
     def __init__(self, front: Front, method: str, raw_path: str, query: str) -> None:
         self.front = front
@@ -40,6 +40,7 @@ class HttpEvent:
         self.query = query.encode("utf-8", "surrogatepass")
         self.headers: list[tuple[bytes, bytes]] = []
         self.client: str | None = None
+        self.principal = ""
         self.body = b""
         self.multi_value = False
 
@@ -114,6 +115,7 @@ def _read_version_2(event: Object, context: Object) -> HttpEvent:
     if cookies:
         request.headers.append(_header("cookie", "; ".join(map(str, _each(cookies)))))
     request.client = _client(http)
+    request.principal = _iam_principal(context)
     return request
 
 
@@ -131,7 +133,19 @@ def _read_version_1(event: Object, context: Object) -> HttpEvent:
     request.headers = _repeated_headers(event)
     request.multi_value = True
     request.client = _client(context.get("identity"))
+    request.principal = _iam_principal(context)
     return request
+
+
+def _iam_principal(context: Object) -> str:
+    """The ARN that AWS_IAM has authenticated: function URLs and HTTP APIs in `authorizer.iam`, REST APIs in `identity`.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+    """
+    authorizer, identity = context.get("authorizer"), context.get("identity")
+    found = authorizer.get("iam") if isinstance(authorizer, dict) else identity
+    arn = found.get("userArn") if isinstance(found, dict) else None
+    return arn if isinstance(arn, str) else ""
 
 
 def _read_load_balancer(event: Object) -> HttpEvent:

@@ -232,6 +232,7 @@ class Handler:
         )
         scope["extensions"]["skybridge.request_id"] = invocation.id
         scope["extensions"]["skybridge.trace_id"] = invocation.trace_id
+        scope["extensions"]["skybridge.principal"] = event.principal
         await self.app(scope, cycle.receive, cycle.send)
         if not cycle.ended.is_set():
             raise IncompleteAnswer("the app returned without having ended its answer")

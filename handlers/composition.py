@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from core.access import AccessRules
 from core.configuration import Configuration, ConfigurationError, read_configuration
@@ -14,7 +14,7 @@ from core.forms import chosen_configuration, implied_configuration, offers_demo_
 from core.gateway import Gateway, Ports
 from core.ports import BackendRequest, Exchange, Log, Media, Transport
 from core.slotted import slotted
-from core.usage import UsageRecord
+from core.usage import Cost, UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
 from handlers.io.background import BackgroundTransport
@@ -22,6 +22,13 @@ from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.configuration_files import configuration_path, read_document
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog, write_record
+
+if TYPE_CHECKING:
+    from handlers.accounts import Accounts
+    from handlers.pricing import Pricing
+
+# Settings that say who may call besides the service key.
+_IDENTITIES = ("SKYBRIDGE_AUTH", "SKYBRIDGE_OIDC_ISSUER")
 
 # The limits of a function URL's request (6 MB) leave no room for more on Lambda.
 LAMBDA_BODY_LIMIT = 6 * 1024 * 1024
@@ -36,6 +43,7 @@ class Composition:
     http: HttpTransport
     log: JsonLog
     config_path: str | None
+    accounts: Accounts | None = None
 
     @property
     def source(self) -> str:
@@ -50,6 +58,26 @@ class Composition:
         backends = self.gateway.configuration.registry.backends.values()
         if any(backend.base_url.startswith("https:") for backend in backends):
             self.http.prepare_tls()
+
+
+class _LazyPrice:
+    """The price list, read when an answer first tells its price. With rows of its own, which may be wrong, it is read
+    at once."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._pricing: Pricing | None = None
+        if configuration.prices:
+            self._read()
+
+    def _read(self) -> Pricing:
+        module = import_module("handlers.pricing")
+        self._pricing = cast("Pricing", module.read_pricing(self._configuration))
+        return self._pricing
+
+    def __call__(self, record: UsageRecord) -> Cost | None:
+        """What an answer costs; None where no price is known."""
+        return (self._pricing or self._read()).record(record)
 
 
 class _LazyDemo:
@@ -83,18 +111,25 @@ class _LazyMedia:
 
 
 def compose(
-    variables: Mapping[str, str] | None = None, config: str | None = None, *, local: bool = False
+    variables: Mapping[str, str] | None = None,
+    config: str | None = None,
+    *,
+    local: bool = False,
+    default_store: str = "",
 ) -> Composition:
     """Builds the gateway from `variables` (the process's environment by default).
 
-    `local` allows a gateway without keys: its door binds to loopback only. Raises ConfigurationError for a
+    `local` allows a gateway without keys: its door binds to loopback only. `default_store` keeps the accounts where
+    SKYBRIDGE_STORE names no other place; it alone makes no keys necessary. Raises ConfigurationError for a
     configuration that cannot be used and NotConfigured where keys are needed and there are none.
     """
     variables = os.environ if variables is None else variables
+    stored = variables.get("SKYBRIDGE_STORE", "")
     configuration, path = find_configuration(variables, config)
     if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
         configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
     rules = read_access_rules(variables)
+    rules.stored = bool(stored)
     if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
         raise NotConfigured(
             "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
@@ -105,7 +140,17 @@ def compose(
     announce(configuration, log)
     http = HttpTransport()
 
+    price = _LazyPrice(configuration)
+    reference = stored or default_store
+    accounts = None
+    if reference or configuration.quotas or any(variables.get(name) for name in _IDENTITIES):
+        stores = import_module("handlers.stores")
+        machine = stores.Machine(variables, http, clock, random)
+        accounts = cast("Accounts", stores.make_accounts(configuration, reference, machine, log))
+
     def record(usage: UsageRecord) -> None:
+        if accounts is not None:
+            accounts.record(usage)
         write_record(log, usage)
 
     demo = _LazyDemo(clock, variables)
@@ -113,8 +158,10 @@ def compose(
     authorizer = BackendAuthorizer(variables, http, clock)
     media = _LazyMedia(http, clock)
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
+    ports.accounts, ports.price = accounts, price
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
-    return Composition(make_app(gateway), gateway, http, log, path)
+    flush = None if accounts is None else accounts.flush
+    return Composition(make_app(gateway, flush), gateway, http, log, path, accounts)
 
 
 def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, str | None]:

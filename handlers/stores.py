@@ -1,0 +1,125 @@
+"""The store that SKYBRIDGE_STORE names, and the accounts over it.
+
+`sqlite:PATH`, `dynamodb:TABLE` (AWS_REGION; AWS_ENDPOINT_URL_DYNAMODB for an emulator) or
+`azure-table:https://ACCOUNT.table.core.windows.net/TABLE` (the managed identity; AZURE_STORAGE_KEY for an emulator).
+Imported only where a store, quotas or identities are configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from core.configuration import Configuration, ConfigurationError
+from core.ports import Clock, Log, Random, Store, Transport
+from core.slotted import slotted
+from handlers.accounts import AccountPorts, Accounts, read_quotas
+from handlers.callers import Callers, KeyCache, TokenVerifier
+from handlers.pricing import read_pricing
+
+STORAGE_AUDIENCE = "https://storage.azure.com/"
+# An account's path before the table, as emulators write it: http://127.0.0.1:10002/ACCOUNT/TABLE.
+FORMS = "sqlite:PATH, dynamodb:TABLE or azure-table:https://ACCOUNT.table.core.windows.net/TABLE"
+
+
+@slotted(frozen=True)
+class Machine:
+    """What stores are made from."""
+
+    variables: Mapping[str, str]
+    transport: Transport
+    clock: Clock
+    random: Random
+
+
+def open_store(reference: str, machine: Machine) -> Store:
+    """The store at `reference`; nothing is connected yet. Raises ConfigurationError."""
+    kind, _, place = reference.partition(":")
+    make = _KINDS.get(kind)
+    if make is None or not place:
+        raise ConfigurationError("SKYBRIDGE_STORE", f"expected {FORMS}; got {reference!r}")
+    return make(place, machine)
+
+
+def _sqlite(place: str, machine: Machine) -> Store:
+    from handlers.io.sqlite_store import SqliteStore  # noqa: PLC0415  # one kind of store is loaded
+
+    return SqliteStore(Path(place))
+
+
+def _dynamodb(place: str, machine: Machine) -> Store:
+    from handlers.io.authenticators import SigV4  # noqa: PLC0415  # one kind of store is loaded
+    from handlers.io.aws_credentials import environment_credentials  # noqa: PLC0415
+    from handlers.io.dynamodb_store import DynamoStore, is_throttled  # noqa: PLC0415
+    from handlers.io.store_http import CloudClient  # noqa: PLC0415
+
+    variables = machine.variables
+    region = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or "us-east-1"
+    endpoint = variables.get("AWS_ENDPOINT_URL_DYNAMODB") or variables.get("AWS_ENDPOINT_URL")
+    credentials = environment_credentials(variables, machine.transport, machine.clock)
+    signer = SigV4(credentials, region, "dynamodb", machine.clock)
+    client = CloudClient(
+        f"DynamoDB table {place}", machine.transport, machine.clock, machine.random, signer.authorize, is_throttled
+    )
+    return DynamoStore(client, (endpoint or f"https://dynamodb.{region}.amazonaws.com").rstrip("/"), place)
+
+
+def _azure_table(place: str, machine: Machine) -> Store:
+    from core.auth.tokens import Token  # noqa: PLC0415  # one kind of store is loaded
+    from handlers.io import table_store  # noqa: PLC0415
+    from handlers.io.identities import Outside, managed_identity  # noqa: PLC0415
+    from handlers.io.renewing import Renewing  # noqa: PLC0415
+    from handlers.io.store_http import CloudClient  # noqa: PLC0415
+
+    endpoint, _, table = place.rstrip("/").rpartition("/")
+    if "://" not in endpoint or not table.isalnum():
+        raise ConfigurationError("SKYBRIDGE_STORE", f"expected {FORMS}; got {place!r}")
+    key = machine.variables.get("AZURE_STORAGE_KEY")
+    if key:
+        account = endpoint.rpartition("/")[2].partition(".")[0]
+        authorize = table_store.SharedKey(account, key, machine.clock).authorize
+    else:
+        outside = Outside(machine.variables, machine.transport, machine.clock)
+        client_id = machine.variables.get("AZURE_CLIENT_ID", "")
+        tokens: Renewing[Token] = Renewing(managed_identity(outside, STORAGE_AUDIENCE, client_id), machine.clock)
+
+        async def token() -> str:
+            return (await tokens.current()).value
+
+        authorize = table_store.TokenKey(token, machine.clock).authorize
+    client = CloudClient(
+        f"Azure table {table}", machine.transport, machine.clock, machine.random, authorize, table_store.is_throttled
+    )
+    return table_store.TableStore(client, endpoint, table)
+
+
+_KINDS: Mapping[str, Callable[[str, Machine], Store]] = {
+    "sqlite": _sqlite,
+    "dynamodb": _dynamodb,
+    "azure-table": _azure_table,
+}
+
+
+def make_accounts(configuration: Configuration, reference: str, machine: Machine, log: Log) -> Accounts:
+    """The accounts of a gateway; `reference` "" keeps nothing. Raises ConfigurationError."""
+    quotas = read_quotas(configuration.quotas)
+    store = open_store(reference, machine) if reference else None
+    if store is None and configuration.quotas:
+        raise ConfigurationError("quotas", f"limits and budgets need a store: set SKYBRIDGE_STORE to {FORMS}")
+    keys = None if store is None else KeyCache(store, machine.clock, log)
+    platform = machine.variables.get("SKYBRIDGE_AUTH") == "platform"
+    callers = Callers(keys, machine.clock, platform=platform, tokens=_tokens(machine))
+    ports = AccountPorts(store, machine.clock, machine.random, log)
+    return Accounts(ports, callers, quotas, read_pricing(configuration))
+
+
+def _tokens(machine: Machine) -> TokenVerifier | None:
+    issuer = machine.variables.get("SKYBRIDGE_OIDC_ISSUER", "")
+    if not issuer:
+        return None
+    from handlers.issuer import Issuer  # noqa: PLC0415  # only where one is configured
+
+    audience = machine.variables.get("SKYBRIDGE_OIDC_AUDIENCE", "")
+    if not audience:
+        raise ConfigurationError("SKYBRIDGE_OIDC_AUDIENCE", "tokens of an issuer are accepted for one audience: set it")
+    return Issuer(issuer.rstrip("/"), audience, machine.transport, machine.clock)
