@@ -77,6 +77,10 @@ class Accounts(Protocol):
         """Reserves what the request may take at most; None where nothing is limited. Raises Refused."""
         ...
 
+    async def flush(self) -> None:
+        """Writes what was recorded. Raises nothing."""
+        ...
+
 
 class Surroundings(Protocol):
     """What a request shares with the others of its process; the gateway is it.

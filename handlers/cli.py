@@ -1,4 +1,4 @@
-"""The command line: `skybridge serve`, `skybridge check`."""
+"""The command line: `skybridge serve`, `check`, `keys` and `usage`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from core.configuration import ConfigurationError
 from core.errors import NotConfigured
 
+# Where `keys` and `usage` keep things in a folder without SKYBRIDGE_STORE.
+LOCAL_STORE = "sqlite:.skybridge/skybridge.db"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments."""
-    options = _parser().parse_args(arguments)
-    commands = {"serve": _serve, "check": _check}
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(serves=bool(arguments) and arguments[0] in ("serve", "check")).parse_args(arguments)
+    commands = {"serve": _serve, "check": _check, "keys": _accounts, "usage": _accounts}
     try:
         return commands[options.command](options)
     except (ConfigurationError, NotConfigured) as error:
@@ -24,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, serves: bool) -> argparse.ArgumentParser:
+    """The parser. A process that `serves` does not load what the other commands are made of."""
     parser = argparse.ArgumentParser(prog="skybridge", description="An LLM gateway with no servers.")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve the gateway on this machine")
@@ -37,8 +43,16 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--config", help="models.yaml or router JSON (default: MODEL_CONFIG_PATH, PROXY_BACKEND..., models.yaml)"
         )
+    others = [] if serves else import_module("handlers.accounts_cli").add_commands(commands)
+    for command in (serve, check, *others):
         command.add_argument("--env", help="read .env.NAME instead of .env")
     return parser
+
+
+def _accounts(options: argparse.Namespace) -> int:
+    from handlers.accounts_cli import run  # noqa: PLC0415  # loaded by the parser of these commands
+
+    return run(options, _environment(options))
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -49,6 +63,8 @@ def _serve(options: argparse.Namespace) -> int:
     if options.faults:
         variables["SKYBRIDGE_FAULTS"] = "1"
     _validate_apart(options, variables)
+    if "SKYBRIDGE_STORE" not in variables and Path(LOCAL_STORE.partition(":")[2]).is_file():
+        variables["SKYBRIDGE_STORE"] = LOCAL_STORE  # `skybridge keys` has made it in this folder
     composition = compose(variables, options.config, local=True)
     if composition.gateway.rules.open and options.host not in local.LOOPBACK:
         raise NotConfigured(

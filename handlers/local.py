@@ -47,6 +47,13 @@ class Server(uvicorn.Server):
                 host, port = listener.getsockname()[:2]
                 self._gateway.ports.log.event("info", "listening", host=host, port=port)
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Ends what is under way, and writes the last usage records."""
+        await super().shutdown(sockets)
+        accounts = self._gateway.ports.accounts
+        if accounts is not None:
+            await accounts.flush()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             self.force_exit = self.force_exit or sig == signal.SIGINT
