@@ -39,7 +39,7 @@ async def served(
     composition = compose(environment, None if path is None else str(path), local=True)
     records: list[UsageRecord] = []
     composition.gateway.ports.record = records.append
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio turns Nagle off only where it can see the protocol
     listener.bind(("127.0.0.1", 0))
     config = server_config(composition.app, "127.0.0.1", 0)
     server = uvicorn.Server(config)
