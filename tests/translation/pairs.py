@@ -73,12 +73,12 @@ def bench_of(backend_format: str, play: Play, api_model: str = "") -> Bench:
     return Bench(document_of(backend_format, api_model), [play])
 
 
-async def answered(client_format: str, exchange: Exchange) -> bytes:
-    """What a client of `client_format` gets when the backend answers with `exchange`."""
+async def answered(client_format: str, exchange: Exchange, request: dict[str, Any] | None = None) -> bytes:
+    """What a client of `client_format` gets for `request` (a small one) when the backend answers with `exchange`."""
     kind = load_wire(exchange.format).STREAM_CONTENT_TYPE if exchange.streamed else "application/json"
     play = Play(headers={"content-type": kind}, chunks=_cut(exchange.body))
     bench = bench_of(exchange.format, play)
-    path, body = request_of(client_format, exchange.streamed)
+    path, body = request_of(client_format, exchange.streamed, request)
     query = "alt=sse" if client_format == "generate_content" and exchange.streamed else ""
     response = await bench.gateway.handle(Request("POST", path, query, {}, body))
     answer = await body_of(response)

@@ -115,9 +115,7 @@ def _is_whole(pair: Recorded) -> bool:
 
 def _converse() -> Iterator[Exchange]:
     for pair in _bedrock("/converse"):
-        yield Exchange(
-            pair.name, "converse", _path_model(pair), pair.streamed, pair.response_body, pair.request_json
-        )
+        yield Exchange(pair.name, "converse", _path_model(pair), pair.streamed, pair.response_body, pair.request_json)
 
 
 def _invoke() -> Iterator[Exchange]:
