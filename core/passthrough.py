@@ -26,7 +26,7 @@ _RETURNED = frozenset(
     {
         "content-type", "retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-amzn-requestid",
         "x-amzn-errortype", "apim-request-id", "x-ms-region", "x-generation-id", "x-litellm-call-id", "cache-control",
-        "content-disposition",
+        "content-disposition", "x-skybridge-token-count",
     }
 )
 _RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-amzn-bedrock-", "llm_provider-")

@@ -17,7 +17,8 @@ class BackendRequest:
     """One HTTP request to a backend, ready to send. `url` is absolute; header names are lower case.
 
     `connect_timeout` bounds name resolution, TCP and TLS together, in seconds. `connect_address` is an IP address
-    to connect to instead of resolving the URL's host (which TLS and `host` still name).
+    to connect to instead of resolving the URL's host (which TLS and `host` still name). `parts`: the requests that
+    this one stands for, where a backend takes less at once than was asked for.
     """
 
     method: str
@@ -26,6 +27,7 @@ class BackendRequest:
     body: bytes
     connect_timeout: float = 5.0
     connect_address: str | None = None
+    parts: list[BackendRequest] | None = None
 
 
 @slotted

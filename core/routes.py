@@ -54,6 +54,7 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
     for prefix in _OPENAI_PREFIXES:
         add("POST", f"{prefix}/chat/completions", Endpoint("generate", "chat_completions"))
         add("POST", f"{prefix}/responses", Endpoint("generate", "responses"))
+        add("POST", f"{prefix}/responses/input_tokens", Endpoint("count_tokens", "responses"))
         add("POST", f"{prefix}/embeddings", Endpoint("embeddings", "chat_completions"))
         add("GET", f"{prefix}/models", Endpoint("models", "chat_completions"))
     for prefix in _ANTHROPIC_PREFIXES:

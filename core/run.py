@@ -175,7 +175,10 @@ class Run:
             self._ports.log.event("info", "Processing message request", backend=configuration.active, **about)
             self._ports.log.event("info", f"Routing to {configuration.active_title} backend", **about)
         route = configuration.registry.resolve(model)
-        return route if route.translate else of_format(route, self._endpoint.format)
+        if not route.translate:
+            route = of_format(route, self._endpoint.format)
+        aside = _ASIDE.get(self._endpoint.operation)
+        return cast(Route, import_module(aside).route_for(route)) if aside else route
 
     def _whole_response(self, winner: Winner) -> Response:
         answer = winner.answer
@@ -320,6 +323,10 @@ class Run:
         backend = candidate.backend
         if backend.missing:
             raise NotConfigured(backend.missing)
+        aside = _ASIDE.get(self._endpoint.operation)
+        if aside is not None:
+            passes = self._passes_through(generation, candidate)
+            return cast(Prepared, import_module(aside).prepare(generation, candidate, passes))
         foreign = self._carried.foreign_to(candidate) if self._carried is not None else frozenset()
         if self._passes_through(generation, candidate):
             native = prepare_native(generation, candidate)
@@ -499,6 +506,9 @@ def _after(start: float, seconds: float | None) -> float | None:
 def _soonest(*moments: float | None) -> float | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
+
+# Operations that ask for no answer of a model, and the modules that prepare them.
+_ASIDE = {"count_tokens": "core.counting.requests", "embeddings": "core.embeddings"}
 
 # Failures that are about the gateway's own credential.
 _OWN_FAULTS = frozenset({"authentication", "permission", "configuration"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from core.access import AccessRules
 from core.configuration import Configuration, ConfigurationError, read_configuration
+from core.counting.transport import EstimateTransport
 from core.errors import NotConfigured
 from core.forms import chosen_configuration, implied_configuration, offers_demo_only
 from core.gateway import Gateway, Ports
@@ -17,6 +18,7 @@ from core.slotted import slotted
 from core.usage import Cost, UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
+from handlers.io.batches import BatchTransport
 from handlers.io.background import BackgroundTransport
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.configuration_files import configuration_path, read_document
@@ -154,7 +156,11 @@ def compose(
         write_record(log, usage)
 
     demo = _LazyDemo(clock, variables)
-    transports: dict[str, Transport] = {"http": http, "https": http, "demo": demo}
+    batches = BatchTransport(http)
+    transports: dict[str, Transport] = {
+        "http": http, "https": http, "demo": demo, "batch+http": batches, "batch+https": batches,
+        "estimate": EstimateTransport(),
+    }  # fmt: skip
     authorizer = BackendAuthorizer(variables, http, clock)
     media = _LazyMedia(http, clock)
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.access import AccessRules
 from core.configuration import read_configuration
+from core.counting.transport import EstimateTransport
 from core.errors import ClientFault
 from core.gateway import Gateway, Ports
 from core.http import Request, Response
@@ -41,7 +42,7 @@ class Bench:
         self.log = RecordingLog()
         self.records: list[UsageRecord] = []
         self.authorized: list[str] = []
-        transports = {"http": self.transport, "https": self.transport}
+        transports = {"http": self.transport, "https": self.transport, "estimate": EstimateTransport()}
         ports = Ports(transports, self.clock, FixedRandom(), self.log, self._authorize, self.records.append, NoMedia())
         variables = {"OPENAI_API_KEY": "k1", "ANTHROPIC_API_KEY": "k2", "OPENROUTER_API_KEY": "k3"}
         self.gateway = Gateway(read_configuration(document, variables), ports, AccessRules(keys))

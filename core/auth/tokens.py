@@ -6,17 +6,18 @@ import json
 import re
 from calendar import timegm
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from html import unescape
 from time import strptime
 from typing import Any
+
+from core.slotted import field, slotted
 
 # Where an endpoint does not say how long its token holds.
 DEFAULT_LIFETIME = 300.0
 _MOST_OF_A_MESSAGE = 300
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Token:
     """A bearer token. `expires_at` is in seconds since the epoch."""
 

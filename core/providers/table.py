@@ -60,7 +60,8 @@ PROVIDERS: dict[str, Provider] = {
     row.name: row
     for row in (
         Provider(
-            "openai", "https://api.openai.com/v1", _OPENAI_FORMATS, "bearer",
+            "openai", "https://api.openai.com/v1",
+            {**_OPENAI_FORMATS, "responses": Paths("/responses", count_tokens="/responses/input_tokens")}, "bearer",
             key_variable="OPENAI_API_KEY", url_variable="OPENAI_BASE_URL", embeddings="/embeddings",
             listing="/models",
         ),
@@ -106,7 +107,10 @@ PROVIDERS: dict[str, Provider] = {
                 "messages": Paths("/anthropic/v1/messages", models=_CLAUDE),
                 "responses": Paths("/openai/v1/responses", models=_BEDROCK_OPENAI),
                 "chat_completions": Paths("/openai/v1/chat/completions", models=_BEDROCK_OPENAI),
-                "converse": Paths("/model/{model}/converse", "/model/{model}/converse-stream"),
+                "converse": Paths(
+                    "/model/{model}/converse", "/model/{model}/converse-stream",
+                    count_tokens="/model/{model}/count-tokens",
+                ),
                 "invoke": Paths(
                     "/model/{model}/invoke", "/model/{model}/invoke-with-response-stream", models=_CLAUDE
                 ),

@@ -40,7 +40,8 @@ class BackendAuthorizer:
                 known = ", ".join(self._schemes)
                 raise NotConfigured(f"backend {backend.name}: auth '{backend.auth}' is not one of {known}")
             authenticator = self._made[backend.name] = make(backend)
-        await authenticator.authorize(request)
+        for part in request.parts or [request]:
+            await authenticator.authorize(part)
 
     def _bearer(self, backend: Backend) -> Authenticator:
         if not backend.api_key and backend.provider.key_optional:

@@ -7,7 +7,6 @@ that the vendor's own SDK reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from core.auth.credentials import Credentials
@@ -15,6 +14,7 @@ from core.auth.tokens import Token
 from core.errors import NotConfigured
 from core.ports import Authenticator, Clock, Transport
 from core.routing.registry import Backend
+from core.slotted import slotted
 from handlers.io.authenticators import SigV4
 from handlers.io.aws_credentials import (
     CredentialProvider,
@@ -44,7 +44,7 @@ _OPENAI_EXCHANGE = "https://auth.openai.com/oauth/token"
 _SCOPES = {"azure-foundry": "https://ai.azure.com/.default"}
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Federation:
     """Makes authenticators; `transport` and `clock` are for fetching tokens."""
 

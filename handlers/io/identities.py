@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from core.auth.credentials import web_identity_error
@@ -15,6 +14,7 @@ from core.auth.sigv4 import Scope, SignedParts, amz_date, sign
 from core.auth.tokens import Token, UnreadableToken, read_token, read_web_identity_token, token_error
 from core.errors import NotConfigured
 from core.ports import BackendRequest, Clock, Transport
+from core.slotted import slotted
 from handlers.io.authenticators import AwsCredentialSource
 from handlers.io.documents import fetch_document
 from handlers.io.http_url import read_url
@@ -35,7 +35,7 @@ _JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
 _WEB_IDENTITY_SECONDS = 300
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class BearerToken:
     """core.ports.Authenticator: a token that is renewed. `extra` headers are added beside it, `merged` ones join a
     header's list of values."""
@@ -53,7 +53,7 @@ class BearerToken:
         replace_headers(request.headers, added)
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class Outside:
     """What fetching a token needs."""
 
@@ -117,7 +117,7 @@ def aws_web_identity(outside: Outside, credentials: AwsCredentialSource, audienc
     return fetch
 
 
-@dataclass(slots=True, frozen=True)
+@slotted(frozen=True)
 class EntraApplication:
     """An app registration with a federated credential, and what its tokens are for."""
 
