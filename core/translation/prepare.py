@@ -128,7 +128,7 @@ def _shaped(
     messages: list[Message], conversation: Conversation, target: Target, rules: FormatRules, losses: Losses
 ) -> list[Message]:
     facts = target.facts
-    messages = turns.placed_system(messages, rules, facts)
+    messages = turns.placed_system(messages, rules, facts, losses)
     messages = ContentFitter(conversation, rules, facts, losses).fitted(messages)
     messages = turns.answered_calls(messages, rules)
     messages = turns.without_empty_text(messages)

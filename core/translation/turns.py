@@ -59,9 +59,12 @@ def _is_billing(block: Block) -> bool:
     return isinstance(block, Text) and block.text.startswith(BILLING_HEADER)
 
 
-def placed_system(messages: list[Message], rules: FormatRules, facts: ModelFacts) -> list[Message]:
+def placed_system(
+    messages: list[Message], rules: FormatRules, facts: ModelFacts, losses: Losses | None = None
+) -> list[Message]:
     """System text behind the leading run: left where the target takes it there, else folded into a user turn
-    as a reminder. Developer messages become system messages for models that know no developer."""
+    as a reminder, without the members that go with a system message only. Developer messages become system
+    messages for models that know no developer."""
     head = leading_system(messages)
     keeps_developer = rules.developer_role and facts.vendor == "openai"
     result: list[Message] = []
@@ -69,6 +72,8 @@ def placed_system(messages: list[Message], rules: FormatRules, facts: ModelFacts
         if message.role == "developer" and not keeps_developer:
             message = replace(message, role="system")
         if index >= head and message.role == "system" and not _may_stand(messages, index, rules, facts):
+            for name in message.extra if losses is not None else ():
+                losses.add(f"messages.{name}", "the target has no system message here: it became a reminder")
             message = _reminder(message)
         result.append(message)
     return result
