@@ -34,7 +34,7 @@ from core.routing.state import (
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import replace, slotted
 from core.streaming import Silence, StreamBody
-from core.usage import Cost, UsageRecord
+from core.usage import Cost, Usage, UsageRecord
 
 if TYPE_CHECKING:
     from core.continuation import Story
@@ -45,6 +45,10 @@ FOREVER = 86_400.0
 
 # How an envelope of reasoning state begins (core.formats.envelope, which a pass-through does not load).
 ENVELOPE = b"skybridge1."
+
+# For the expected cost of a request: a rough guess at its tokens is enough to order candidates by price.
+BYTES_PER_TOKEN = 4
+MIDDLING_ANSWER = 500
 
 type Authorize = Callable[[Backend, BackendRequest], Awaitable[None]]
 
@@ -132,7 +136,9 @@ class Run:
         if self._ports.accounts is not None:
             record.hold = await self._ports.accounts.admit(self._caller, generation, self._endpoint.format)
         limits = self._gateway.configuration.limits
-        choosing = Choosing(self._ports.random, self._gateway.health, generation.prefix_digest)
+        choosing = Choosing(
+            self._ports.random, self._gateway.health, generation.prefix_digest, self._expected_cost
+        )
         self._stateful = is_stateful(generation.native_format, route.candidates)
         if self._stateful:
             self._carried = carried_state(
@@ -153,6 +159,18 @@ class Run:
         headers.append(("cache-control", "no-cache"))
         headers.append(("x-accel-buffering", "no"))
         return Response(200, headers, StreamBody(self._stream(first), lambda: self._abandon(first)))
+
+    def _expected_cost(self, candidate: Candidate) -> float | None:
+        """What a candidate would take for this prompt and a middling answer, for comparing candidates only."""
+        if self._ports.price is None:
+            return None
+        asked = UsageRecord(
+            self._record.request_id, self._record.operation, self._record.client_format, self._record.started,
+            backend=candidate.backend.name, api_model=candidate.api_model,
+            usage=Usage(len(self._request.body) // BYTES_PER_TOKEN, MIDDLING_ANSWER),
+        )
+        cost = self._ports.price(asked)
+        return None if cost is None else float(cost.total)
 
     def _attempts_on(self, ordered: Sequence[Candidate], policy: Policy) -> Attempts:
         assert self._generation is not None

@@ -12,6 +12,7 @@ from core.formats import load_wire
 from core.http import Request, Response
 from core.ports import BackendRequest, Exchange, Transport, TransportFault
 from core.streaming import StreamBody
+from core.usage import Cost
 from tests.gateways import Bench, body_of
 from tests.samples import answer_body, error_body, error_frame, request_body, stream_frames
 from tests.scripted import Play, refused
@@ -349,3 +350,22 @@ async def test_an_error_answer_that_is_endless_is_read_to_a_bound() -> None:
     big = Play(500, JSON, [b"x" * 700_000, b"x" * 700_000, b"x" * 700_000])
     ground = bench([big, Play(chunks=FRAMES)])
     assert (await ask(ground))[1] == WHOLE
+
+
+async def test_the_cheapest_candidate_is_asked_first_where_prices_are_known() -> None:
+    prices = {"b1": Cost(input=900), "b2": Cost(input=100)}
+    for known, first in ((True, "b2"), (False, "b1")):
+        ground = bench([Play(chunks=FRAMES)], strategy="lowest_cost")
+        for candidate in ground.gateway.configuration.registry.routes["m"].candidates:
+            candidate.priority = 1
+        ground.gateway.ports.price = (lambda record: prices.get(record.backend)) if known else None
+        response, _ = await ask(ground)
+        assert response.header("x-skybridge-backend") == first
+
+
+async def test_a_price_that_is_not_known_goes_last() -> None:
+    ground = bench([Play(chunks=FRAMES)], strategy="lowest_cost")
+    for candidate in ground.gateway.configuration.registry.routes["m"].candidates:
+        candidate.priority = 1
+    ground.gateway.ports.price = lambda record: Cost(input=9) if record.backend == "b2" else None
+    assert (await ask(ground))[0].header("x-skybridge-backend") == "b2"
