@@ -10,11 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from core.usage import UsageRecord
 from handlers.composition import Composition, compose
-from handlers.local import server_config
+from handlers.local import Server, server_config
 
 
 class Served:
@@ -42,8 +40,7 @@ async def served(
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio turns Nagle off only where it can see the protocol
     listener.bind(("127.0.0.1", 0))
     config = server_config(composition.app, "127.0.0.1", 0)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server = Server(config, composition.gateway, grace=0.0)
     task = asyncio.create_task(server.serve([listener]))
     while not server.started:
         await asyncio.sleep(0.005)
