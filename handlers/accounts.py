@@ -6,7 +6,7 @@ memory until `flush`, which the doors call after each answer and before the proc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import bill, limits
@@ -91,7 +91,7 @@ class Accounts:
         self._callers = callers
         self._quotas = quotas
         self._pricing = pricing
-        self._waiting: dict[str, UsageRecord] = {}
+        self._waiting: list[UsageRecord] = []
         self._purge_at = ports.clock.time() + PURGE_SECONDS
         self._flushing = False
 
@@ -166,7 +166,7 @@ class Accounts:
         if record.cost is None:
             record.cost = self._pricing.record(record)
         if len(self._waiting) < MOST_WAITING:
-            self._waiting[record.request_id] = record
+            self._waiting.append(record)
         else:
             self._log.event("error", "usage_lost", request_id=record.request_id)
 
@@ -177,25 +177,25 @@ class Accounts:
         self._flushing = True
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, {}
+                batch, self._waiting = self._waiting, []
                 try:
                     await self._write(self._store, batch)
                 except StoreFault as fault:
-                    self._waiting = {**batch, **self._waiting}
+                    self._waiting[:0] = batch
                     self._log.event("warning", "store_fault", during="recording", error=str(fault), waiting=len(batch))
                     return
                 except BaseException:
-                    self._waiting = {**batch, **self._waiting}
+                    self._waiting[:0] = batch
                     raise
             await self._purge(self._store)
         finally:
             self._flushing = False
 
-    async def _write(self, store: Store, batch: Mapping[str, UsageRecord]) -> None:
+    async def _write(self, store: Store, batch: Sequence[UsageRecord]) -> None:
         """Settles and records. Both may be done twice without harm."""
         now = self._clock.time()
         days: dict[str, dict[str, bill.Document]] = {}
-        for record in batch.values():
+        for record in batch:
             wasted = self._wasted_cost(record)
             if record.hold is not None:
                 tokens = record.usage.total_tokens + sum(each.usage.total_tokens for each in record.wasted)

@@ -123,8 +123,9 @@ def _time(value: Any) -> float:
 
 
 def _object(part: str) -> Mapping[str, Any]:
+    text = _bytes(part)
     try:
-        value = json.loads(_bytes(part))
+        value = json.loads(text)
     except (ValueError, RecursionError):
         raise BadToken("its parts are not JSON") from None
     if not isinstance(value, dict):

@@ -1,0 +1,54 @@
+"""Usage records as documents, and their sums."""
+
+from __future__ import annotations
+
+from core.bill import day_of, folder_of, is_unsettled, summarize, usage_document
+from core.usage import Cost, Usage, UsageRecord, Wasted
+
+
+def record(number: int, **members: object) -> UsageRecord:
+    made = UsageRecord(f"req_{number}", "generate", "messages", 1_800_000_000.0, model="m", backend="b1", status=200)
+    made.outcome = "complete"
+    made.usage = Usage(10, 5, 100, 20, 3, 2)
+    made.cost = Cost(10, 50, 1, 2, 0)
+    for name, value in members.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_a_document_says_everything() -> None:
+    document = usage_document(
+        record(1, caller="key_1", key="key sk…", owner="o", labels={"a": "b"}, session="s", agent="g", region="r",
+               wasted=[Wasted("b2", "n", Usage(4, 3))]), 77,
+    )  # fmt: skip
+    assert document["id"] == "req_1" and document["owner"] == "o" and document["labels"] == {"a": "b"}
+    assert document["cost"] == 63
+    assert document["cost_parts"] == {"input": 10, "output": 50, "cache_read": 1, "cache_write_5m": 2}
+    assert (document["wasted_tokens"], document["wasted_cost"]) == (7, 77)
+    assert usage_document(record(2, cost=None), 0)["cost_parts"] is None
+
+
+def test_sums_by_group() -> None:
+    rows = [
+        usage_document(record(1, key="key a"), 0),
+        usage_document(record(2, key="key a", outcome="failed", cost=None), 5),
+        usage_document(record(3, caller="digest", owner="o", session="s", outcome="abandoned"), 0),
+    ]
+    by_key = summarize(rows, ("day", "key", "backend", "model"))
+    assert [(row["day"], row["key"], row["requests"], row["failed"]) for row in by_key] == [
+        ("2027-01-15", "digest", 1, 0), ("2027-01-15", "key a", 2, 1),
+    ]  # fmt: skip
+    assert by_key[1]["cost"] == 68 and by_key[1]["unpriced"] == 1 and by_key[1]["input_tokens"] == 20
+    assert [row["owner"] for row in summarize(rows, ("owner", "session"))] == ["", "o"]
+    assert summarize([], ("day",)) == []
+
+
+def test_days_and_folders() -> None:
+    assert folder_of(day_of(0.0)) == "usage:1970-01-01"
+
+
+def test_an_answer_that_was_never_counted() -> None:
+    assert is_unsettled(record(1, outcome="abandoned", usage=Usage()))
+    assert not is_unsettled(record(1, outcome="abandoned"))
+    assert not is_unsettled(record(1, usage=Usage()))
+    assert not is_unsettled(record(1, outcome="failed", status=502, usage=Usage()))

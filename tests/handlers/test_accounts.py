@@ -1,0 +1,315 @@
+"""A request with a key: reserved before it, settled and recorded after it, whatever becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.access import AccessRules
+from core.configuration import ConfigurationError
+from core.estimate import input_tokens
+from core.http import Response
+from core.ports import Hold, Shortage, StoredDocument, StoreFault
+from handlers.accounts import read_quotas
+from handlers.io.sqlite_store import SqliteStore
+from tests.gateways import body_of, path_of
+from tests.handlers.accounted import SECRET, AccountedBench, sqlite
+from tests.samples import TYPES, answer_body, request_body, stream_frames
+from tests.scripted import Play
+
+JSON_HEADERS = {"content-type": "application/json"}
+# A dollar a token: amounts are easy to read.
+DOLLAR = {"m": {"input": 1_000_000, "output": 1_000_000}}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = sqlite(tmp_path)
+    yield store
+    await store.close()
+
+
+def document(format_name: str = "messages", **sections: Any) -> dict[str, Any]:
+    backend = {"type": TYPES[format_name], "base_url": "http://b1/v1", "api_key": "k"}
+    row = {"backend": "b1", "api_model": "m", "max_tokens": 64}
+    return {"backends": {"b1": backend}, "models": {"m": row}, "prices": DOLLAR, **sections}
+
+
+def whole(format_name: str = "messages") -> Play:
+    return Play(headers=JSON_HEADERS, chunks=[answer_body(format_name)])
+
+
+async def ask(
+    bench: AccountedBench, format_name: str = "messages", stream: bool = False, key: str = SECRET
+) -> Response:
+    body = request_body(format_name, stream=stream)
+    return await bench.post(path_of(format_name), body, authorization=f"Bearer {key}")
+
+
+async def test_a_request_is_recorded_with_everything(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [whole()], store)
+    await bench.add_key(labels={"env": "dev"})
+    response = await bench.post(
+        path_of("messages"), request_body("messages"), x_api_key=SECRET, user_agent="made/1",
+        x_claude_code_session_id="s1", x_claude_code_agent_id="a1",
+    )  # fmt: skip
+    assert response.status == 200
+    assert response.header("x-skybridge-cost-usd") == "7"
+    (row,) = await bench.documents()
+    assert {name: row[name] for name in ("key", "owner", "labels", "user_agent", "session", "agent")} == {
+        "key": "key_made", "owner": "team-a", "labels": {"env": "dev"}, "user_agent": "made/1", "session": "s1",
+        "agent": "a1",
+    }  # fmt: skip
+    assert (row["model"], row["api_model"], row["backend"], row["attempts"]) == ("m", "m", "b1", 1)
+    assert (row["input_tokens"], row["output_tokens"], row["cost"]) == (5, 2, 7 * 10**12)
+    assert row["cost_parts"] == {"input": 5 * 10**12, "output": 2 * 10**12}
+    assert (row["status"], row["outcome"], row["finish"], row["streamed"]) == (200, "complete", "end_turn", False)
+    assert SECRET not in json.dumps(row)
+
+
+async def test_who_has_no_key_is_not_let_in(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [], store)
+    await bench.add_key()
+    await bench.add_key("sk-sky-ended", expires=bench.clock.time() - 1)
+    await bench.add_key("sk-sky-revoked", revoked=bench.clock.time() - 1)
+    for key, words in [
+        ("sk-sky-unknown", "not valid"), ("other", "not valid"), ("sk-sky-ended", "has expired"),
+        ("sk-sky-revoked", "is revoked"),
+    ]:  # fmt: skip
+        response = await ask(bench, key=key)
+        assert response.status == 401 and words in (await body_of(response)).decode()
+    assert (await bench.post(path_of("messages"), b"{}")).status == 401
+    assert await bench.documents() == []
+
+
+async def test_a_revoked_key_is_refused_within_30_seconds(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [whole()], store)
+    await bench.add_key()
+    assert (await ask(bench)).status == 200
+    await bench.add_key(revoked=bench.clock.time())
+    bench.clock.now += 30
+    assert (await ask(bench)).status == 401
+
+
+async def test_a_model_that_the_key_may_not_use(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [], store)
+    await bench.add_key(models=("gpt-*",))
+    assert (await ask(bench)).status == 403
+
+
+async def test_a_rate_limit_in_the_clients_dialect(store: SqliteStore) -> None:
+    bench = AccountedBench(document("chat_completions"), [whole("chat_completions")] * 2, store)
+    await bench.add_key(quota={"requests_per_minute": 1})
+    assert (await ask(bench, "chat_completions")).status == 200
+    refused = await ask(bench, "chat_completions")
+    assert refused.status == 429 and json.loads(await body_of(refused))["error"]["code"] == "rate_limit_exceeded"
+    assert refused.header("x-ratelimit-limit-requests") == "1" and int(refused.header("retry-after") or 0) <= 60
+    assert [name for name, _ in refused.headers].count("x-ratelimit-limit-requests") == 1
+    await bench.accounts.flush()
+    bench.clock.now += 60
+    assert (await ask(bench, "chat_completions")).status == 200
+
+
+async def test_a_budget_is_a_spend_limit(store: SqliteStore) -> None:
+    """The worst case is reserved and the truth settled, so that the rest can be spent."""
+    worst = input_tokens(request_body("messages")) + 64
+    quotas = {"owners": {"*": {"usd_per_month": worst + 7}}}
+    bench = AccountedBench(document(quotas=quotas), [whole()] * 2, store)
+    await bench.add_key()
+    assert (await ask(bench)).status == 200
+    refused_before_settlement = await ask(bench)
+    assert refused_before_settlement.status == 429
+    await bench.accounts.flush()
+    assert (await ask(bench)).status == 200
+    await bench.accounts.flush()
+    refused = await ask(bench)
+    error = json.loads(await body_of(refused))["error"]
+    assert error["details"]["error_code"] == "enforced_spend_limit_reached"
+    assert "monthly budget" in error["message"] and "owner team-a" in error["message"]
+    assert "14 USD are spent" in error["message"] and "resets at 2023-12-01T00:00:00Z" in error["message"]
+
+
+async def test_requests_in_flight_are_given_back(store: SqliteStore) -> None:
+    quotas = {"models": {"m": {"in_flight": 1}}, "everyone": {"tokens_per_day": 10_000}}
+    bench = AccountedBench(document(quotas=quotas), [Play(chunks=stream_frames("messages")), whole()], store)
+    await bench.add_key()
+    first = await ask(bench, stream=True)
+    assert (await ask(bench)).status == 429
+    await body_of(first)
+    await bench.accounts.flush()
+    assert (await ask(bench)).status == 200
+    await bench.accounts.flush()
+    counters = ["in_flight:model:m:", "tokens_per_day:everyone::2023-11-14"]
+    assert await store.totals(counters, bench.clock.time()) == {counters[0]: 0, counters[1]: 14}
+
+
+async def test_a_budget_needs_a_price(store: SqliteStore) -> None:
+    bench = AccountedBench(document(prices={}), [whole()], store)
+    await bench.add_key(quota={"usd_total": 5})
+    refused = await ask(bench)
+    assert refused.status == 503 and b"No price is known for 'm'" in await body_of(refused)
+    await bench.add_key("sk-sky-free")
+    answer = await ask(bench, key="sk-sky-free")
+    assert answer.status == 200 and answer.header("x-skybridge-cost-usd") is None
+
+
+async def test_200_callers_at_once_overspend_nothing(store: SqliteStore) -> None:
+    bench = AccountedBench(document(quotas={"everyone": {"usd_per_day": 20_000}}), [whole()] * 200, store)
+    await bench.add_key()
+
+    async def call() -> int:
+        response = await ask(bench)
+        await bench.accounts.flush()
+        return response.status
+
+    statuses = await asyncio.gather(*(call() for _ in range(200)))
+    await bench.accounts.flush()
+    spent = (await store.totals(["usd_per_day:everyone::2023-11-14"], bench.clock.time())).popitem()[1]
+    assert statuses.count(200) > 0 and set(statuses) <= {200, 429}
+    assert spent == statuses.count(200) * 7 * 10**12 <= 20_000 * 10**12
+
+
+async def test_failed_abandoned_and_cut_requests_are_recorded(store: SqliteStore) -> None:
+    frames = stream_frames("messages")
+    plays = [
+        Play(500, JSON_HEADERS, [b"{}"]), Play(chunks=frames), Play(chunks=[*frames[:3], ConnectionError("gone")][:3]),
+    ]  # fmt: skip
+    bench = AccountedBench(document(), plays, store)
+    await bench.add_key(quota={"usd_total": 10**16})
+    assert (await ask(bench)).status == 500
+    left = await ask(bench, stream=True)
+    assert not isinstance(left.body, bytes)
+    await left.body.aclose()
+    await body_of(await ask(bench, stream=True))
+    rows = await bench.documents()
+    assert sorted(row["outcome"] for row in rows) == ["abandoned", "cut", "failed"]
+
+
+async def test_a_stream_that_was_left_before_it_counted_is_estimated(store: SqliteStore) -> None:
+    frames = stream_frames("chat_completions")
+    bench = AccountedBench(document("chat_completions"), [Play(chunks=[*frames[:2], 99.0])], store)
+    await bench.add_key()
+    response = await ask(bench, "chat_completions", stream=True)
+    assert not isinstance(response.body, bytes)
+    stream = aiter(response.body)
+    await anext(stream)
+    await stream.aclose()
+    (row,) = await bench.documents()
+    assert row["outcome"] == "abandoned" and row["input_tokens"] > 0
+    assert any("estimated" in error for error in row["errors"])
+
+
+class DeadStore(SqliteStore):
+    """A store that answers nothing any more, once `dead` is set."""
+
+    dead = False
+
+    async def read(self, folder: str, name: str) -> StoredDocument | None:
+        self._check()
+        return await super().read(folder, name)
+
+    async def write(self, folder: str, documents: Mapping[str, Any], expires: float | None = None) -> None:
+        self._check()
+        await super().write(folder, documents, expires)
+
+    async def reserve(self, hold: Hold, now: float) -> Shortage | None:
+        self._check()
+        return await super().reserve(hold, now)
+
+    async def purge(self, now: float) -> int:
+        self._check()
+        return await super().purge(now)
+
+    def _check(self) -> None:
+        if self.dead:
+            raise StoreFault("the store is away")
+
+
+async def test_a_dead_store_fails_open_for_limits_and_closed_for_budgets_and_keys(tmp_path: Path) -> None:
+    store = DeadStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [whole()] * 3, store)
+    await bench.add_key(quota={"requests_per_minute": 5})
+    await bench.add_key("sk-sky-budget", quota={"usd_total": 10**16})
+    await bench.add_key("sk-sky-revoked", revoked=bench.clock.time())
+    assert (await ask(bench, key="sk-sky-revoked")).status == 401
+    assert (await ask(bench)).status == 200
+    assert len(await bench.documents()) == 1
+    store.dead = True
+    bench.clock.now += 31
+    assert (await ask(bench)).status == 200
+    assert (await ask(bench, key="sk-sky-revoked")).status == 401
+    assert (await ask(bench, key="sk-sky-budget")).status == 503
+    assert (await ask(bench, key="sk-sky-never-seen")).status == 503
+    faults = [fields for _, event, fields in bench.log.lines if event == "store_fault"]
+    assert any(fields.get("metric") == "store_faults" for fields in faults)
+    await bench.accounts.flush()  # does not raise, and loses nothing
+    bench.clock.now += 300
+    assert (await ask(bench)).status == 503
+    store.dead = False
+    assert len(await bench.documents()) == 2
+    await store.close()
+
+
+async def test_the_stance_may_be_closed(tmp_path: Path) -> None:
+    store = DeadStore(tmp_path / "made.db")
+    bench = AccountedBench(document(quotas={"on_store_fault": "closed", "keys": {"in_flight": 3}}), [], store)
+    await bench.add_key()
+    assert (await bench.get("/v1/models", x_api_key=SECRET)).status == 200
+    store.dead = True
+    assert (await ask(bench)).status == 503
+    await store.close()
+
+
+async def test_old_records_are_purged_once_a_day(tmp_path: Path) -> None:
+    store = DeadStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [], store)
+    await store.write("usage:old", {"a": {}}, bench.clock.time() + 1)
+    await bench.accounts.flush()
+    assert await store.read_all("usage:old")
+    bench.clock.now += 86_400
+    store.dead = True
+    await bench.accounts.flush()
+    store.dead = False
+    bench.clock.now += 86_400
+    await bench.accounts.flush()
+    assert not await store.read_all("usage:old")
+    await store.close()
+
+
+async def test_the_service_key_and_anonymous_callers(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [whole()] * 2, store, AccessRules(("service",), stored=True))
+    assert (await ask(bench, key="service")).status == 200
+    assert (await ask(bench, key="wrong")).status == 401
+    bench.gateway.rules = AccessRules()
+    assert (await bench.post(path_of("messages"), request_body("messages"))).status == 200
+    assert sorted(row["shown"] for row in await bench.documents()) == ["", "the service key"]
+
+
+async def test_hedged_requests_reserve_twice(store: SqliteStore) -> None:
+    made = document()
+    made["models"]["m"]["policy"] = {"hedge_after": 1.0}
+    bench = AccountedBench(made, [], store)
+    await bench.add_key(quota={"usd_total": 2000 * 10**12})
+    assert (await ask(bench)).status == 429
+    await bench.add_key("sk-sky-more", quota={"usd_total": 1500 * 10**12})
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"key": {}}, "quotas.key"),
+        ({"on_store_fault": "maybe"}, "quotas.on_store_fault"),
+        ({"owners": {"a": {"rpm": 1}}}, "quotas.owners.a.rpm"),
+        ({"models": 3}, ""),
+        ({"everyone": {"in_flight": "x"}}, "quotas.everyone.in_flight"),
+    ],
+)
+def test_quotas_that_cannot_be_read(section: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_quotas(section)
+    assert key in str(caught.value)
