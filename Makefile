@@ -25,6 +25,11 @@ $(VENV)/.tests: requirements-test.txt $(VENV)/.runtime
 	.venv-aws/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-aws-tools.txt
 	@touch $@
 
+.venv-checkov/.tools: requirements-checkov.txt
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	@touch $@
+
 node_modules/.tests: package.json
 	npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
@@ -40,7 +45,7 @@ test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the te
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
 
-test-all: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## the slow tests too
+test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests ## the slow tests too
 	tests/system_packages.sh
 	$(BIN)/python -m pytest --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
@@ -59,4 +64,4 @@ build-azure: $(VENV)/.runtime ## dist/azure: the Functions package, and its zip
 	$(BIN)/python infra/azure/build.py
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-aws node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) .venv-aws .venv-checkov node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -75,7 +75,7 @@ UNLINTED = {
     "table not recoverable": ("PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),
     "table in clear": ("SSEEnabled: true", "SSEEnabled: false"),
     "table deleted": ("DeletionPolicy: RetainExceptOnCreate", "DeletionPolicy: Delete"),
-    "another table": ("SKYBRIDGE_STORE: !Sub dynamodb://${Table}", "SKYBRIDGE_STORE: dynamodb://skybridge"),
+    "another table": ("SKYBRIDGE_STORE: !Sub dynamodb:${Table}", "SKYBRIDGE_STORE: dynamodb:skybridge"),
     "no stop": ("!If [IsReserved, !Ref ReservedConcurrency, !Ref AWS::NoValue]", "!Ref AWS::NoValue"),
     "no snapshots": ("[WithSnapStart, PublishedVersions, None]", "[WithSnapStart, None, None]"),
     "snapshots not used": ("!If [WithVersions, !Ref StreamingFunction.Alias,", "!If [WithEmail, !Ref Table,"),
@@ -151,7 +151,7 @@ def function_problems(resources: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: wrapper {given.get('AWS_LAMBDA_EXEC_WRAPPER')}"
         if given["SERVICE_API_KEY"] != KEY:
             yield f"{name} has no key"
-        if given["SKYBRIDGE_STORE"] != {"Fn::Sub": "dynamodb://${Table}"}:
+        if given["SKYBRIDGE_STORE"] != {"Fn::Sub": "dynamodb:${Table}"}:
             yield f"{name} keeps its state in {given['SKYBRIDGE_STORE']}"
         if (row["Handler"], row["Runtime"]) != ("handlers.aws_buffered.handler", "python3.13"):
             yield f"{name} runs {row['Handler']} on {row['Runtime']}"

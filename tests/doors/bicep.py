@@ -1,0 +1,116 @@
+"""Bicep without its compiler: the parsed file, its symbols, and its properties against Azure's own model classes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import azure.mgmt.cognitiveservices.models as cognitive
+import azure.mgmt.storage.models as storage
+import azure.mgmt.web.models as web
+
+# The resource types that an SDK describes. appsettings are the app's own words.
+MODELS: Mapping[str, tuple[Any, str]] = {
+    "Microsoft.CognitiveServices/accounts": (cognitive, "Account"),
+    "Microsoft.CognitiveServices/accounts/deployments": (cognitive, "Deployment"),
+    "Microsoft.Storage/storageAccounts": (storage, "StorageAccountCreateParameters"),
+    "Microsoft.Storage/storageAccounts/blobServices": (storage, "BlobServiceProperties"),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": (storage, "BlobContainer"),
+    "Microsoft.Storage/storageAccounts/tableServices": (storage, "TableServiceProperties"),
+    "Microsoft.Storage/storageAccounts/tableServices/tables": (storage, "Table"),
+    "Microsoft.Web/serverfarms": (web, "AppServicePlan"),
+    "Microsoft.Web/sites": (web, "Site"),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (web, "CsmPublishingCredentialsPoliciesEntity"),
+}
+AUTHENTICATION = (web, "SiteAuthSettingsV2Properties")
+# What Bicep itself puts on a resource.
+OF_BICEP = {"name", "location", "tags", "parent", "scope", "dependsOn", "sku", "kind", "identity"}
+
+FUNCTIONS = {
+    "az", "empty", "guid", "loadTextContent", "resourceGroup", "subscription", "subscriptionResourceId", "union",
+    "uniqueString", "utcNow",
+}  # fmt: skip
+WORDS = {
+    "array", "bool", "false", "for", "if", "in", "int", "null", "object", "output", "param", "resource", "string",
+    "targetScope", "true", "var",
+}  # fmt: skip
+_DECLARED = re.compile(r"^(?:param|var|resource|output)\s+(\w+)", re.MULTILINE)
+_LOOPED = re.compile(r"\[for\s+(\w+)\s+in\b")
+
+
+def symbol_problems(text: str) -> list[str]:
+    """Names that are used and declared nowhere."""
+    code = "".join(without_strings(re.sub(r"^@[^\n]*", "", text, flags=re.MULTILINE)))
+    known = set(_DECLARED.findall(text)) | set(_LOOPED.findall(text)) | FUNCTIONS | WORDS
+    used = re.findall(r"(?<![\w.])([A-Za-z_]\w*)(?!\w*\s*:)", code)
+    # A condition's `a ? b : c` has its b before a colon, and is read as a key: c is checked, b is not.
+    return sorted({name for name in used if name not in known})
+
+
+def without_strings(text: str) -> Iterator[str]:
+    """The code outside of strings and comments, and what is interpolated in strings."""
+    for match in re.finditer(r"'(?:[^'\\\n]|\\.)*'|//[^\n]*|[^'/]+|.", text):
+        piece = match.group()
+        if piece.startswith("'"):
+            yield from (f" ({inner}) " for inner in re.findall(r"\$\{([^}]*)\}", piece))
+        elif not piece.startswith("//"):
+            yield piece
+
+
+def resource_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource's own object, whatever condition or loop is around it."""
+    config: dict[str, Any] = row["config"]
+    while "config" in config and "name" not in config:
+        config = config["config"]
+    return config
+
+
+def property_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    """Properties that the resource's model class does not have."""
+    for name, row in document["resources"].items():
+        config = resource_of(row)
+        kind = row["type"]
+        if kind in MODELS:
+            module, model = MODELS[kind]
+            own = {field: value for field, value in config.items() if field not in OF_BICEP}
+            yield from unknown(getattr(module, model), own, name, module)
+        elif config.get("name") == "authsettingsV2":
+            module, model = AUTHENTICATION
+            yield from unknown(getattr(module, model), config["properties"], name, module)
+
+
+def unknown(model: Any, value: Mapping[str, Any], where: str, module: Any) -> Iterator[str]:
+    """Keys of `value` at any depth that are no properties of `model`."""
+    fields = fields_of(model)
+    for key, inner in value.items():
+        if key in ("function", "operator"):
+            return
+        if key not in fields:
+            yield f"{where}: {model.__name__} has no {key}"
+            continue
+        below = model_in(fields[key], module)
+        for each in inner if isinstance(inner, list) else [inner]:
+            if below is not None and isinstance(each, dict):
+                yield from unknown(below, each, f"{where}.{key}", module)
+
+
+def fields_of(model: Any) -> dict[str, str]:
+    """A model's properties by their name on the wire, with their types as written. The SDKs have two ways."""
+    if hasattr(model, "_attribute_map"):
+        return {row["key"]: row["type"] for row in model._attribute_map.values()}
+    model({})  # the class knows its fields once one has been made
+    written: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        written |= {name: str(kind) for name, kind in inspect.get_annotations(base).items()}
+    return {field._rest_name: written[attribute] for attribute, field in model._attr_to_rest_field.items()}
+
+
+def model_in(written: str, module: Any) -> Any:
+    """The model class of a type, or of its items; None for a plain value or a mapping, whose keys are free."""
+    if "dict[" in written.lower() or written.startswith("{"):
+        return None
+    names = re.findall(r"\w+", written)
+    found = getattr(module, names[-1] if "_models" not in names else names[names.index("_models") + 1], None)
+    return found if hasattr(found, "_attribute_map") or hasattr(found, "_deserialize") else None
