@@ -384,7 +384,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     AZURE_BASE_URL: withOpenAi ? 'https://ai-${unique}.openai.azure.com' : ''
     MODEL_CONFIG_PATH: modelConfigPath
     SERVICE_API_KEY: withEntra ? '' : '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/gateway-key)'
-    SKYBRIDGE_AUTH: withEntra ? 'platform' : 'keys'
+    SKYBRIDGE_AUTH: withEntra ? 'platform' : ''
     SKYBRIDGE_STORE: 'azure-table:${storage.properties.primaryEndpoints.table}${tableName}'
   }, settings)
   dependsOn: [

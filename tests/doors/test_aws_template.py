@@ -48,7 +48,7 @@ UNLINTED = {
     "url always public": ("AuthType: !Ref UrlAuth", "AuthType: NONE"),
     "signed and public": ("Condition: UrlIsPublic\n", "Condition: WithBedrock\n"),
     "a permission for others": ("InvokedViaFunctionUrl: true", "InvokedViaFunctionUrl: false"),
-    "no gate at all": ("[UrlIsPublic, keys, platform]", "[UrlIsPublic, platform, keys]"),
+    "no gate at all": ('[UrlIsPublic, "", platform]', '[UrlIsPublic, platform, ""]'),
     "no key": ('"{{resolve:secretsmanager:${GatewayKeys}}}"\n        MODEL', '""\n        MODEL'),
     "key asked for twice": ('${GatewayKeys}}}", ""]', '${GatewayKeys}}}", key]'),
     "wrapper elsewhere": (WRAPPER, "/opt/streaming-wrapper"),
@@ -134,7 +134,7 @@ def url_problems(resources: dict[str, Any]) -> Iterator[str]:
             yield f"everyone may: {allowed} on {target}"
     if [row for row in of_type(signed, "AWS::Lambda::Permission").values() if row["Principal"] == "*"]:
         yield "everyone may call a URL that should ask for signatures"
-    for resources_then, gate, keys in ((public, "keys", KEY), (signed, "platform", "")):
+    for resources_then, gate, keys in ((public, "", KEY), (signed, "platform", "")):
         for name in ("StreamingFunction", "InstancesFunction"):
             given = resources_then[name]["Properties"]["Environment"]["Variables"]
             if (given.get("SKYBRIDGE_AUTH"), given["SERVICE_API_KEY"]) != (gate, keys):

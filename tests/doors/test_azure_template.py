@@ -56,7 +56,7 @@ MISTAKES = {
     "key in clear": ("'@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/gateway-key)'", "gatewayKey"),
     "key readable": ("@secure()\n", ""),
     "key guessable": ("@minLength(16)\n", ""),
-    "nobody asks": ("withEntra ? 'platform' : 'keys'", "'platform'"),
+    "nobody asks": ("withEntra ? 'platform' : ''", "'platform'"),
     "entra asks nobody": ("requireAuthentication: true", "requireAuthentication: false"),
     "another plan": ("name: 'FC1'", "name: 'Y1'"),
     "windows": ("reserved: true", "reserved: false"),
