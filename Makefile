@@ -57,11 +57,13 @@ lint: $(VENV)/.tests ## ruff and mypy --strict
 bench: $(VENV)/.tests ## measure the gateway; BENCH_PEERS=1 sets up and measures the others in the same run
 	$(BIN)/python -m bench.run
 
-build-aws: $(VENV)/.runtime ## dist/aws: the Lambda package, and its zip
+build-aws: $(VENV)/.runtime ## dist/aws: the Lambda package, its zip and what is in it
 	$(BIN)/python infra/aws/build.py
+	$(BIN)/python infra/sbom.py requirements-aws.txt dist/aws.cdx.json
 
-build-azure: $(VENV)/.runtime ## dist/azure: the Functions package, and its zip
+build-azure: $(VENV)/.runtime ## dist/azure: the Functions package, its zip and what is in it
 	$(BIN)/python infra/azure/build.py
+	$(BIN)/python infra/sbom.py requirements.txt dist/azure.cdx.json
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-aws .venv-checkov node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage
