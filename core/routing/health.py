@@ -2,7 +2,8 @@
 
 A candidate cools down after a rate limit (for as long as it says) or after several failures in a row. While it
 does, other candidates go first. When all of them cool, one request at a time may probe: a cooldown's end is never a
-herd, and a backend that has recovered is noticed by the first who asks. State is of this process.
+herd, and a backend that has recovered is noticed by the first who asks. State is of this process; what it finds may
+be shared with others (`take_news`, `learn`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ LONGEST_NAMED_COOLDOWN = 600.0
 BREAKER_FAILURES = 5
 # A probe that never reported back is forgotten after this long.
 PROBE_LEASE = 30.0
+# Ends of cooldowns that are this close are the same one, seen by another process's clock.
+SAME_MOMENT = 0.5
 # Weight of the newest measurement in the moving average of the time to the first byte.
 LATENCY_WEIGHT = 0.2
 
@@ -41,6 +44,7 @@ class _State:
     limits: int = 0
     cooling_until: float = 0.0
     probe_until: float = 0.0
+    known_until: float = 0.0
     latency: float | None = None
 
 
@@ -51,6 +55,7 @@ class Health:
         self._now = now
         self._uniform = uniform
         self._states: dict[tuple[str, str, str], _State] = {}
+        self._news: dict[tuple[str, str, str], float] = {}
 
     def _state(self, candidate: Candidate) -> _State:
         return self._states.setdefault(candidate_key(candidate), _State())
@@ -98,14 +103,14 @@ class Health:
         if error.kind == "rate_limit" or error.retry_after is not None:
             state.limits += 1
             if error.retry_after is not None:
-                self._cool(state, min(error.retry_after, LONGEST_NAMED_COOLDOWN))
+                self._cool(candidate, min(error.retry_after, LONGEST_NAMED_COOLDOWN))
             else:
-                self._cool(state, min(RATE_LIMIT_COOLDOWN * 2 ** min(state.limits - 1, 8), LONGEST_COOLDOWN))
+                self._cool(candidate, min(RATE_LIMIT_COOLDOWN * 2 ** min(state.limits - 1, 8), LONGEST_COOLDOWN))
         elif error.kind in _FAILURES:
             state.failures += 1
             over = state.failures - BREAKER_FAILURES
             if over >= 0:
-                self._cool(state, min(BREAKER_COOLDOWN * 2 ** min(over, 8), LONGEST_COOLDOWN))
+                self._cool(candidate, min(BREAKER_COOLDOWN * 2 ** min(over, 8), LONGEST_COOLDOWN))
 
     def given_up(self, candidate: Candidate) -> None:
         """The attempt ended without saying anything about the candidate (the client left, another was faster)."""
@@ -113,10 +118,29 @@ class Health:
         if state is not None:
             state.probe_until = 0.0
 
-    def _cool(self, state: _State, seconds: float) -> None:
+    def _cool(self, candidate: Candidate, seconds: float) -> None:
         """Up to a tenth is added at random, so that the processes that share a quota do not return together."""
-        spread = seconds * (1.0 + 0.1 * self._uniform())
-        state.cooling_until = max(state.cooling_until, self._now() + spread)
+        key, until = candidate_key(candidate), self._now() + seconds
+        state = self._state(candidate)
+        state.known_until = max(state.known_until, until)
+        state.cooling_until = max(state.cooling_until, until + 0.1 * seconds * self._uniform())
+        self._news[key] = until
+
+    def learn(self, key: tuple[str, str, str], seconds: float) -> None:
+        """Another process has found that the candidate of `key` (see candidate_key) cools down for `seconds`. Told
+        once more, it changes nothing: a probe may have ended that cooldown here."""
+        state = self._states.setdefault(key, _State())
+        until = self._now() + seconds
+        if until > state.known_until + SAME_MOMENT:
+            state.known_until = until
+            state.cooling_until = max(state.cooling_until, until + 0.1 * seconds * self._uniform())
+
+    def take_news(self) -> dict[tuple[str, str, str], float]:
+        """The cooldowns that this process has begun since the last call: seconds that are left, by candidate_key."""
+        now = self._now()
+        news = {key: until - now for key, until in self._news.items() if until > now}
+        self._news = {}
+        return news
 
     def latency(self, candidate: Candidate) -> float | None:
         """The moving average of seconds to the first byte, None before the first answer."""

@@ -1,0 +1,141 @@
+"""Cooldowns that instances share through the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import upstream_fault
+from core.ports import StoreFault
+from core.routing.health import Health
+from core.routing.registry import Candidate, make_backend
+from handlers.cooldowns import READ_SECONDS, SharedCooldowns, after_both
+from handlers.io.sqlite_store import SqliteStore
+from tests.gateways import RecordingLog
+from tests.scripted import VirtualClock
+
+CANDIDATE = Candidate(make_backend("a", "demo", {}), "m")
+LIMITED = upstream_fault("rate_limit", "x", 429, retry_after=60.0)
+
+
+class Instance:
+    """One process's health and its way to the store. Monotonic clocks differ, dates do not."""
+
+    def __init__(self, store: Any, clock: VirtualClock) -> None:
+        self.health = Health(clock.monotonic, lambda: 0.5)
+        self.log = RecordingLog()
+        self.shared = SharedCooldowns(store, self.health, clock, self.log)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+async def test_what_one_instance_meets_the_other_knows(tmp_path: Path, clock: VirtualClock) -> None:
+    store = SqliteStore(tmp_path / "s.db")
+    await store.prepare()
+    one, other = Instance(store, clock), Instance(store, clock)
+    one.health.failed(CANDIDATE, LIMITED)
+    await one.shared.flush()
+    await other.shared.flush()
+    assert not other.health.take(CANDIDATE)
+    assert other.health.cooling(CANDIDATE) == pytest.approx(63.0)
+    await store.close()
+
+
+async def test_a_cooldown_that_a_probe_has_ended_is_not_learnt_again(tmp_path: Path, clock: VirtualClock) -> None:
+    store = SqliteStore(tmp_path / "s.db")
+    await store.prepare()
+    one, other = Instance(store, clock), Instance(store, clock)
+    one.health.failed(CANDIDATE, LIMITED)
+    await one.shared.flush()
+    await other.shared.flush()
+    for instance in (one, other):
+        instance.health.succeeded(CANDIDATE, 0.1)
+        clock.now += READ_SECONDS + 1
+        await instance.shared.flush()
+        assert instance.health.take(CANDIDATE) and instance.health.cooling(CANDIDATE) == 0.0
+    one.health.failed(CANDIDATE, LIMITED)
+    await one.shared.flush()
+    clock.now += READ_SECONDS + 1
+    await other.shared.flush()
+    assert not other.health.take(CANDIDATE), "a new cooldown is learnt"
+    await store.close()
+
+
+class Counting:
+    """A store that counts its calls, and fails where it is told to."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.calls: list[str] = []
+        self.away = away
+        self.documents: dict[str, Mapping[str, Any]] = {}
+
+    async def write(self, folder: str, documents: Mapping[str, Any], expires: float | None = None) -> None:
+        self.calls.append("write")
+        if self.away:
+            raise StoreFault("away")
+        self.documents.update(documents)
+
+    async def read_all(self, folder: str) -> Mapping[str, Any]:
+        self.calls.append("read")
+        if self.away:
+            raise StoreFault("away")
+        return self.documents
+
+
+async def test_the_store_is_asked_seldom(clock: VirtualClock) -> None:
+    store = Counting()
+    instance = Instance(store, clock)
+    for _ in range(10):
+        await instance.shared.flush()
+        clock.now += 1.0
+    assert store.calls == ["read", "read"]
+
+
+async def test_a_store_that_is_away_is_logged_and_nothing_more(clock: VirtualClock) -> None:
+    instance = Instance(Counting(away=True), clock)
+    instance.health.failed(CANDIDATE, LIMITED)
+    await instance.shared.flush()
+    assert [line[1] for line in instance.log.lines] == ["store_fault"]
+
+
+async def test_what_is_over_is_not_learnt_and_not_written(clock: VirtualClock) -> None:
+    store = Counting()
+    store.documents = {"x": {"backend": "a", "region": "", "model": "m", "until": clock.time() - 1}}
+    instance = Instance(store, clock)
+    instance.health.failed(CANDIDATE, LIMITED)
+    clock.now += 61
+    await instance.shared.flush()
+    assert store.calls == ["read"]
+
+
+async def test_two_answers_at_once_flush_once(clock: VirtualClock) -> None:
+    store = Counting()
+    instance = Instance(store, clock)
+    inner = store.read_all
+
+    async def again(folder: str) -> Mapping[str, Any]:
+        await instance.shared.flush()
+        return await inner(folder)
+
+    store.read_all = again  # type: ignore[method-assign]
+    await instance.shared.flush()
+    assert store.calls == ["read"]
+
+
+async def test_a_door_runs_both() -> None:
+    ran: list[int] = []
+
+    async def first() -> None:
+        ran.append(1)
+
+    async def second() -> None:
+        ran.append(2)
+
+    await after_both(first, second)()
+    assert ran == [1, 2]
