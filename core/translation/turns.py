@@ -72,9 +72,7 @@ def placed_system(
         if message.role == "developer" and not keeps_developer:
             message = replace(message, role="system")
         if index >= head and message.role == "system" and not _may_stand(messages, index, rules, facts):
-            for name in message.extra if losses is not None else ():
-                losses.add(f"messages.{name}", "the target has no system message here: it became a reminder")
-            message = _reminder(message)
+            message = _reminder(message, losses)
         result.append(message)
     return result
 
@@ -91,7 +89,10 @@ def _may_stand(messages: list[Message], index: int, rules: FormatRules, facts: M
     return before in ("user", "tool") and behind == "assistant"
 
 
-def _reminder(message: Message) -> Message:
+def _reminder(message: Message, losses: Losses | None) -> Message:
+    if losses is not None:
+        for name in message.extra:
+            losses.add(f"messages.{name}", "the target has no system message here: it became a reminder")
     content: list[Block] = []
     for block in message.content:
         if isinstance(block, Text):

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from core.conversation import Conversation
 from core.errors import GatewayError
 from core.formats import load_format, load_wire
 from core.formats.contract import Call, Reply, Target
@@ -68,7 +69,9 @@ def _target(words: str, *, stream: bool = False) -> tuple[str, Target]:
     return format_name, Target(model, "b", where, facts_for(model), stream)
 
 
-def _translated(client: str, case: dict[str, Any], words: str, *, stream: bool = False) -> tuple[Any, Target, Translated]:
+def _translated(
+    client: str, case: dict[str, Any], words: str, *, stream: bool = False
+) -> tuple[Conversation, Target, Translated]:
     asked = case.get("requests", {}).get(client) or case.get("request") or _ASKS[client]
     call = Call(asked.get("model", "m"), stream, case.get("headers", {}) if "request" in case else {})
     conversation = load_format(client).read_request(asked, call)

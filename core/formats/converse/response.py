@@ -23,7 +23,7 @@ from core.conversation import (
     Text,
     ToolCall,
 )
-from core.errors import upstream_fault
+from core.errors import UpstreamFault, upstream_fault
 from core.formats import envelope
 from core.formats.carriers import carrier_of
 from core.formats.contract import Reply, Target
@@ -42,10 +42,18 @@ _PATHS = "additionalModelResponseFieldPaths"
 def read_response(body: JsonObject, target: Target) -> Answer:
     """The answer in a response body. Raises UpstreamFault when it is none."""
     try:
-        return _read(object_of(body), target)
+        answer = _read(object_of(body), target)
     except Invalid as invalid:
         message = f"the backend's answer cannot be read: {invalid.fault().message}"
         raise upstream_fault("upstream", message, 502) from None
+    if answer.stop.reason == "error":
+        raise broken_answer(answer.stop)
+    return answer
+
+
+def broken_answer(stop: Stop) -> UpstreamFault:
+    """The fault of an answer that the model ended badly: it is no answer, though its status says so."""
+    return upstream_fault("upstream", f"the model ended its answer with {stop.raw}", 502)
 
 
 def _read(body: JsonObject, target: Target) -> Answer:

@@ -43,7 +43,7 @@ from core.formats.contract import Target
 from core.formats.converse.media import IMAGE_TYPES
 from core.formats.converse.members import Invalid, json_text
 from core.formats.converse.read_blocks import CLIENT_CALL, BlockReader, read_citation
-from core.formats.converse.response import read_tier
+from core.formats.converse.response import broken_answer, read_tier
 from core.formats.converse.usage import read_stop, read_usage
 from core.formats.converse.wire import frame_error, is_error
 from core.framing.eventstream import CorruptFrame, Decoder, Frame
@@ -255,6 +255,9 @@ class StreamDecoder:
 
     def _finish(self, usage: Usage, metadata: JsonObject) -> None:
         assert self._stop is not None
+        if self._stop.reason == "error":
+            self._fail(broken_answer(self._stop))
+            return
         extra = {**self._stop_fields, **{name: metadata[name] for name in _FINAL_EXTRAS if name in metadata}}
         tier = read_tier(metadata.get("serviceTier"))
         self._events.append(Finished(self._stop, usage, tier, extra))

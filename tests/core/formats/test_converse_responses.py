@@ -229,3 +229,10 @@ def test_failure_17_signatures_of_calls_and_texts_travel_beside_them() -> None:
         "toolUse",
     ]
     assert replayed(content) == blocks
+
+
+@pytest.mark.parametrize("word", ["malformed_model_output", "malformed_tool_use"])
+def test_an_answer_that_the_model_ended_badly_is_a_fault(word: str) -> None:
+    body = {"output": {"message": {"role": "assistant", "content": [{"text": "A"}]}}, "stopReason": word}
+    with pytest.raises(UpstreamFault, match=word):
+        read_response(body, target_of("us.amazon.nova-pro-v1:0"))
