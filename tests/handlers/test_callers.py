@@ -1,0 +1,128 @@
+"""Principals of the platforms and tokens of an issuer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from core.access import AccessRules, Caller
+from core.errors import NotConfigured, Refused
+from core.http import Request
+from handlers import callers as callers_module
+from handlers.callers import Callers, KeyCache
+from handlers.issuer import Issuer
+from tests.core.auth.test_jwt import CLAIMS, NOW, jwk, token
+from tests.gateways import RecordingLog
+from tests.scripted import Play, ScriptedTransport, VirtualClock
+
+ARN = "arn:aws:sts::123456789012:assumed-role/app/session"
+CLOSED = AccessRules(stored=True)
+
+
+def principal(*claims: tuple[str, str]) -> dict[str, str]:
+    document = {"auth_typ": "aad", "claims": [{"typ": name, "val": value} for name, value in claims]}
+    return {"x-ms-client-principal": base64.b64encode(json.dumps(document).encode()).decode()}
+
+
+async def identified(headers: dict[str, str], arn: str = "", platform: bool = True) -> Caller:
+    request = Request("POST", "/v1/messages", "", headers, principal=arn)
+    return await Callers(None, VirtualClock(), platform=platform).identify(request, CLOSED)
+
+
+async def test_an_iam_principal_is_a_caller() -> None:
+    assert await identified({}, ARN) == Caller(ARN, "iam", ARN, ARN)
+
+
+@pytest.mark.parametrize(
+    ("headers", "identity", "name"),
+    [
+        (principal(("oid", "o1"), ("preferred_username", "ann@example"), ("x", "y")), "o1", "ann@example"),
+        (principal(("http://schemas.microsoft.com/identity/claims/objectidentifier", "o2"), ("appid", "a")), "o2", "a"),
+        ({**principal(), "x-ms-client-principal-id": "o3", "x-ms-client-principal-name": "app"}, "o3", "app"),
+        ({**principal(), "x-ms-client-principal-name": "bob"}, "bob", "bob"),
+    ],
+)
+async def test_an_entra_principal_is_a_caller(headers: dict[str, str], identity: str, name: str) -> None:
+    assert await identified(headers) == Caller(identity, "entra", name, name)
+
+
+async def test_nobody_gets_in_by_the_platforms_header_where_the_platform_sets_none() -> None:
+    with pytest.raises(Refused):
+        await identified(principal(("oid", "o1")), ARN, platform=False)
+
+
+@pytest.mark.parametrize("text", ["!", "e30=", "W10=", "eyJjbGFpbXMiOlszXX0="])
+async def test_a_principal_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="cannot be read"):
+        await identified({"x-ms-client-principal": text})
+    with pytest.raises(Refused, match="names nobody"):
+        await identified(principal())
+
+
+def issuer_plays(*keys: dict[str, Any]) -> list[Play]:
+    documents = [{"jwks_uri": "https://issuer.example/keys"}, {"keys": list(keys)}]
+    return [Play(chunks=[json.dumps(document).encode()]) for document in documents]
+
+
+class Issued:
+    """An issuer whose documents are scripted."""
+
+    def __init__(self, plays: list[Play]) -> None:
+        self.clock = VirtualClock()
+        self.transport = ScriptedTransport(plays, self.clock)
+        self.clock.now = NOW - 1_700_000_000.0
+        issuer = Issuer("https://issuer.example", "skybridge", self.transport, self.clock)
+        self.callers = Callers(None, self.clock, tokens=issuer)
+
+    async def ask(self, text: str) -> Caller:
+        request = Request("POST", "/v1/messages", "", {"authorization": f"Bearer {text}"})
+        return await self.callers.identify(request, CLOSED)
+
+
+async def test_a_token_of_the_issuer_is_a_caller_and_its_keys_are_kept() -> None:
+    issued = Issued(issuer_plays(jwk()))
+    for _ in range(2):
+        assert await issued.ask(token({**CLAIMS, "email": "e@x"})) == Caller("app-1", "oidc", "e@x", "e@x")
+    assert (await issued.ask(token())).shown == "app-1"
+    assert len(issued.transport.requests) == 2
+
+
+async def test_a_key_that_is_not_known_yet_is_looked_for_once_a_minute() -> None:
+    issued = Issued([*issuer_plays(jwk(kid="old")), *issuer_plays(jwk())])
+    for _ in range(2):
+        with pytest.raises(Refused, match="does not publish"):
+            await issued.ask(token())
+    issued.clock.now += 60
+    assert (await issued.ask(token())).id == "app-1"
+
+
+async def test_tokens_that_do_not_hold() -> None:
+    issued = Issued(issuer_plays(jwk()))
+    for text, words in [
+        (token({**CLAIMS, "exp": NOW - 100}), "expired"),
+        (token({**CLAIMS, "sub": ""}), "no subject"),
+        ("eyJ.x.y", "not valid"),
+    ]:
+        with pytest.raises(Refused, match=words):
+            await issued.ask(text)
+
+
+@pytest.mark.parametrize("play", [Play(404, chunks=[b"{}"]), Play(chunks=[b"<html>"]), Play(chunks=[b"[]"])])
+async def test_an_issuer_that_does_not_answer(play: Play) -> None:
+    with pytest.raises(NotConfigured, match="SKYBRIDGE_OIDC_ISSUER"):
+        await Issued([play]).ask(token())
+
+
+async def test_the_cache_of_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Empty:
+        async def read(self, folder: str, name: str) -> None:
+            return None
+
+    monkeypatch.setattr(callers_module, "CACHED_KEYS", 2)
+    cache = KeyCache(Empty(), VirtualClock(), RecordingLog())  # type: ignore[arg-type]
+    for number in range(5):
+        assert await cache.find(f"sk-sky-{number}") is None
+    assert len(cache._known) == 2
