@@ -95,6 +95,11 @@ class Accounts:
         self._purge_at = ports.clock.time() + PURGE_SECONDS
         self._flushing = False
 
+    @property
+    def store(self) -> Store | None:
+        """Where records go, None where nothing is kept."""
+        return self._store
+
     async def identify(self, request: Request, rules: AccessRules) -> Caller:
         return await self._callers.identify(request, rules)
 

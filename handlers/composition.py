@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -166,8 +166,18 @@ def compose(
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
     ports.accounts, ports.price = accounts, price
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
-    flush = None if accounts is None else accounts.flush
-    return Composition(make_app(gateway, flush), gateway, http, log, path, accounts)
+    app = make_app(gateway, _after_answers(accounts, gateway))
+    return Composition(app, gateway, http, log, path, accounts)
+
+
+def _after_answers(accounts: Accounts | None, gateway: Gateway) -> Callable[[], Awaitable[None]] | None:
+    """What is run after each answer: usage goes to the store, and what is known of backends to the other instances."""
+    if accounts is None or accounts.store is None:
+        return None if accounts is None else accounts.flush
+    cooldowns = import_module("handlers.cooldowns")
+    shared = cooldowns.SharedCooldowns(accounts.store, gateway.health, gateway.ports.clock, gateway.ports.log)
+    both: Callable[[], Awaitable[None]] = cooldowns.after_both(accounts.flush, shared.flush)
+    return both
 
 
 def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, str | None]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from core.errors import upstream_fault
@@ -14,8 +15,11 @@ from core.routing.health import Health
 from core.routing.registry import Candidate, make_backend
 from handlers.cooldowns import READ_SECONDS, SharedCooldowns, after_both
 from handlers.io.sqlite_store import SqliteStore
+from tests.backend_server import JSON, BackendServer, Received, Script
 from tests.gateways import RecordingLog
+from tests.samples import answer_body, error_body, request_body
 from tests.scripted import VirtualClock
+from tests.served import Served, served
 
 CANDIDATE = Candidate(make_backend("a", "demo", {}), "m")
 LIMITED = upstream_fault("rate_limit", "x", 429, retry_after=60.0)
@@ -139,3 +143,45 @@ async def test_a_door_runs_both() -> None:
 
     await after_both(first, second)()
     assert ran == [1, 2]
+
+
+async def test_two_gateways_over_one_store_spare_a_limited_backend(tmp_path: Path) -> None:
+    """The first meets the rate limit; the second, once it has answered anything, does not."""
+    limited = Script([error_body("messages")], status=429, headers={**JSON, "retry-after": "30"})
+    whole = Script([answer_body("messages")], headers=JSON)
+    asked: list[str] = []
+
+    def first(received: Received) -> Script:
+        asked.append("first")
+        return limited if received.json["model"] == "m" else whole
+
+    async with BackendServer(first) as a, BackendServer(lambda received: whole) as b:
+        options = {"type": "anthropic", "api_key": "k"}
+        rows = [{"backend": "a", "priority": 1}, {"backend": "b", "priority": 2}]
+        document = {
+            "backends": {"a": {**options, "base_url": a.url}, "b": {**options, "base_url": b.url}},
+            "models": {"m": {"candidates": rows}, "other": {"backend": "a"}},
+        }
+        variables = {"SKYBRIDGE_STORE": f"sqlite:{tmp_path / 'store.db'}", "SERVICE_API_KEY": "k"}
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        async with (
+            served(tmp_path / "one", document, variables) as one,
+            served(tmp_path / "two", document, variables) as two,
+            httpx.AsyncClient() as client,
+        ):
+
+            async def ask(gateway: Served, model: str) -> httpx.Response:
+                body = request_body("messages", model)
+                return await client.post(gateway.url + "/v1/messages", content=body, headers={"x-api-key": "k"})
+
+            assert (await ask(one, "m")).headers["x-skybridge-attempts"] == "2"
+            await ask(one, "other")
+            await ask(two, "other")
+            asked.clear()
+            assert (await ask(two, "m")).headers["x-skybridge-attempts"] == "1"
+            assert asked == []
+            for gateway in (one, two):
+                accounts = gateway.composition.accounts
+                assert accounts is not None and accounts.store is not None
+                await accounts.store.close()
