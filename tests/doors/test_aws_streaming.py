@@ -431,6 +431,16 @@ async def test_warm_runs_once_and_before_the_first_invocation_is_answered() -> N
             assert body.endswith(b"\0" * 8 + b"1")
 
 
+async def test_warm_runs_before_the_question_where_environments_are_made_in_advance() -> None:
+    app = apps.Warm()
+    given = {"AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency"}
+    async with hosted(lambda: app, given) as emulator:
+        await emulator.ready()
+        assert app.warmed == 1
+        body, _ = await emulator.answer(load("function-url"))
+        assert body.endswith(b"\0" * 8 + b"1")
+
+
 async def test_a_runtime_that_asks_out_of_turn_ends() -> None:
     async with hosted(lambda: apps.echo, {"AWS_LAMBDA_MAX_CONCURRENCY": "2"}) as emulator:
         assert emulator.hosted is not None

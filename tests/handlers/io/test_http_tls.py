@@ -121,6 +121,24 @@ async def test_certificates_may_come_from_a_bundle_or_a_folder(
         await transport.aclose()
 
 
+async def test_certificates_that_were_prepared_are_not_read_again(
+    secure: RawServer, certificate: Certificate, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    shutil.copy(certificate.file, bundle)
+    transport = HttpTransport(environment={"SSL_CERT_FILE": str(bundle)})
+    transport.prepare_tls()
+    bundle.unlink()
+    assert await ask(transport, secure.request()) == (200, b"hello")
+    await transport.aclose()
+
+
+async def test_what_cannot_be_prepared_is_told_to_the_first_request(secure: RawServer, tmp_path: Path) -> None:
+    transport = HttpTransport(environment={"SSL_CERT_FILE": str(tmp_path / "none.pem")})
+    transport.prepare_tls()
+    assert "SSL_CERT_FILE" in str(await fault_of(transport, secure.request()))
+
+
 async def test_a_bundle_that_is_not_there_is_named(secure: RawServer, tmp_path: Path) -> None:
     transport = HttpTransport(environment={"SSL_CERT_FILE": str(tmp_path / "none.pem")})
     fault = await fault_of(transport, secure.request())

@@ -1,0 +1,40 @@
+"""What the gateway does while the platform has no request for it yet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.composition import compose
+from handlers.io.http_client import HttpTransport
+
+
+class Prepared(HttpTransport):
+    """A transport that counts how often it was prepared."""
+
+    def __init__(self) -> None:
+        super().__init__(environment={})
+        self.times = 0
+
+    def prepare_tls(self) -> None:
+        self.times += 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "times"),
+    [
+        ({"type": "anthropic", "api_key": "k"}, 1),
+        ({"type": "anthropic", "api_key": "k", "base_url": "http://127.0.0.1:1"}, 0),
+        ({"type": "demo"}, 0),
+    ],
+)
+def test_tls_is_prepared_where_a_backend_needs_it(tmp_path: Path, backend: dict[str, Any], times: int) -> None:
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"backends": {"b": backend}, "models": {"m": {"backend": "b", "api_model": "m"}}}))
+    composition = compose({"SERVICE_API_KEY": "k"}, str(path))
+    transport = composition.http = Prepared()
+    composition.warm()
+    assert transport.times == times
