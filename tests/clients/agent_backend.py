@@ -14,6 +14,9 @@ from typing import Any
 from core.framing.eventstream import encode_frame, encode_headers
 from tests.backend_server import JSON, Received, Script
 
+# What only the model's own vendor can read, and wants back with the tool's result. URL-safe, so that no client can
+# write it in another way.
+STATE = "c3RhdGUtb2YtdGhlLW1vZGVs"
 EVENT_STREAM = {"content-type": "application/vnd.amazon.eventstream"}
 
 
@@ -62,18 +65,22 @@ class Dialect:
 
 
 class Agent:
-    """The model behind a backend: calls `wanted` once, then answers `said` with the tool's result. Requests that
-    offer no such tool (titles, summaries) get a short text."""
+    """The model behind a backend: thinks and calls `wanted`, then answers with the tool's result. Requests that offer
+    no such tool (titles, summaries) get a short text. `results` and `states` say what came with each result."""
 
     def __init__(self, format_name: str, wanted: ToolUse) -> None:
         self._dialect = DIALECTS[format_name]
         self._wanted = wanted
         self.results: list[str] = []
+        self.states: list[bool] = []
 
     def __call__(self, received: Received) -> Script:
         dialect = self._dialect
         body = received.json
-        turn = self._turn(dialect.tools(body), dialect.results(body))
+        results = dialect.results(body)
+        if results:
+            self.states.append(STATE.encode() in received.body)
+        turn = self._turn(dialect.tools(body), results)
         if _is_streamed(received, body):
             return Script(dialect.stream(turn), headers=dialect.headers)
         return Script([json.dumps(dialect.whole(turn)).encode()], headers=JSON)
@@ -124,27 +131,44 @@ def _messages_block(turn: Turn) -> dict[str, Any]:
     return {"type": "text", "text": turn.text}
 
 
+def _messages_content(turn: Turn) -> list[dict[str, Any]]:
+    thinking = {"type": "thinking", "thinking": "I look.", "signature": STATE}
+    return [*([thinking] if turn.tool else []), _messages_block(turn)]
+
+
 def _messages_whole(turn: Turn) -> dict[str, Any]:
     return {
         "id": "msg_01A", "type": "message", "role": "assistant", "model": "claude-backend",
-        "content": [_messages_block(turn)], "stop_reason": "tool_use" if turn.tool else "end_turn",
+        "content": _messages_content(turn), "stop_reason": "tool_use" if turn.tool else "end_turn",
         "stop_sequence": None, "usage": {"input_tokens": 11, "output_tokens": 7},
     }  # fmt: skip
+
+
+def _messages_deltas(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A block as it starts, and what fills it."""
+    match block["type"]:
+        case "thinking":
+            deltas = [
+                {"type": "thinking_delta", "thinking": block["thinking"]},
+                {"type": "signature_delta", "signature": block["signature"]},
+            ]
+            return {**block, "thinking": "", "signature": ""}, deltas
+        case "tool_use":
+            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+        case _:
+            return {**block, "text": ""}, [{"type": "text_delta", "text": block["text"]}]
 
 
 def _messages_stream(turn: Turn) -> list[bytes]:
     def events() -> Iterator[dict[str, Any]]:
         whole = _messages_whole(turn)
         yield {"type": "message_start", "message": {**whole, "content": [], "stop_reason": None}}
-        block = _messages_block(turn)
-        if turn.tool:
-            yield {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
-            delta = {"type": "input_json_delta", "partial_json": json.dumps(turn.arguments)}
-        else:
-            yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-            delta = {"type": "text_delta", "text": turn.text}
-        yield {"type": "content_block_delta", "index": 0, "delta": delta}
-        yield {"type": "content_block_stop", "index": 0}
+        for place, block in enumerate(whole["content"]):
+            empty, deltas = _messages_deltas(block)
+            yield {"type": "content_block_start", "index": place, "content_block": empty}
+            for delta in deltas:
+                yield {"type": "content_block_delta", "index": place, "delta": delta}
+            yield {"type": "content_block_stop", "index": place}
         ending = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
         yield {"type": "message_delta", "delta": ending, "usage": {"output_tokens": 7}}
         yield {"type": "message_stop"}
@@ -183,6 +207,8 @@ def _chat_stream(turn: Turn) -> list[bytes]:
     def events() -> Iterator[dict[str, Any]]:
         yield chunk({"role": "assistant", "content": ""})
         if turn.tool:
+            yield chunk({"reasoning_content": "I look."})
+        if turn.tool:
             call = _chat_call(turn)
             kind, member = call["type"], "input" if turn.tool.custom else "arguments"
             yield chunk({"tool_calls": [{**call, "index": 0, kind: {**call[kind], member: ""}}]})
@@ -219,11 +245,18 @@ def _responses_item(turn: Turn) -> dict[str, Any]:
     return {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
 
 
+def _responses_thoughts(turn: Turn) -> list[dict[str, Any]]:
+    summary = [{"type": "summary_text", "text": "I look."}]
+    reasoning = {"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": STATE}
+    return [reasoning] if turn.tool else []
+
+
 def _responses_whole(turn: Turn) -> dict[str, Any]:
     details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
     return {
         "id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "gpt-backend",
-        "output": [_responses_item(turn)], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+        "output": [*_responses_thoughts(turn), _responses_item(turn)],
+        "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
         "error": None, "incomplete_details": None, "instructions": None, "metadata": {},
         "usage": {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18, **details},
     }  # fmt: skip
@@ -232,26 +265,30 @@ def _responses_whole(turn: Turn) -> dict[str, Any]:
 def _responses_stream(turn: Turn) -> list[bytes]:
     def events() -> Iterator[dict[str, Any]]:
         whole = _responses_whole(turn)
-        item = whole["output"][0]
+        *thoughts, item = whole["output"]
         yield {"type": "response.created", "response": {**whole, "status": "in_progress", "output": [], "usage": None}}
-        place = {"output_index": 0, "item_id": item["id"]}
+        for thought in thoughts:
+            yield {"type": "response.output_item.added", "output_index": 0, "item": {**thought, "summary": []}}
+            yield {"type": "response.output_item.done", "output_index": 0, "item": thought}
+        index = len(thoughts)
+        place = {"output_index": index, "item_id": item["id"]}
         if turn.tool:
             member = "input" if turn.tool.custom else "arguments"
             kind = "custom_tool_call_input" if turn.tool.custom else "function_call_arguments"
             opened = {**item, member: "", "status": "in_progress"}
-            yield {"type": "response.output_item.added", "output_index": 0, "item": opened}
+            yield {"type": "response.output_item.added", "output_index": index, "item": opened}
             yield {"type": f"response.{kind}.delta", **place, "delta": item[member]}
             yield {"type": f"response.{kind}.done", **place, member: item[member]}
         else:
             opened = {**item, "content": [], "status": "in_progress"}
-            yield {"type": "response.output_item.added", "output_index": 0, "item": opened}
+            yield {"type": "response.output_item.added", "output_index": index, "item": opened}
             text = {**place, "content_index": 0}
             part = item["content"][0]
             yield {"type": "response.content_part.added", **text, "part": {**part, "text": ""}}
             yield {"type": "response.output_text.delta", **text, "delta": turn.text, "logprobs": []}
             yield {"type": "response.output_text.done", **text, "text": turn.text, "logprobs": []}
             yield {"type": "response.content_part.done", **text, "part": part}
-        yield {"type": "response.output_item.done", "output_index": 0, "item": item}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
         yield {"type": "response.completed", "response": whole}
 
     numbered = ({**event, "sequence_number": number} for number, event in enumerate(events()))
@@ -285,11 +322,13 @@ def _converse_block(turn: Turn) -> dict[str, Any]:
     return {"text": turn.text}
 
 
+_CONVERSE_THOUGHT = {"text": "I look.", "signature": STATE}
 _CONVERSE_USAGE = {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}
 
 
 def _converse_whole(turn: Turn) -> dict[str, Any]:
-    message = {"role": "assistant", "content": [_converse_block(turn)]}
+    thoughts = [{"reasoningContent": {"reasoningText": _CONVERSE_THOUGHT}}] if turn.tool else []
+    message = {"role": "assistant", "content": [*thoughts, _converse_block(turn)]}
     reason = "tool_use" if turn.tool else "end_turn"
     return {
         "output": {"message": message},
@@ -305,14 +344,19 @@ def _converse_stream(turn: Turn) -> list[bytes]:
         return encode_frame(encode_headers(headers), json.dumps(value).encode())
 
     frames = [frame("messageStart", {"role": "assistant"})]
+    index = 0
     if turn.tool:
+        for delta in ({"text": "I look."}, {"signature": STATE}):
+            frames.append(frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": delta}}))
+        frames.append(frame("contentBlockStop", {"contentBlockIndex": 0}))
+        index = 1
         start = {"toolUse": {"toolUseId": "tooluse_01A", "name": turn.called}}
-        frames.append(frame("contentBlockStart", {"contentBlockIndex": 0, "start": start}))
-        delta: dict[str, Any] = {"toolUse": {"input": json.dumps(turn.arguments)}}
+        frames.append(frame("contentBlockStart", {"contentBlockIndex": index, "start": start}))
+        said: dict[str, Any] = {"toolUse": {"input": json.dumps(turn.arguments)}}
     else:
-        delta = {"text": turn.text}
-    frames.append(frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta}))
-    frames.append(frame("contentBlockStop", {"contentBlockIndex": 0}))
+        said = {"text": turn.text}
+    frames.append(frame("contentBlockDelta", {"contentBlockIndex": index, "delta": said}))
+    frames.append(frame("contentBlockStop", {"contentBlockIndex": index}))
     frames.append(frame("messageStop", {"stopReason": "tool_use" if turn.tool else "end_turn"}))
     frames.append(frame("metadata", {"usage": _CONVERSE_USAGE, "metrics": {"latencyMs": 3}}))
     return frames
@@ -334,7 +378,7 @@ def _converse_results(body: Any) -> list[str]:
 def _gemini_whole(turn: Turn) -> dict[str, Any]:
     part: dict[str, Any] = {"text": turn.text}
     if turn.tool:
-        part = {"functionCall": {"name": turn.called, "args": turn.arguments}, "thoughtSignature": "c2lnbmF0dXJl"}
+        part = {"functionCall": {"name": turn.called, "args": turn.arguments}, "thoughtSignature": STATE}
     return {
         "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
         "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},

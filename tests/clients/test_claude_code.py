@@ -39,4 +39,6 @@ async def test_claude_code_runs_a_tool(backend_format: str, tmp_path: Path) -> N
     assert ran.code == 0, (ran.output, ran.errors)
     assert ran.output.startswith("The tool said: skybridge-42")
     assert [result.split()[0] for result in agent.results] == ["skybridge-42"]
+    if backend_format != "chat_completions":  # which has no state of the model's
+        assert agent.states == [True], "the model gets its own reasoning back"
     assert all(record.outcome == "complete" for record in gateway.records)

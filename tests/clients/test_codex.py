@@ -58,4 +58,6 @@ async def test_codex_runs_a_command(backend_format: str, model: str, tool: ToolU
     assert ran.code == 0, (ran.output, ran.errors)
     assert "skybridge-42" in agent.results[0], agent.results
     assert ran.output.startswith("The tool said:") and "skybridge-42" in ran.output, ran.output
+    if backend_format != "chat_completions":  # which has no state of the model's
+        assert agent.states == [True], "the model gets its own reasoning back"
     assert all(record.outcome == "complete" for record in gateway.records)

@@ -189,4 +189,6 @@ async def test_every_sdk_runs_a_tool(backend_format: str, stream: bool, tmp_path
             call, said = await asyncio.to_thread(converse, gateway.url, stream)
             assert (call, said.strip()) == (CALL, SAID), name
     assert agent.results == [RESULT] * len(SDKS)
+    if backend_format != "chat_completions":  # which has no state of the model's
+        assert agent.states == [True] * len(SDKS), "the model gets its own reasoning back"
     assert [record.outcome for record in gateway.records] == ["complete"] * 2 * len(SDKS)
