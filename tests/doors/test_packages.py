@@ -105,13 +105,13 @@ def test_another_version_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
         sbom.document(tmp_path / "requirements.txt")
 
 
-PARTS = ("core", "handlers", "infra", *(path.name for path in REQUIREMENTS), "models.yaml", "function_app.py", "host.json")
+PARTS = ("core", "handlers", "infra", "models.yaml", "function_app.py", "host.json", ".funcignore")
 
 
 def copy_project(target: Path) -> Path:
     """All that a package is made from, elsewhere."""
     target.mkdir(parents=True)
-    for name in (*PARTS, ".funcignore"):
+    for name in (*PARTS, *(path.name for path in REQUIREMENTS)):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
