@@ -90,7 +90,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace, variables: Mapping[str, str], output: Output = sys.stdout) -> int:
+def run(options: argparse.Namespace, variables: Mapping[str, str], output: Output | None = None) -> int:
     """Runs one command against the store. Raises ConfigurationError for what cannot be done."""
     reference = options.store or variables.get("SKYBRIDGE_STORE") or LOCAL_STORE
     command = _KEY_ACTIONS[options.action] if options.command == "keys" else _usage
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace, variables: Mapping[str, str], output: Outpu
         store = open_store(reference, Machine(variables, transport, clock, random))
         try:
             await store.prepare()
-            return await command(options, Desk(store, clock, random, output))
+            return await command(options, Desk(store, clock, random, output or sys.stdout))
         except StoreFault as fault:
             raise ConfigurationError("", str(fault)) from fault
         finally:

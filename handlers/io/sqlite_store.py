@@ -157,10 +157,14 @@ class _Transaction:
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode a process that dies loses nothing with this setting; a power cut may lose the last commits.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    _migrate(connection, path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode a process that dies loses nothing with this setting; a power cut may lose the last commits.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -1,0 +1,133 @@
+"""`skybridge keys` and `skybridge usage` over a SQLite file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.bill import day_of, folder_of, usage_document
+from core.usage import Cost, Usage, UsageRecord
+from handlers import cli
+from handlers.io.clock import SystemClock
+from handlers.io.sqlite_store import SqliteStore
+
+
+class Terminal:
+    """Runs commands in a folder and gives what they print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        assert cli.main(list(arguments)) == code
+        captured = self._capsys.readouterr()
+        return captured.err if code else captured.out
+
+    def keys(self) -> Any:
+        return json.loads(self("keys", "list", "--json"))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SKYBRIDGE_STORE", raising=False)
+    return Terminal(capsys)
+
+
+def test_a_key_is_shown_once_and_kept_as_a_digest(run: Terminal, tmp_path: Path) -> None:
+    text = run(
+        "keys", "create", "--owner", "team-a", "--label", "env=dev", "--expires", "2099-01-31", "--model", "claude-*",
+        "--limit", "usd_per_month=2.5", "--limit", "in_flight=3",
+    )  # fmt: skip
+    secret = text.split()[0]
+    (key,) = run.keys()
+    assert secret.startswith(key["prefix"]) and key["id"] in text
+    assert (key["owner"], key["labels"], key["models"]) == ("team-a", {"env": "dev"}, ["claude-*"])
+    assert key["quota"] == {"usd_per_month": 25 * 10**11, "in_flight": 3}
+    files = [path.read_bytes() for path in (tmp_path / ".skybridge").iterdir()]
+    assert not any(secret.encode() in data for data in files)
+    table = run("keys", "list")
+    assert "usd_per_month=2.5" in table and "active" in table and "2099-01-31" in table and "env=dev" in table
+
+
+def test_update(run: Terminal) -> None:
+    run("keys", "create", "--expires", "2099-01-31")
+    (key,) = run.keys()
+    run("keys", "update", key["prefix"] + "…", "--owner", "b", "--expires", "never", "--limit", "tokens_per_day=9")
+    (key,) = run.keys()
+    assert (key["owner"], key["expires"], key["quota"], key["models"]) == ("b", None, {"tokens_per_day": 9}, [])
+    run("keys", "update", key["id"], "--model", "m")
+    assert run.keys()[0]["models"] == ["m"] and run.keys()[0]["owner"] == "b"
+
+
+def test_rotation_keeps_the_id_and_overlaps(run: Terminal) -> None:
+    run("keys", "create", "--owner", "team-a", "--limit", "usd_total=5")
+    (first,) = run.keys()
+    run("keys", "rotate", first["id"], "--overlap-hours", "1")
+    old, new = run.keys()
+    assert old["id"] == new["id"] and old["prefix"] != new["prefix"] and new["quota"] == old["quota"]
+    assert old["expires"] == pytest.approx(new["created"] + 3600) and new["expires"] is None
+    assert {old["state"], new["state"]} == {"active"}
+    run("keys", "rotate", new["id"])
+    assert len(run.keys()) == 3
+
+
+def test_revocation(run: Terminal) -> None:
+    run("keys", "create")
+    (key,) = run.keys()
+    for _ in range(2):
+        run("keys", "revoke", key["id"])
+    assert run.keys()[0]["state"] == "revoked"
+    assert "is not active" in run("keys", "rotate", key["id"], code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("keys", "create", "--limit", "rpm=3"), "--limit.rpm: unknown"),
+        (("keys", "create", "--label", "env"), "expected NAME=VALUE"),
+        (("keys", "create", "--expires", "soon"), "expected YYYY-MM-DD"),
+        (("keys", "revoke", "nobody"), "there is no key nobody"),
+        (("usage", "--by", "moon"), "expected some of day, key"),
+        (("usage", "--store", "redis:x"), "expected sqlite:PATH"),
+        (("usage", "--store", "sqlite:"), "expected sqlite:PATH"),
+        (("usage", "--store", "azure-table:table"), "expected sqlite:PATH"),
+        (("usage", "--store", "sqlite:/proc/nowhere/x.db"), "the SQLite store x.db"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run: Terminal, arguments: tuple[str, ...], words: str) -> None:
+    assert words in run(*arguments, code=1)
+
+
+async def _fill(path: Path) -> None:
+    store, now = SqliteStore(path), SystemClock().time()
+    for number, key in enumerate(("key a", "key a", "key b")):
+        record = UsageRecord(f"req_{number}", "generate", "messages", now, model="m", backend="b1", key=key)
+        record.outcome, record.usage, record.cost = "complete", Usage(10, 5), Cost(10**9, 5 * 10**9)
+        await store.write(folder_of(day_of(now)), {record.request_id: usage_document(record, 0)}, now + 60)
+    await store.write("usage:old", {"r": {}}, now - 60)
+    await store.close()
+
+
+async def test_usage_is_added_up(run: Terminal, tmp_path: Path) -> None:
+    import asyncio
+
+    await _fill(tmp_path / "made.db")
+    store = f"sqlite:{tmp_path / 'made.db'}"
+    ask = lambda *more: asyncio.to_thread(run, "usage", "--store", store, *more)  # noqa: E731
+    rows = json.loads(await ask("--json", "--by", "key,model"))
+    assert [(row["key"], row["requests"], row["cost"], row["input_tokens"]) for row in rows] == [
+        ("key a", 2, "0.012", 20), ("key b", 1, "0.006", 10),
+    ]  # fmt: skip
+    table = await ask("--by", "backend", "--purge")
+    assert table.split("\n")[0].split()[:3] == ["backend", "requests", "failed"] and "0.018" in table
+    header, *lines = csv.reader(io.StringIO(await ask("--csv")))
+    assert header[:2] == ["day", "model"] and "cost_usd" in header and lines[0][1] == "m"
+    reader = SqliteStore(tmp_path / "made.db")
+    assert not await reader.read_all("usage:old")
+    await reader.close()

@@ -1,0 +1,221 @@
+"""Stores that do not answer as they should: dead, throttled, contended, of another version. Each call ends in time."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.configuration import ConfigurationError, read_configuration
+from core.errors import NotConfigured
+from core.ports import Charge, Hold, StoreFault
+from handlers.io import sqlite_store
+from handlers.io.sqlite_store import SqliteStore
+from handlers.stores import Machine, make_accounts, open_store
+from tests.gateways import RecordingLog
+from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock, refused
+
+HOLD = Hold("r1", (Charge("usd_total:key:k:", 1, 10), Charge("in_flight:key:k:", 1, 10)), 5000.0)
+DYNAMO = {
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1",
+}  # fmt: skip
+TABLES = {"AZURE_STORAGE_KEY": "a2V5"}
+PLACES = {
+    "dynamodb": ("dynamodb:skybridge", DYNAMO),
+    "tables": ("azure-table:https://acct.table.core.windows.net/skybridge", TABLES),
+}
+
+
+def play(status: int, body: Any = None, **headers: str) -> Play:
+    return Play(status, headers, [json.dumps(body or {}).encode()])
+
+
+def opened(kind: str, plays: list[Play], variables: dict[str, str] | None = None) -> tuple[Any, ScriptedTransport]:
+    place, settings = PLACES[kind]
+    clock = VirtualClock()
+    transport = ScriptedTransport(plays, clock)
+    environment = settings if variables is None else variables
+    return open_store(place, Machine(environment, transport, clock, FixedRandom())), transport
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_a_dead_service_is_given_up_in_time(kind: str) -> None:
+    store, transport = opened(kind, [Play(connect=refused())] * 50)
+    with pytest.raises(StoreFault, match="connection refused"):
+        await store.reserve(HOLD, 1000.0)
+    assert transport.clock.now <= 1000.0 + 2 * 2.0
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_a_silent_service_is_given_up_in_time(kind: str) -> None:
+    for silent in (Play(head_delay=60.0), Play(chunks=[60.0])):
+        store, transport = opened(kind, [silent] * 9)
+        with pytest.raises(StoreFault, match="in time"):
+            await store.read("keys", "a")
+        assert transport.clock.now <= 1002.0
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_throttling_passes(kind: str) -> None:
+    throttled = {
+        "dynamodb": play(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"}),
+        "tables": play(429),
+    }[kind]
+    store, transport = opened(kind, [throttled, play(503), play(404) if kind == "tables" else play(200)])
+    assert await store.read("keys", "a") is None
+    assert len(transport.requests) == 3
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_a_refusal_is_told(kind: str) -> None:
+    refusal = play(400, {"__type": "x#ValidationException"}) if kind == "dynamodb" else play(403)
+    store, _ = opened(kind, [refusal] * 40)
+    calls = (
+        lambda: store.read("keys", "a"), store.prepare, lambda: store.write("keys", {"a": {}}),
+        lambda: store.reserve(HOLD, 1.0), lambda: store.delete("keys", "a"), lambda: store.totals(["c"], 1.0),
+    )  # fmt: skip
+    for call in calls:
+        with pytest.raises(StoreFault, match="403|ValidationException"):
+            await call()
+
+
+async def test_what_is_no_json_is_told() -> None:
+    store, _ = opened("dynamodb", [Play(400, {}, [b"<html>"])])
+    with pytest.raises(StoreFault, match="status 400"):
+        await store.read("keys", "a")
+
+
+async def test_an_answer_that_never_ends_is_cut_off() -> None:
+    store, _ = opened("dynamodb", [Play(chunks=[b"x" * 9_000_000] * 3)] * 9)
+    with pytest.raises(StoreFault, match="too long"):
+        await store.read("keys", "a")
+
+
+async def test_one_charge_that_fails_gives_the_other_back() -> None:
+    plays = [play(200), play(400, {"__type": "x#ValidationException"}), play(200)]
+    store, transport = opened("dynamodb", plays)
+    with pytest.raises(StoreFault):
+        await store.reserve(HOLD, 1000.0)
+    assert b"REMOVE #h" in transport.requests[2].body
+
+
+async def test_unprocessed_items_are_sent_again() -> None:
+    left = {"UnprocessedItems": {"skybridge": [{"PutRequest": {"Item": {}}}]}}
+    store, transport = opened("dynamodb", [play(200, left), play(200)])
+    await store.write("usage", {"a": {}})
+    assert len(transport.requests) == 2
+    store, _ = opened("dynamodb", [play(200, left)] * 30)
+    with pytest.raises(StoreFault, match="does not take writes"):
+        await store.write("usage", {"a": {}})
+
+
+async def test_pages_are_followed() -> None:
+    def page(name: str, **more: Any) -> dict[str, Any]:
+        return {"Items": [{"sk": {"S": name}, "body": {"S": "{}"}}], **more}
+
+    store, _ = opened("dynamodb", [play(200, page("a", LastEvaluatedKey={"pk": {"S": "x"}})), play(200, page("b"))])
+    assert set(await store.read_all("usage")) == {"a", "b"}
+    rows = [{"value": [{"RowKey": name, "body0": "{}"}]} for name in ("a", "b")]
+    more = {"x-ms-continuation-nextpartitionkey": "p", "x-ms-continuation-nextrowkey": "r"}
+    tables, transport = opened("tables", [play(200, rows[0], **more), play(200, rows[1])])
+    assert set(await tables.read_all("usage")) == {"a", "b"}
+    assert "NextPartitionKey=p&NextRowKey=r" in transport.requests[1].url
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_endless_contention_is_a_fault(kind: str) -> None:
+    conflict = {
+        "dynamodb": [play(400, {"__type": "x#ConditionalCheckFailedException", "Item": {
+            "total": {"N": "10"}, "h:old": {"M": {"a": {"N": "5"}, "l": {"N": "1"}}}}})] * 80,
+        "tables": [play(404), play(409)] * 80,
+    }[kind]  # fmt: skip
+    store, _ = opened(kind, conflict)
+    with pytest.raises(StoreFault, match="too contended"):
+        await store.reserve(Hold("r1", HOLD.charges[:1], 5000.0), 1000.0)
+
+
+async def test_a_table_that_is_being_made_is_waited_for() -> None:
+    creating, active = ({"Table": {"TableStatus": status}} for status in ("CREATING", "ACTIVE"))
+    missing = play(400, {"__type": "x#ResourceNotFoundException"})
+    done = play(200, {"Item": {"body": {"S": '{"version": 1}'}}})
+    store, _ = opened("dynamodb", [missing, play(200), play(200, creating), play(200, active), done])
+    await store.prepare()
+    store, _ = opened("dynamodb", [missing, play(200), *[play(200, creating)] * 30])
+    with pytest.raises(StoreFault, match="does not become active"):
+        await store.prepare()
+    store, _ = opened("dynamodb", [missing, play(400, {"__type": "x#LimitExceededException"})])
+    with pytest.raises(StoreFault, match="CreateTable answered LimitExceeded"):
+        await store.prepare()
+
+
+async def test_tables_are_reached_with_the_managed_identity() -> None:
+    identity = {"IDENTITY_ENDPOINT": "http://127.0.0.1:42356/msi/token", "IDENTITY_HEADER": "h", "AZURE_CLIENT_ID": "c"}
+    token = play(200, {"access_token": "made-token", "expires_on": "1800000000"})
+    store, transport = opened("tables", [token, play(404)], identity)
+    assert await store.read("keys", "a") is None
+    assert "resource=https%3A%2F%2Fstorage.azure.com%2F&client_id=c" in transport.requests[0].url
+    assert ("authorization", "Bearer made-token") in transport.requests[1].headers
+    with pytest.raises(NotConfigured, match="IDENTITY_ENDPOINT"):
+        await opened("tables", [], {})[0].read("keys", "a")
+
+
+async def test_dynamodb_is_signed_for_its_region() -> None:
+    store, transport = opened("dynamodb", [play(200)])
+    assert await store.read("keys", "a") is None
+    (request,) = transport.requests
+    assert request.url == "https://dynamodb.eu-west-1.amazonaws.com/"
+    assert "/eu-west-1/dynamodb/aws4_request" in dict(request.headers)["authorization"]
+
+
+async def test_an_older_sqlite_file_is_brought_forward_and_a_newer_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "made.db"
+    connection = sqlite3.connect(path)
+    for statement in sqlite_store.MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute("INSERT INTO documents VALUES ('keys', 'a', '{\"n\": 1}', NULL)")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    store = SqliteStore(path)
+    await store.prepare()
+    assert await store.read("keys", "a") == {"n": 1}
+    await store.close()
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(sqlite_store.MIGRATIONS),)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    newer = SqliteStore(path)
+    with pytest.raises(StoreFault, match="schema 99"):
+        await newer.prepare()
+    await newer.close()
+
+
+async def test_a_sqlite_file_that_somebody_holds_is_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.01)
+    store = SqliteStore(tmp_path / "made.db")
+    await store.prepare()
+    other = sqlite3.connect(tmp_path / "made.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreFault, match="locked"):
+        await store.reserve(HOLD, 1.0)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.reserve(HOLD, 1.0) is None
+    await store.close()
+
+
+def test_quotas_need_a_store_and_tokens_an_audience() -> None:
+    clock = VirtualClock()
+    variables = {"SKYBRIDGE_OIDC_ISSUER": "https://issuer.example"}
+    machine = Machine(variables, ScriptedTransport([], clock), clock, FixedRandom())
+    configuration = read_configuration({"quotas": {"keys": {"in_flight": 1}}}, {})
+    with pytest.raises(ConfigurationError, match="need a store"):
+        make_accounts(configuration, "", machine, RecordingLog())
+    with pytest.raises(ConfigurationError, match="SKYBRIDGE_OIDC_AUDIENCE"):
+        make_accounts(read_configuration({}, {}), "", machine, RecordingLog())
+    wrong = read_configuration({"prices": {"m": {"input": 1}}}, {})
+    with pytest.raises(ConfigurationError, match=r"prices\.m"):
+        make_accounts(wrong, "", Machine({}, machine.transport, machine.clock, machine.random), RecordingLog())
