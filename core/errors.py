@@ -157,11 +157,14 @@ class StreamBroken(UpstreamFault):
 # Statuses after which the next candidate is tried. A 400 is about the content: it would fail there too.
 RETRYABLE_STATUSES = frozenset({401, 403, 408, 409, 424, 429, 500, 501, 502, 503, 504, 520, 522, 524, 529})
 
+# One account's empty purse says nothing about the next candidate's.
+RETRYABLE_KINDS: frozenset[Kind] = frozenset({"billing", "spend_limit", "quota"})
+
 
 def upstream_fault(kind: Kind, message: str, status: int, *, retry_after: float | None = None) -> UpstreamFault:
     """An UpstreamFault whose `retryable` follows from its status and kind."""
     fault = UpstreamFault(kind, message, status=status, retry_after=retry_after)
-    fault.retryable = status in RETRYABLE_STATUSES or status >= 500
+    fault.retryable = status in RETRYABLE_STATUSES or status >= 500 or kind in RETRYABLE_KINDS
     return fault
 
 

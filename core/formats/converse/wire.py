@@ -234,8 +234,6 @@ def object_of(text: bytes) -> JsonObject:
 def _fault(name: str, message: str, status: int, details: JsonObject) -> UpstreamFault:
     kind = _kind(name, message.lower(), status)
     fault = upstream_fault(kind, message, status)
-    # A quota is the account's and the model's own: another candidate has another one.
-    fault.retryable = fault.retryable or kind == "quota"
     fault.details = details or None
     return fault
 

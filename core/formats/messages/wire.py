@@ -40,7 +40,6 @@ _KIND_OF_TYPE: dict[str, Kind] = {
     "rate_limit_error": "rate_limit",
     "timeout_error": "timeout",
     "overloaded_error": "overloaded",
-    "api_error": "upstream",
 }
 
 # kind -> the status and the type that an Anthropic client knows it by.
@@ -80,9 +79,6 @@ _STATUS_OF_TYPE = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-
-# Other accounts have credit of their own.
-_RETRYABLE_KINDS = frozenset({"billing", "spend_limit"})
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
@@ -218,7 +214,6 @@ def _observe_message(observation: Observation, message: JsonObject) -> None:
 def _fault(error: JsonObject, message: str, status: int) -> UpstreamFault:
     kind = _kind(error, message, status)
     fault = upstream_fault(kind, message, status)
-    fault.retryable = fault.retryable or kind in _RETRYABLE_KINDS
     fault.details = error or None
     return fault
 
