@@ -291,8 +291,9 @@ class Run:
         rest = pipe.close()
         if rest:
             yield rest
-        if pipe.error is not None and _story_of(winner) is not None:
-            raise pipe.error
+        story = _story_of(winner)
+        if pipe.error is not None and story is not None and story.can_go_on:
+            raise pipe.error  # which the pipe has kept from the client
         if not pipe.finished and pipe.error is None:
             raise upstream_fault("upstream", "The backend's stream ended before the answer was complete.", 502)
 

@@ -198,6 +198,26 @@ async def test_the_gateways_own_end_of_time_is_not_taken_up() -> None:
     assert len(ground.transport.requests) == 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_error_event_is_told_once_where_nobody_goes_on(count: int) -> None:
+    """With one candidate nobody could; with two, the answer may be more than text."""
+    ground = bench([broken(["a "], error_frame("messages"))], ["messages"] * count)
+    tools = {"tools": [{"name": "f", "input_schema": {"type": "object"}}]} if count == 2 else {}
+    got, events = await ask(ground, body(**tools))
+    assert isinstance(events[-1], Failed) and got.count(b"event: error") == 1
+    assert (ground.records[0].outcome, len(ground.records[0].errors)) == ("cut", 1)
+
+
+async def test_an_error_event_after_a_tool_call_is_told_once() -> None:
+    frames = stream("messages", ["a "])
+    call = b'event: content_block_start\ndata: {"type":"content_block_start","index":1,"content_block":' \
+        b'{"type":"tool_use","id":"t","name":"f","input":{}}}\n\n'
+    ground = bench([play("messages", [*frames[:-2], call, error_frame("messages")])], ["messages"] * 2)
+    got, events = await ask(ground)
+    assert isinstance(events[-1], Failed) and got.count(b"event: error") == 1
+    assert len(ground.transport.requests) == 1
+
+
 def tell(story: Story, events: Sequence[Event]) -> list[Event]:
     return [told for event in events for told in story.events(event)]
 
