@@ -13,6 +13,7 @@ from typing import Protocol
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.http_dates import seconds_until
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
+from core.redaction import without_credentials
 from core.relay import Pipe, WholeAnswer
 from core.routing.health import Health
 from core.routing.policy import Attempt, Plan, final_error, plan_attempts
@@ -347,6 +348,7 @@ class Attempts:
 
     async def _raise_error_answer(self, racer: _Racer, head: Head) -> None:
         body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
+        body = without_credentials(body, racer.prepared.request.headers)
         raise racer.prepared.read_error(head.status, head.headers, body)
 
     async def _read_body(self, exchange: Exchange, seconds: float, most: int) -> bytes:
@@ -413,6 +415,7 @@ class Attempts:
         if not head.headers.get("content-type", "").startswith("application/json"):
             return
         body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
+        body = without_credentials(body, racer.prepared.request.headers)
         fault = racer.prepared.read_error(502, head.headers, body)
         fault.retryable = True
         raise fault

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.leaks import MARK
 
 type CheckGolden = Callable[[Path, Any], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files anew instead of comparing them")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that printed or logged a credential has failed, whatever else it found."""
+    report = yield
+    printed = next((text for title, text in report.sections if MARK in text), "")
+    if report.passed and printed:
+        report.outcome = "failed"
+        report.longrepr = "a credential was logged: " + next(line for line in printed.splitlines() if MARK in line)
+    return report
 
 
 @pytest.fixture

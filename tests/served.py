@@ -13,6 +13,7 @@ from typing import Any
 from core.usage import UsageRecord
 from handlers.composition import Composition, compose
 from handlers.local import Server, server_config
+from tests.leaks import LeakGuard
 
 
 class Served:
@@ -39,7 +40,8 @@ async def served(
     composition.gateway.ports.record = records.append
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio turns Nagle off only where it can see the protocol
     listener.bind(("127.0.0.1", 0))
-    config = server_config(composition.app, "127.0.0.1", 0)
+    guard = LeakGuard(composition.app)
+    config = server_config(guard, "127.0.0.1", 0)
     server = Server(config, composition.gateway, grace=0.0)
     task = asyncio.create_task(server.serve([listener]))
     while not server.started:
@@ -52,3 +54,4 @@ async def served(
         await task
         await composition.http.aclose()
         listener.close()
+        assert not guard.leaks, guard.leaks

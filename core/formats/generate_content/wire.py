@@ -38,7 +38,6 @@ _KIND_OF_STATUS_WORD: Final[dict[str, Kind]] = {
     "UNAVAILABLE": "overloaded",
     "DEADLINE_EXCEEDED": "timeout",
     "INTERNAL": "upstream",
-    "UNKNOWN": "upstream",
     "UNIMPLEMENTED": "upstream",
 }
 # kind -> the status and the word that Google's clients know it by (https://google.aip.dev/193).
