@@ -4,8 +4,9 @@
 
 Builds the package (or takes the one that is named), spawns each subject in turn, and gives per subject the medians
 of: `next` (spawn to the question for the first invocation), `first byte` (spawn to the first byte of the answer's
-body: for the gateway the first streamed byte of POST /v1/messages on the demo backend, for the bare handler its
-echo), and resident memory at both moments. The subjects alternate, so that a noisy moment meets all of them.
+body: for the gateway the first streamed byte of POST /v1/messages, on the demo backend and on one over HTTP, for the
+bare handler its echo), and resident memory at both moments. The subjects alternate, so that a noisy moment meets all
+of them.
 
 The peer is a Runtime API of a few lines on a blocking socket: what it takes itself is in all figures alike.
 """
@@ -25,6 +26,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +42,8 @@ BARE_HANDLER = "def handler(event, context):\n    return event\n"
 DOOR_ONLY = """
 import gc
 gc.disable()
+from handlers.deferred import defer
+defer()
 import os, sys
 from handlers.aws_streaming import run
 async def app(scope, receive, send):
@@ -90,6 +94,39 @@ QUESTION = event(
     "/v1/messages",
     {"model": "demo", "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": "Hello"}]},
 )
+
+
+FRAMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("message_start", {"message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+                                   "stop_reason": None, "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+    ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
+    ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "Hello"}}),
+    ("content_block_stop", {"index": 0}),
+    ("message_delta", {"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}),
+    ("message_stop", {}),
+)
+
+
+class Backend:
+    """Answers everything with one short stream of Messages, from a thread."""
+
+    def __init__(self) -> None:
+        body = "".join(f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n" for name, data in FRAMES)
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
+        self._answer = (head + body).encode()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                head, _, body = read_until(connection, b"", b"\r\n\r\n").partition(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                while len(body) < length:
+                    body += connection.recv(65536)
+                connection.sendall(self._answer)
 
 
 class RuntimeApi:
@@ -219,15 +256,24 @@ def make_runtime(folder: Path) -> None:
     (folder / "bare.py").write_text(BARE_HANDLER)
 
 
+def write_models(path: Path, url: str) -> None:
+    """A configuration, as a package has it, whose one model is on the backend at `url`."""
+    backend = {"type": "anthropic", "base_url": url, "api_key": "k"}
+    path.write_text(json.dumps({"backends": {"a": backend}, "models": {"demo": {"backend": "a", "api_model": "m"}}}))
+
+
 def subjects(package: Path, runtime: Path) -> list[Subject]:
     """What is compared; the first is the measure of the others."""
     gateway = {"SERVICE_API_KEY": KEY, "SKYBRIDGE_DEMO_PACE": "0"}
     wrapper = ["/bin/sh", str(package / "streaming-wrapper"), PYTHON, "/var/runtime/bootstrap.py"]
+    models = runtime / "models.json"
+    write_models(models, Backend().url)
     bare = [PYTHON, "-m", "awslambdaric", "bare.handler"]
     return [
         Subject("bare awslambdaric", bare, runtime, {}),
         Subject("door, trivial app", [PYTHON, "-c", DOOR_ONLY], package, {}),
-        Subject("gateway", wrapper, package, gateway),
+        Subject("gateway, demo", wrapper, package, gateway),
+        Subject("gateway, HTTP backend", wrapper, package, {**gateway, "MODEL_CONFIG_PATH": str(models)}),
     ]
 
 

@@ -8,7 +8,6 @@ all other system text, where the cached prefix before it stays as it was.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +27,7 @@ from core.conversation import (
 )
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.models.facts import ModelFacts
+from core.slotted import replace
 from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
