@@ -24,6 +24,7 @@ from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.configuration_files import configuration_path, read_document
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog, write_record
+from handlers.secret_references import with_secrets
 
 if TYPE_CHECKING:
     from handlers.accounts import Accounts
@@ -126,6 +127,7 @@ def compose(
     configuration that cannot be used and NotConfigured where keys are needed and there are none.
     """
     variables = os.environ if variables is None else variables
+    variables = with_secrets(variables, variables)
     stored = variables.get("SKYBRIDGE_STORE", "")
     configuration, path = find_configuration(variables, config)
     if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
@@ -218,7 +220,7 @@ def load_configuration(path: str | None, variables: Mapping[str, str]) -> Config
     """The configuration at `path`. Raises ConfigurationError that names the file."""
     if path is None:
         raise ConfigurationError("", "no configuration was found: set MODEL_CONFIG_PATH or write models.yaml")
-    document = read_document(path)
+    document = with_secrets(read_document(path), variables)
     try:
         return read_configuration(document, variables)
     except ConfigurationError as error:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from core.errors import NotConfigured
-from core.ports import Authenticator, BackendRequest, Clock, Transport
+from core.ports import Authenticator, BackendRequest, Clock, Secrets, Transport
 from core.routing.registry import Backend
+from core.slotted import replace
 from handlers.io.key_auth import Bearer, HeaderKey
+from handlers.secret_references import SCHEMES
 
 if TYPE_CHECKING:
     from handlers.io.federation import Federation
@@ -22,6 +24,7 @@ class BackendAuthorizer:
         self._transport = transport
         self._clock = clock
         self._made: dict[str, Authenticator] = {}
+        self._secrets: Secrets | None = None
         self._schemes: dict[str, Callable[[Backend], Authenticator]] = {
             "none": lambda backend: _Open(),
             "bearer": self._bearer,
@@ -39,9 +42,21 @@ class BackendAuthorizer:
             if make is None:
                 known = ", ".join(self._schemes)
                 raise NotConfigured(f"backend {backend.name}: auth '{backend.auth}' is not one of {known}")
-            authenticator = self._made[backend.name] = make(backend)
+            if backend.api_key.startswith(SCHEMES):
+                authenticator = _SecretKey(backend, make, self._cloud_secrets())
+            else:
+                authenticator = make(backend)
+            self._made[backend.name] = authenticator
         for part in request.parts or [request]:
             await authenticator.authorize(part)
+
+    def _cloud_secrets(self) -> Secrets:
+        from handlers.io.clock import SystemRandom  # noqa: PLC0415  # where a key is a reference
+        from handlers.io.secrets import CloudSecrets  # noqa: PLC0415
+
+        if self._secrets is None:
+            self._secrets = CloudSecrets(self._variables, self._transport, self._clock, SystemRandom())
+        return self._secrets
 
     def _bearer(self, backend: Backend) -> Authenticator:
         if not backend.api_key and backend.provider.key_optional:
@@ -65,6 +80,19 @@ class BackendAuthorizer:
         from handlers.io.federation import Federation  # noqa: PLC0415  # where no key will do
 
         return Federation(self._variables, self._transport, self._clock)
+
+
+class _SecretKey:
+    """A backend whose key is a reference: looked up when it is used, so that it may change."""
+
+    def __init__(self, backend: Backend, make: Callable[[Backend], Authenticator], secrets: Secrets) -> None:
+        self._backend = backend
+        self._make = make
+        self._secrets = secrets
+
+    async def authorize(self, request: BackendRequest) -> None:
+        key = await self._secrets.resolve(self._backend.api_key)
+        await self._make(replace(self._backend, api_key=key)).authorize(request)
 
 
 class _Open:

@@ -1,0 +1,149 @@
+"""Secrets by reference: AWS's from moto's server, Key Vault's from a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from core.errors import NotConfigured
+from core.ports import BackendRequest
+from core.routing.registry import make_backend
+from handlers.composition import compose
+from handlers.io.backend_auth import BackendAuthorizer
+from handlers.io.clock import SystemClock, SystemRandom
+from handlers.io.http_client import HttpTransport
+from handlers.io.secrets import CloudSecrets, resolve_all
+from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock
+from tests.stores.real_stores import moto
+
+VALUE = "made-secret-value"
+BASE = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, str]]:
+    """An environment in which Secrets Manager and SSM hold one value in every form."""
+    with moto() as endpoint:
+        keys = {
+            "endpoint_url": endpoint, "region_name": "us-east-1", "aws_access_key_id": "a",
+            "aws_secret_access_key": "s",
+        }  # fmt: skip
+        manager, ssm = boto3.client("secretsmanager", **keys), boto3.client("ssm", **keys)
+        arn = manager.create_secret(Name="plain", SecretString=VALUE)["ARN"]
+        manager.create_secret(Name="json/one", SecretString=json.dumps({"key": VALUE}))
+        ssm.put_parameter(Name="/team/key", Value=VALUE, Type="SecureString")
+        ssm.put_parameter(Name="flat", Value=VALUE, Type="String")
+        yield {**BASE, "AWS_ENDPOINT_URL": endpoint, "ARN": arn}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["aws-secret://plain", "aws-secret://{ARN}", "aws-secret://json/one#key", "aws-ssm:///team/key",
+     "aws-ssm://team/key", "aws-ssm://flat"],
+)  # fmt: skip
+def test_a_value_from_aws(aws: dict[str, str], reference: str) -> None:
+    place = reference.format(**aws)
+    document = {"backends": {"b": {"base_url": place, "api_key": "aws-ssm://stays"}}, "list": [1, "x"]}
+    resolved = resolve_all(document, aws, frozenset({"api_key"}))
+    assert resolved == {"backends": {"b": {"base_url": VALUE, "api_key": "aws-ssm://stays"}}, "list": [1, "x"]}
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("aws-secret://absent", "ResourceNotFoundException"),
+        ("aws-ssm://absent", "ParameterNotFound"),
+        ("aws-secret://json/one#other", "holds no such value"),
+        ("aws-secret://plain#member", "holds no such value"),
+    ],
+)
+def test_an_error_names_the_reference_and_never_the_value(aws: dict[str, str], reference: str, reason: str) -> None:
+    with pytest.raises(NotConfigured, match=reason) as caught:
+        resolve_all([reference], aws)
+    assert reference in caught.value.message and VALUE not in caught.value.message
+
+
+def test_what_holds_no_reference_is_left_alone() -> None:
+    document = {"a": ["b"]}
+    assert resolve_all(document, {}) is document
+
+
+def scripted(*plays: Play) -> tuple[CloudSecrets, ScriptedTransport]:
+    clock = VirtualClock()
+    transport = ScriptedTransport(plays, clock)
+    variables = {"IDENTITY_ENDPOINT": "http://127.0.0.1/msi", "IDENTITY_HEADER": "h", **BASE}
+    return CloudSecrets(variables, transport, clock, FixedRandom()), transport
+
+
+def answer(body: Any, status: int = 200) -> Play:
+    return Play(status, {}, [json.dumps(body).encode()])
+
+
+TOKEN = {"access_token": "made-token", "expires_on": "1800000000"}
+
+
+async def test_a_value_from_key_vault() -> None:
+    secrets, transport = scripted(answer(TOKEN), answer({"value": VALUE}), answer({"value": VALUE}))
+    assert await secrets.resolve("azure-keyvault://team/openai") == VALUE
+    assert await secrets.resolve("azure-keyvault://kv.vault.azure.cn/openai/v1") == VALUE
+    identity, first, second = transport.requests
+    assert "resource=https%3A%2F%2Fvault.azure.net" in identity.url
+    assert first.url == "https://team.vault.azure.net/secrets/openai?api-version=7.4"
+    assert ("authorization", "Bearer made-token") in first.headers
+    assert second.url.startswith("https://kv.vault.azure.cn/secrets/openai/v1?")
+
+
+async def test_a_vault_that_refuses() -> None:
+    secrets, _ = scripted(answer(TOKEN), answer({"error": VALUE}, 403))
+    with pytest.raises(NotConfigured) as caught:
+        await secrets.resolve("azure-keyvault://team/openai")
+    assert caught.value.message == "azure-keyvault://team/openai: Key Vault answered 403"
+
+
+async def test_throttling_passes_and_odd_errors_are_told() -> None:
+    throttled, odd = answer({"__type": "ThrottlingException"}, 400), Play(400, {}, [b"[]"])
+    secrets, _ = scripted(throttled, odd)
+    with pytest.raises(NotConfigured, match="answered status 400"):
+        await secrets.resolve("aws-ssm://x")
+
+
+async def test_a_value_is_fetched_once_and_read_again_later() -> None:
+    values = [answer({"SecretString": f"v{number}"}) for number in (1, 2)]
+    secrets, transport = scripted(*values)
+    for _ in range(3):
+        assert await secrets.resolve("aws-secret://x") == "v1"
+    transport.clock.now += 301
+    assert await secrets.resolve("aws-secret://x") == "v1"  # nobody waits for the renewal
+    task = next(iter(secrets._known.values()))._task
+    assert task is not None
+    await task
+    assert await secrets.resolve("aws-secret://x") == "v2"
+
+
+async def test_a_backends_key_follows_its_secret(aws: dict[str, str]) -> None:
+    transport = HttpTransport(environment={})
+    authorizer = BackendAuthorizer(aws, transport, SystemClock())
+    for name, type_name, header in (("a", "anthropic", "x-api-key"), ("o", "openai", "authorization")):
+        backend = make_backend(name, type_name, {"api_key": "aws-secret://json/one#key"})
+        for _ in range(2):
+            request = BackendRequest("POST", "https://b/", [], b"")
+            await authorizer.authorize(backend, request)
+            assert dict(request.headers)[header].endswith(VALUE)
+    await transport.aclose()
+    assert len(SystemRandom().token(3)) == 3
+
+
+async def test_the_gateway_starts_with_references(aws: dict[str, str], tmp_path: Path) -> None:
+    """In the loop of a door that is starting: the configuration's, and the variables'."""
+    path = tmp_path / "models.json"
+    backend = {"type": "openai-compatible", "base_url": "http://127.0.0.1/v1", "headers": {"x-team": "aws-ssm://flat"}}
+    path.write_text(json.dumps({"backends": {"b": backend}, "models": {"m": {"backend": "b"}}}), "utf-8")
+    composition = compose({**aws, "SERVICE_API_KEY": "aws-ssm://flat"}, str(path))
+    assert composition.gateway.rules.keys == (VALUE,)
+    assert composition.gateway.configuration.registry.backends["b"].headers == {"x-team": VALUE}
+    await composition.http.aclose()
