@@ -18,8 +18,8 @@ from core.slotted import slotted
 from core.usage import Cost, UsageRecord
 from handlers.asgi import AsgiApp, make_app
 from handlers.io.backend_auth import BackendAuthorizer
-from handlers.io.batches import BatchTransport
 from handlers.io.background import BackgroundTransport
+from handlers.io.batches import BatchTransport
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.configuration_files import configuration_path, read_document
 from handlers.io.http_client import HttpTransport
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 # Settings that say who may call besides the service key.
 _IDENTITIES = ("SKYBRIDGE_AUTH", "SKYBRIDGE_OIDC_ISSUER")
+
+# Bytes of randomness that the local door fetches at once; a cloud's snapshot may be copied with what is fetched.
+RANDOM_AHEAD = 4096
 
 # The limits of a function URL's request (6 MB) leave no room for more on Lambda.
 LAMBDA_BODY_LIMIT = 6 * 1024 * 1024
@@ -139,7 +142,7 @@ def compose(
             "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
             "Set it, or set SKYBRIDGE_AUTH=platform where the platform authenticates callers (AWS_IAM, Entra)."
         )
-    clock, random = SystemClock(), SystemRandom()
+    clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
     log = JsonLog(clock, log_level(variables))
     announce(configuration, log)
     http = HttpTransport()

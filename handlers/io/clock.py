@@ -32,13 +32,22 @@ class SystemClock:
 
 
 class SystemRandom:
-    """core.ports.Random from the operating system's generator."""
+    """core.ports.Random from the operating system's generator.
+
+    `ahead`: how many bytes are fetched at once. More than a token's worth saves a system call for each, but what
+    was fetched must not outlive the process's image: copies of a snapshot would give the same tokens.
+    """
+
+    def __init__(self, ahead: int = 0) -> None:
+        self._ahead = ahead
+        self._letters = b""
 
     def token(self, length: int) -> str:
         """`length` characters of [A-Za-z0-9], unguessable."""
-        letters = b""
+        letters = self._letters
         while len(letters) < length:
-            letters += os.urandom(length + 8).translate(_TO_ALPHABET, _REJECTED)
+            letters += os.urandom(max(self._ahead, length + 8)).translate(_TO_ALPHABET, _REJECTED)
+        self._letters = letters[length:] if self._ahead else b""
         return letters[:length].decode("ascii")
 
     def uniform(self) -> float:

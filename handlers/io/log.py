@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from time import gmtime, strftime
@@ -20,6 +21,7 @@ class JsonLog:
         self._clock = clock
         self._threshold = _LEVELS.get(level.lower(), 20)
         self._stream = stream or sys.stderr
+        self._waiting: list[str] = []
 
     def enabled(self, level: str) -> bool:
         """Whether lines of `level` are written."""
@@ -29,8 +31,26 @@ class JsonLog:
         if not self.enabled(level):
             return
         line = {"time": _date(self._clock.time()), "level": level, "event": event, **fields}
-        self._stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-        self._stream.flush()
+        self._waiting.append(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        loop = _running_loop() if level == "info" else None
+        if loop is None:
+            self.flush()
+        elif len(self._waiting) == 1:
+            loop.call_soon(self.flush)  # the lines of one turn of the loop are written together
+
+    def flush(self) -> None:
+        """Writes the lines that wait for the end of the event loop's turn."""
+        lines, self._waiting = "".join(self._waiting), []
+        if lines:
+            self._stream.write(lines)
+            self._stream.flush()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _date(seconds: float) -> str:

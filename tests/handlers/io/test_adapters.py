@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -171,3 +172,16 @@ async def test_lazy_parts_are_made_once(tmp_path: Path) -> None:
         with pytest.raises(ClientFault, match="only plain https"):
             await ports.media.fetch("http://h/")
     await composition.http.aclose()
+
+
+async def test_lines_of_one_turn_are_written_together() -> None:
+    stream = io.StringIO()
+    log = JsonLog(VirtualClock(), "info", stream)
+    log.event("info", "first")
+    log.event("info", "second")
+    assert stream.getvalue() == ""
+    log.event("warning", "at once")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["first", "second", "at once"]
+    log.flush()
+    await asyncio.sleep(0)
+    assert len(stream.getvalue().splitlines()) == 3

@@ -24,3 +24,11 @@ def test_uniform_numbers_lie_in_the_unit_interval() -> None:
     numbers = [SystemRandom().uniform() for _ in range(1000)]
     assert all(0 <= number < 1 for number in numbers)
     assert min(numbers) < 0.1 < 0.9 < max(numbers)
+
+
+def test_tokens_fetched_ahead_are_no_less_random() -> None:
+    random = SystemRandom(ahead=256)
+    tokens = {random.token(20) for _ in range(200)}
+    assert len(tokens) == 200
+    assert all(len(token) == 20 and token.isalnum() for token in tokens)
+    assert len(random.token(1000)) == 1000
