@@ -39,11 +39,12 @@ TOO_LARGE = (
 
 
 class Answer(Protocol):
-    """Where the app's answer goes. `fail` may come at any time, and ends it."""
+    """Where the app's answer goes. `fail` may come at any time, and ends it; `abort` drops what nobody takes."""
 
     async def body(self, head: Head, data: bytes) -> None: ...
     async def finish(self, head: Head) -> None: ...
     async def fail(self, fault: BaseException) -> None: ...
+    def abort(self) -> None: ...
 
 
 class IncompleteAnswer(Exception):
@@ -90,6 +91,10 @@ class StreamedAnswer:
         else:
             await self._stream.finish(error_document(fault))
 
+    def abort(self) -> None:
+        if self._stream is not None:
+            self._stream.abort()
+
 
 class BufferedAnswer:
     """The whole answer as one JSON object, or an error in its place."""
@@ -112,6 +117,9 @@ class BufferedAnswer:
     async def fail(self, fault: BaseException) -> None:
         await self._api.report(f"/invocation/{self._id}/error", error_document(fault))
 
+    def abort(self) -> None:
+        """Nothing has gone out yet."""
+
 
 class Cycle:
     """The two ends that an ASGI app holds: receive and send. https://asgi.readthedocs.io/en/latest/specs/www.html"""
@@ -129,6 +137,11 @@ class Cycle:
             return {"type": "http.request", "body": body, "more_body": False}
         await self.ended.wait()
         return {"type": "http.disconnect"}
+
+    def abort(self) -> None:
+        """Nobody takes the answer: it is not ended but dropped, as waiting for its reader may take for ever."""
+        self._answer.abort()
+        self.ended.set()
 
     async def send(self, message: Message) -> None:
         """Takes http.response.start, then http.response.body. Raises OSError when nobody takes it."""
@@ -231,6 +244,7 @@ class Handler:
             "lambda-streaming" if streams else "lambda-buffered", invocation.deadline, after
         )
         scope["extensions"]["skybridge.request_id"] = invocation.id
+        scope["extensions"]["skybridge.abort"] = cycle.abort
         scope["extensions"]["skybridge.trace_id"] = invocation.trace_id
         scope["extensions"]["skybridge.principal"] = event.principal
         await self.app(scope, cycle.receive, cycle.send)

@@ -279,6 +279,10 @@ class ResponseStream:
         finally:
             self.close()
 
+    def abort(self) -> None:
+        """Drops the connection and what was not taken from it yet. Idempotent."""
+        self._connection.writer.transport.abort()
+
     def close(self) -> None:
         """Drops the connection; a body that was not finished counts as truncated. Idempotent."""
         self._connection.close()
