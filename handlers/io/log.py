@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import lru_cache
 from time import gmtime, strftime
 from typing import TextIO
 
 from core.ports import Clock
 from core.usage import UsageRecord
+
+# Made once: json.dumps makes an encoder anew for each call that is not wholly by default.
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, check_circular=False, separators=(",", ":")).encode
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -31,7 +35,7 @@ class JsonLog:
         if not self.enabled(level):
             return
         line = {"time": _date(self._clock.time()), "level": level, "event": event, **fields}
-        self._waiting.append(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        self._waiting.append(_encode(line) + "\n")
         loop = _running_loop() if level == "info" else None
         if loop is None:
             self.flush()
@@ -56,7 +60,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _date(seconds: float) -> str:
     """Epoch seconds as ISO 8601, to the millisecond. By hand: `datetime` is for nothing else on the cold path."""
     milliseconds = int(seconds * 1000)
-    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(milliseconds // 1000))}.{milliseconds % 1000:03d}+00:00"
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds))
 
 
 def write_record(log: JsonLog, record: UsageRecord) -> None:

@@ -41,7 +41,7 @@ PROBLEMS = [
     ("backends:\n  d: { type: demo, timeout: -1 }\n", "line 2, backends.d.timeout", "greater than 0"),
     ("backends:\n  d: { type: demo, format: soap }\n", "backends.d.format", "messages"),
     (GOOD + "  n:\n    backend: zz\n", "line 6, models.n.backend", "expected a configured backend"),
-    (GOOD + "  n:\n    candidates:\n      - { backend: d, priority: 0 }\n", "line 7, models.n.candidates.0.priority", "1"),
+    (GOOD + "  n:\n    candidates:\n      - { backend: d, priority: 0 }\n", "line 7, models.n.candidates.0.prio", "1"),
     (GOOD + "what: 1\n", "line 5, what", "Extra"),
     (GOOD + "  n: 5\n", "models.n", "5"),
     ("backends:\n  d: { type: demo, api_key: 17 }\n", "backends.d.api_key", "int"),
