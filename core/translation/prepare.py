@@ -7,6 +7,8 @@ prompt caches and signatures hold.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from core.conversation import Answer, Conversation, Dropped, Message, Tool, ToolCall, ToolResult
 from core.errors import Unsupported
 from core.events import Event
@@ -36,6 +38,7 @@ from core.translation.reasoning_state import (
     with_sentinels,
 )
 from core.translation.rules import FormatRules
+from core.translation.single_call import CallLimiter, keeps_one_call
 from core.translation.structured_output import OutputRestorer, with_structured_output
 from core.translation.tool_names import (
     ToolRestorer,
@@ -53,13 +56,20 @@ INERT_TOOL = Tool(
 )
 
 
+class _Step(Protocol):
+    """One change of the way back, on one object per answer."""
+
+    def answer(self, answer: Answer) -> Answer: ...
+    def feed(self, event: Event) -> list[Event]: ...
+
+
 class Restore:
     """The way back for one answer: the client's own tools, its output format, signatures where it can see them.
 
     Use `answer` for a whole answer or `events` for each event of a stream, on one object per request.
     """
 
-    def __init__(self, steps: tuple[OutputRestorer, CallRestorer, ToolRestorer, SignatureExposer]) -> None:
+    def __init__(self, steps: tuple[_Step, ...]) -> None:
         self._steps = steps
 
     def answer(self, answer: Answer) -> Answer:
@@ -114,8 +124,13 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     prepared = limited_cache_marks(prepared, rules, facts, losses)
     prepared = _with_tools_for_history(prepared, rules, losses)
     prepared = _with_knobs(prepared, rules, facts, losses)
-    calls, signatures = CallRestorer(call_as_text), SignatureExposer(conversation.format)
-    steps = (OutputRestorer(output_as_call), calls, ToolRestorer(mapping), signatures)
+    steps = (
+        CallLimiter(keeps_one_call(conversation, rules, facts)),
+        OutputRestorer(output_as_call),
+        CallRestorer(call_as_text),
+        ToolRestorer(mapping),
+        SignatureExposer(conversation.format),
+    )
     return Prepared(prepared, losses.dropped, Restore(steps))
 
 

@@ -95,13 +95,21 @@ def fitted_vendor_tools(
             result.append(_client_tool(tool, rules, facts, path))
         elif tool.kind == "server":
             fitted = _server_tool(tool, conversation, rules, path)
-            if fitted is None:
-                losses.add(path, "the target has no web search of its own: the tool was not offered")
+            if fitted is None or _excludes_functions(tool, conversation, rules, facts):
+                losses.add(path, "the target has no web search beside these tools: the tool was not offered")
             else:
                 result.append(fitted)
         else:
             result.append(tool)
     return result
+
+
+def _excludes_functions(tool: Tool, conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
+    """Gemini before 3 takes its own tools or functions, not both
+    (https://ai.google.dev/gemini-api/docs/function-calling)."""
+    if rules.format != "generate_content" or tool.format == rules.format or facts.thinking_levels:
+        return False
+    return any(other.kind != "server" for other in conversation.tools)
 
 
 def _client_tool(tool: Tool, rules: FormatRules, facts: ModelFacts, path: str) -> Tool:
