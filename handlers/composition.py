@@ -21,10 +21,9 @@ from handlers.io.backend_auth import BackendAuthorizer
 from handlers.io.background import BackgroundTransport
 from handlers.io.batches import BatchTransport
 from handlers.io.clock import SystemClock, SystemRandom
-from handlers.io.configuration_files import configuration_path, read_document
+from handlers.io.configuration_files import configuration_path, read_document, with_secrets
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog, write_record
-from handlers.secret_references import with_secrets
 
 if TYPE_CHECKING:
     from handlers.accounts import Accounts
@@ -131,12 +130,10 @@ def compose(
     """
     variables = os.environ if variables is None else variables
     variables = with_secrets(variables, variables)
-    stored = variables.get("SKYBRIDGE_STORE", "")
     configuration, path = find_configuration(variables, config)
     if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
         configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
     rules = read_access_rules(variables)
-    rules.stored = bool(stored)
     if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
         raise NotConfigured(
             "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
@@ -147,9 +144,8 @@ def compose(
     announce(configuration, log)
     http = HttpTransport()
 
-    price = _LazyPrice(configuration)
-    reference = stored or default_store
     accounts = None
+    reference = variables.get("SKYBRIDGE_STORE") or default_store
     if reference or configuration.quotas or any(variables.get(name) for name in _IDENTITIES):
         stores = import_module("handlers.stores")
         machine = stores.Machine(variables, http, clock, random)
@@ -169,7 +165,7 @@ def compose(
     authorizer = BackendAuthorizer(variables, http, clock)
     media = _LazyMedia(http, clock)
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
-    ports.accounts, ports.price = accounts, price
+    ports.accounts, ports.price = accounts, _LazyPrice(configuration)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
     app = make_app(gateway, _after_answers(accounts, gateway))
     return Composition(app, gateway, http, log, path, accounts)
@@ -231,6 +227,6 @@ def load_configuration(path: str | None, variables: Mapping[str, str]) -> Config
 
 
 def read_access_rules(variables: Mapping[str, str]) -> AccessRules:
-    """The gateway's own keys: SERVICE_API_KEY, several separated by commas."""
+    """The gateway's own keys: SERVICE_API_KEY, several separated by commas, and whether a store holds more."""
     keys = tuple(key.strip() for key in variables.get("SERVICE_API_KEY", "").split(",") if key.strip())
-    return AccessRules(keys)
+    return AccessRules(keys, stored=bool(variables.get("SKYBRIDGE_STORE")))

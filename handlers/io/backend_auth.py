@@ -9,8 +9,8 @@ from core.errors import NotConfigured
 from core.ports import Authenticator, BackendRequest, Clock, Secrets, Transport
 from core.routing.registry import Backend
 from core.slotted import replace
+from handlers.io.configuration_files import SECRET_SCHEMES
 from handlers.io.key_auth import Bearer, HeaderKey
-from handlers.secret_references import SCHEMES
 
 if TYPE_CHECKING:
     from handlers.io.federation import Federation
@@ -42,7 +42,7 @@ class BackendAuthorizer:
             if make is None:
                 known = ", ".join(self._schemes)
                 raise NotConfigured(f"backend {backend.name}: auth '{backend.auth}' is not one of {known}")
-            if backend.api_key.startswith(SCHEMES):
+            if backend.api_key.startswith(SECRET_SCHEMES):
                 authenticator = _SecretKey(backend, make, self._cloud_secrets())
             else:
                 authenticator = make(backend)

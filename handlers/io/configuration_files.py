@@ -1,4 +1,4 @@
-"""Finds and reads the configuration document, YAML or JSON, and the `.env` file.
+"""Finds and reads the configuration document, YAML or JSON, and the `.env` file; finds references to secrets in them.
 
 Paths are plain strings: every cold start comes by here, and `pathlib` would be a fortieth of it.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 from core.configuration import ConfigurationError
+from core.providers.table import PROVIDERS
 
 DEFAULT_FILES = ("models.json", "models.yaml")
+SECRET_SCHEMES = ("aws-secret://", "aws-ssm://", "azure-keyvault://")
 
 
 def configuration_path(variables: Mapping[str, str], explicit: str | None = None) -> str | None:
@@ -76,3 +79,13 @@ def merged_environment(env_name: str | None = None) -> dict[str, str]:
         raise ConfigurationError(path, "the file does not exist")
     values = read_env_file(path) if os.path.isfile(path) else {}
     return {**values, **os.environ}
+
+
+def with_secrets(value: Mapping[str, Any], variables: Mapping[str, str]) -> Mapping[str, Any]:
+    """A configuration (or the variables) with its references replaced by what they stand for, except for backends'
+    keys: those are resolved when they are used, so that they may change. Raises NotConfigured."""
+    text = repr(value)
+    if not any(scheme in text for scheme in SECRET_SCHEMES):
+        return value
+    keys = frozenset({"api_key", *(row.key_variable for row in PROVIDERS.values() if row.key_variable)})
+    return cast("Mapping[str, Any]", import_module("handlers.io.secrets").resolve_all(value, variables, keys))

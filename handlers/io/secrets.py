@@ -23,11 +23,11 @@ from core.slotted import slotted
 from handlers.io.authenticators import SigV4
 from handlers.io.aws_credentials import environment_credentials
 from handlers.io.clock import SystemClock, SystemRandom
+from handlers.io.configuration_files import SECRET_SCHEMES
 from handlers.io.http_client import HttpTransport
 from handlers.io.identities import Outside, managed_identity
 from handlers.io.renewing import Renewing
 from handlers.io.store_http import Answer, Call, CloudClient
-from handlers.secret_references import SCHEMES
 
 KEY_VAULT_AUDIENCE = "https://vault.azure.net"
 # https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
@@ -144,7 +144,7 @@ def _is_throttled(answer: Answer) -> bool:
 
 def is_reference(value: object) -> bool:
     """Whether a configuration's value stands for a secret elsewhere."""
-    return isinstance(value, str) and value.startswith(SCHEMES)
+    return isinstance(value, str) and value.startswith(SECRET_SCHEMES)
 
 
 def resolve_all(value: Any, variables: Mapping[str, str], keep: frozenset[str] = frozenset()) -> Any:
