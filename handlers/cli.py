@@ -1,4 +1,4 @@
-"""The command line: `skybridge serve`, `check`, `keys` and `usage`."""
+"""The command line: `skybridge serve`, `check`, `doctor`, `keys` and `usage`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(serves=bool(arguments) and arguments[0] in ("serve", "check")).parse_args(arguments)
-    commands = {"serve": _serve, "check": _check, "keys": _accounts, "usage": _accounts}
+    commands = {"serve": _serve, "check": _check, "doctor": _doctor, "keys": _accounts, "usage": _accounts}
     try:
         return commands[options.command](options)
     except (ConfigurationError, NotConfigured) as error:
@@ -43,7 +43,10 @@ def _parser(*, serves: bool) -> argparse.ArgumentParser:
         command.add_argument(
             "--config", help="models.yaml or router JSON (default: MODEL_CONFIG_PATH, PROXY_BACKEND..., models.yaml)"
         )
-    others = [] if serves else import_module("handlers.accounts_cli").add_commands(commands)
+    others: list[argparse.ArgumentParser] = []
+    if not serves:
+        others = import_module("handlers.accounts_cli").add_commands(commands)
+        others.append(import_module("handlers.doctor").add_command(commands))
     for command in (serve, check, *others):
         command.add_argument("--env", help="read .env.NAME instead of .env")
     return parser
@@ -53,6 +56,14 @@ def _accounts(options: argparse.Namespace) -> int:
     from handlers.accounts_cli import run  # noqa: PLC0415  # loaded by the parser of these commands
 
     return run(options, _environment(options))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from handlers.doctor import run  # noqa: PLC0415  # loaded by the parser of this command
+
+    variables = _environment(options)
+    _validate(options, variables)
+    return run(options, variables)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -1,0 +1,122 @@
+"""`skybridge doctor`: what it finds, and what it tells the operator to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers import cli
+from handlers.doctor import Finding, examine_all, table
+from tests.backend_server import BackendServer, Received, Script
+from tests.backends.answers import answer, broken, error
+from tests.leaks import secret
+
+
+class Terminal:
+    """A progress output that is a terminal."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        return None
+
+    def isatty(self) -> bool:
+        return True
+
+
+def document(url: str, **options: Any) -> dict[str, Any]:
+    return {
+        "backends": {
+            "b": {"type": "openai-compatible", "base_url": f"{url}/v1", "api_key": secret("doctor"), **options},
+            "spare": {"type": "demo"},
+        },
+        "models": {"m": {"backend": "b", "api_model": "gpt-x"}, "p-*": {"backend": "b"},
+                   "e": {"backend": "b", "api_model": "text-embed"}},
+    }  # fmt: skip
+
+
+async def examined(tmp_path: Path, found: dict[str, Any], **variables: str) -> tuple[list[Finding], str]:
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps(found), "utf-8")
+    terminal = Terminal()
+    return await examine_all({"LOG_LEVEL": "error", **variables}, str(path), terminal), terminal.text
+
+
+def good(received: Received) -> Script:
+    body = received.json
+    return answer("chat_completions", "m", stream=bool(body.get("stream")), tool="tools" in body)
+
+
+async def test_all_is_well(tmp_path: Path) -> None:
+    async with BackendServer(good) as backend:
+        findings, shown = await examined(tmp_path, document(backend.url))
+    assert [(item.backend, item.model, item.ok) for item in findings] == [
+        ("b", "gpt-x", True), ("b", "text-embed", True), ("b", "(any)", True), ("spare", "(any)", True),
+    ]  # fmt: skip
+    assert set(findings[0].checks.values()) == {"ok"}
+    assert findings[1].checks["answer"] == findings[2].checks["stream"] == findings[3].checks["name"] == "skipped"
+    assert "[........................] 0/4 b gpt-x" in shown and shown.endswith("\n") and "4/4" in shown
+    assert "FAILED" not in table(findings)
+
+
+FAILURES = [
+    (401, "answer", "credential"), (404, "answer", "check api_model"), (429, "answer", "quota"),
+    (400, "answer", "does not take this"), (413, "answer", "does not take this"), (503, "answer", "overloaded"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "check", "remedy"), FAILURES)
+async def test_what_a_backend_refuses(tmp_path: Path, status: int, check: str, remedy: str) -> None:
+    async with BackendServer(lambda received: error("chat_completions", status, "no such thing")) as backend:
+        findings, _ = await examined(tmp_path, document(backend.url))
+    finding = findings[0]
+    assert not finding.ok and finding.checks["credential"] == "ok" and finding.checks["tools"] == "-"
+    assert remedy in finding.remedy
+    shown = table(findings)
+    assert "FAILED" in shown and finding.remedy in shown and secret("doctor") not in shown
+
+
+async def test_a_stream_that_breaks(tmp_path: Path) -> None:
+    def play(received: Received) -> Script:
+        return broken("chat_completions", "m", "frame") if received.json.get("stream") else good(received)
+
+    async with BackendServer(play) as backend:
+        findings, _ = await examined(tmp_path, document(backend.url))
+    assert findings[0].checks["answer"] == "ok" and "did not end well" in findings[0].checks["stream"]
+
+
+async def test_before_anything_is_sent(tmp_path: Path) -> None:
+    found = {
+        "backends": {
+            "keyless": {"type": "openai"},
+            "lost": {"type": "openai", "base_url": "https://no-such-host.invalid/v1", "api_key": "k"},
+            "v6": {"type": "openai", "base_url": "http://[::1]", "api_key": "k", "auth": "federated"},
+        },
+        "models": {name: {"backend": name, "api_model": "m"} for name in ("keyless", "lost", "v6")},
+    }
+    findings, _ = await examined(tmp_path, found)
+    keyless, lost, federated = findings
+    assert "OPENAI_API_KEY" in keyless.checks["configuration"] and "names" in keyless.remedy
+    assert "does not resolve" in lost.checks["name"] and "base_url" in lost.remedy
+    assert "identity_provider_id" in federated.checks["credential"] and "auth option" in federated.remedy
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MODEL_CONFIG_PATH", raising=False)
+    Path("models.yaml").write_text("backends:\n  d: { type: demo }\nmodels:\n  m: { backend: d }\n", "utf-8")
+    monkeypatch.setenv("SKYBRIDGE_DEMO_PACE", "0")
+    assert cli.main(["doctor"]) == 0
+    assert "ok" in capsys.readouterr().out
+    Path("models.yaml").write_text("models:\n  m: { backend: gemini, api_model: g }\n", "utf-8")
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    assert cli.main(["doctor", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["ok"] and "GEMINI_API_KEY" in found["findings"][0]["checks"]["configuration"]
