@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from handlers.accounts import Accounts
     from handlers.pricing import Pricing
 
+NO_KEY = (
+    "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
+    "Set it, or set SKYBRIDGE_AUTH=platform where the platform authenticates callers (AWS_IAM, Entra)."
+)
+
 # Settings that say who may call besides the service key.
 _IDENTITIES = ("SKYBRIDGE_AUTH", "SKYBRIDGE_OIDC_ISSUER")
 
@@ -135,10 +140,7 @@ def compose(
         configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
     rules = read_access_rules(variables)
     if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
-        raise NotConfigured(
-            "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
-            "Set it, or set SKYBRIDGE_AUTH=platform where the platform authenticates callers (AWS_IAM, Entra)."
-        )
+        raise NotConfigured(NO_KEY)
     clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
     log = JsonLog(clock, log_level(variables))
     announce(configuration, log)
