@@ -82,6 +82,6 @@ def modules_of(output: str) -> set[str]:
     """What was loaded from the door on (what comes before is the interpreter's) to the end of the first request."""
     lines = output.splitlines()
     begun = next(number for number, line in enumerate(lines) if line.endswith("| runpy"))
-    ended = next(number for number, line in enumerate(lines) if '"event": "request"' in line)
+    ended = next(number for number, line in enumerate(lines) if re.search(r'"event": ?"request"', line))
     found = (re.match(r"import time: +\d+ \| +\d+ \| +(\S+)$", line) for line in lines[begun + 1 : ended])
     return {line.group(1) for line in found if line}
