@@ -145,7 +145,6 @@ def compose(
     log = JsonLog(clock, log_level(variables))
     announce(configuration, log)
     http = HttpTransport()
-
     accounts = None
     reference = variables.get("SKYBRIDGE_STORE") or default_store
     if reference or configuration.quotas or any(variables.get(name) for name in _IDENTITIES):
