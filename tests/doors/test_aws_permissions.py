@@ -34,6 +34,7 @@ REFERENCES: dict[str, str | list[str]] = {
     "GatewayKeys": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:GatewayKeys-AbCdEf",
     "UpstreamKeys": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:UpstreamKeys-AbCdEf",
     "SecretArns": [f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:mine-AbCdEf"],
+    "ParameterArns": [f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/mine"],
     "GuardrailArns": [GUARDRAIL],
     "FederatedAudiences": ["api://AzureADTokenExchange"],
 }
@@ -193,6 +194,7 @@ async def test_the_role_may_invoke_as_the_gateway_does_and_no_more(policy: list[
         ("dynamodb:CreateTable", TABLE),
         ("dynamodb:GetItem", TABLE + "-other"),
         ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:another-AbCdEf"),
+        ("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/other"),
         ("secretsmanager:PutSecretValue", str(REFERENCES["UpstreamKeys"])),
         ("bedrock:InvokeModel", f"arn:aws:bedrock:{REGION}::foundation-model/meta.llama3-70b-instruct-v1:0"),
         ("bedrock:CreateProvisionedModelThroughput", f"arn:aws:bedrock:{REGION}::foundation-model/{MODEL}"),

@@ -23,7 +23,7 @@ CLOUDFRONT = ROOT / "infra" / "aws" / "cloudfront.yaml"
 EVERYTHING = {"UrlIsPublic", "WithHttpApi", "WithRestApi", "WithInstances", "InstancesArePublic", "WithBedrock"}
 SIGNED = {"WithInstances", "WithBedrock"}
 # What the role may do on request.
-OPTIONS = {"WithBedrock", "WithMantle", "WithGuardrails", "WithSecrets", "IsFederated"}
+OPTIONS = {"WithBedrock", "WithMantle", "WithGuardrails", "WithSecrets", "WithParameters", "IsFederated"}
 KEY = {"Fn::Sub": "{{resolve:secretsmanager:${GatewayKeys}}}"}
 WRAPPER = "/var/task/streaming-wrapper"
 
@@ -229,6 +229,7 @@ def role_problems(resources: dict[str, Any]) -> Iterator[str]:
         "KeepState": {"Fn::GetAtt": ["Table", "Arn"]},
         "ReadSecrets": [{"Ref": "GatewayKeys"}, {"Ref": "UpstreamKeys"}],
         "ReadOtherSecrets": {"Ref": "SecretArns"},
+        "ReadParameters": {"Ref": "ParameterArns"},
         "InvokeModels": {"Ref": "BedrockResources"},
         "InvokeModelsOfMantle": {"Fn::Sub": "arn:${AWS::Partition}:bedrock-mantle:*:${AWS::AccountId}:project/*"},
         "ApplyGuardrails": {"Ref": "GuardrailArns"},
