@@ -24,6 +24,8 @@ from core.usage import Wasted
 # An error's body is read this long and this far: it is for a message, not for delivery.
 ERROR_BODY_SECONDS = 10.0
 ERROR_BODY_BYTES = 1024 * 1024
+# A whole answer is held in memory; images come in tens of megabytes.
+LARGEST_ANSWER = 128 * 1024 * 1024
 # Two attempts at once are looked at in turn, this many seconds each.
 HEDGE_SLICE = 0.02
 # No single wait is longer, so that a process that is told to end notices in time to end its answers properly.
@@ -106,6 +108,7 @@ class _Racer:
     pipe: Pipe | None = None
     alive_since: float | None = None
     pending: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 class Attempts:
@@ -371,6 +374,9 @@ class Attempts:
                 continue  # whole answers are waited for until a time is over, which `_wait` tells
             if data:
                 racer.pending.append(data)
+                racer.size += len(data)
+                if racer.size > LARGEST_ANSWER:
+                    raise upstream_fault("upstream", "The backend's answer is too large.", 502)
                 continue
             answer = racer.prepared.whole(b"".join(racer.pending))
             candidate = racer.attempt.candidate

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.attempts import LARGEST_ANSWER
 from core.formats import load_wire
 from core.http import Request, Response
 from core.ports import BackendRequest, Exchange, Transport, TransportFault
@@ -344,6 +345,13 @@ async def test_an_error_after_ending_content_is_no_reason_to_hang() -> None:
     _, body = await ask(ground)
     assert body == b"".join(FRAMES[:3]) + error_frame("messages")
     assert ground.records[0].outcome == "cut"
+
+
+async def test_a_whole_answer_that_is_endless_is_given_up() -> None:
+    piece = b"x" * (LARGEST_ANSWER // 4)
+    good = Play(headers=JSON, chunks=[answer_body("messages")])
+    ground = bench([Play(headers=JSON, chunks=[piece] * 5), good])
+    assert (await ask(ground, stream=False))[1] == answer_body("messages")
 
 
 async def test_an_error_answer_that_is_endless_is_read_to_a_bound() -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from handlers.asgi import make_app
@@ -182,3 +183,37 @@ async def test_the_doors_own_cancellation_goes_through() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert bench.transport.open == 0
+
+
+async def test_leaving_while_two_attempts_race_closes_both(tmp_path: Path) -> None:
+    never = asyncio.Event()
+    async with BackendServer([Script([never])]) as first, BackendServer([Script([never])]) as second:
+        config = document(first.url)
+        config["backends"]["c"] = {**config["backends"]["b"], "base_url": second.url}
+        rows = [{"backend": "b", "priority": 1}, {"backend": "c", "priority": 2}]
+        config["models"]["m"] = {"candidates": rows, "policy": {"hedge_after": 0.05}}
+        async with served(tmp_path, config) as gateway:
+            client = await stalled_client(gateway)
+            while not second.received:
+                await asyncio.sleep(0.005)
+            client.close()
+            async with asyncio.timeout(1.0):
+                await first.closed.wait()
+                await second.closed.wait()
+            assert [record.outcome for record in gateway.records] == ["abandoned"]
+            assert gateway.composition.gateway.in_flight.total == 0
+
+
+async def test_a_hedge_over_real_connections(tmp_path: Path) -> None:
+    never = asyncio.Event()
+    async with BackendServer([Script([never])]) as first, BackendServer([Script(FRAMES)]) as second:
+        config = document(first.url)
+        config["backends"]["c"] = {**config["backends"]["b"], "base_url": second.url}
+        rows = [{"backend": "b", "priority": 1}, {"backend": "c", "priority": 2}]
+        config["models"]["m"] = {"candidates": rows, "policy": {"hedge_after": 0.05}}
+        async with served(tmp_path, config) as gateway, httpx.AsyncClient(base_url=gateway.url) as client:
+            response = await client.post("/v1/messages", content=request_body("messages", stream=True))
+            assert response.content == b"".join(FRAMES)
+            assert response.headers["x-skybridge-backend"] == "c"
+            async with asyncio.timeout(1.0):
+                await first.closed.wait()
