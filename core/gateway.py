@@ -58,7 +58,7 @@ class Gateway:
             if endpoint.operation == "backend_details":
                 return await self._backend_page(endpoint, request_id)
             if endpoint.operation in ("models", "model"):
-                return self._listing(endpoint, request_id)
+                return self._listing(endpoint, request.query, request_id)
             return await self._generate(request, endpoint, caller, request_id)
         except GatewayError as error:
             return self.error_response(error, endpoint.format, request_id)
@@ -100,8 +100,8 @@ class Gateway:
         headers = [("content-type", "application/json"), ("x-request-id", request_id)]
         return Response(found.status, headers, found.body)
 
-    def _listing(self, endpoint: Endpoint, request_id: str) -> Response:
-        body = listings.model_page(endpoint, self.configuration.registry)
+    def _listing(self, endpoint: Endpoint, query: str, request_id: str) -> Response:
+        body = listings.model_page(endpoint, self.configuration, query)
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
 
     async def _identify(self, request: Request) -> access.Caller:

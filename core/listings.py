@@ -8,11 +8,6 @@ from typing import Any
 from core.configuration import Configuration
 from core.errors import ClientFault
 from core.routes import Endpoint
-from core.routing.registry import Registry
-
-# Lists of models carry a creation date that clients parse but nobody means: the epoch, not an invention.
-_CREATED = 0
-_CREATED_TEXT = "1970-01-01T00:00:00Z"
 
 
 def public_page(operation: str, configuration: Configuration) -> bytes:
@@ -33,42 +28,39 @@ def public_page(operation: str, configuration: Configuration) -> bytes:
     return json.dumps({"status": "ok", **active, "backends": backends}).encode()
 
 
-def model_page(endpoint: Endpoint, registry: Registry) -> bytes:
-    """`GET /models` or one model of it. Raises ClientFault `model_not_found`."""
-    row = _ROWS.get(endpoint.format, _openai_row)
+def model_page(endpoint: Endpoint, configuration: Configuration, query: str) -> bytes:
+    """`GET /models` or one model of it. Raises ClientFault `model_not_found`, or for a `limit` that is none."""
+    from core.model_rows import row_of  # noqa: PLC0415  # off the hot path
+
+    registry = configuration.registry
     if endpoint.operation == "model":
         name = endpoint.model or ""
         registry.resolve(name)
-        return json.dumps(row(name, registry)).encode()
-    names = list(registry.routes)
-    rows = [row(name, registry) for name in names]
+        return json.dumps(row_of(endpoint.format, name, configuration)).encode()
     if endpoint.format == "messages":
-        first, last = (names[0], names[-1]) if names else (None, None)
-        return json.dumps({"data": rows, "has_more": False, "first_id": first, "last_id": last}).encode()
-    if endpoint.format == "generate_content":
-        return json.dumps({"models": rows}).encode()
-    return json.dumps({"object": "list", "data": rows}).encode()
+        return _anthropic_page(list(registry.routes), query, configuration)
+    rows = [row_of(endpoint.format, name, configuration) for name in registry.routes]
+    page = {"models": rows} if endpoint.format == "generate_content" else {"object": "list", "data": rows}
+    return json.dumps(page).encode()
 
 
-def _openai_row(name: str, registry: Registry) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": _CREATED, "owned_by": _owner(name, registry)}
+def _anthropic_page(names: list[str], query: str, configuration: Configuration) -> bytes:
+    """Anthropic's list comes in pages: `limit`, `after_id` and `before_id`. Without a limit all of it is one page."""
+    from urllib.parse import parse_qs  # noqa: PLC0415  # off the hot path
 
+    from core.model_rows import row_of  # noqa: PLC0415
 
-def _anthropic_row(name: str, registry: Registry) -> dict[str, Any]:
-    return {"type": "model", "id": name, "display_name": name, "created_at": _CREATED_TEXT}
-
-
-def _gemini_row(name: str, registry: Registry) -> dict[str, Any]:
-    methods = ["generateContent", "streamGenerateContent"]
-    return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
-
-
-_ROWS = {"messages": _anthropic_row, "generate_content": _gemini_row}
-
-
-def _owner(name: str, registry: Registry) -> str:
-    try:
-        route = registry.resolve(name)
-    except ClientFault:
-        return "skybridge"
-    return route.candidates[0].backend.name if route.candidates else "skybridge"
+    asked = {name: values[-1] for name, values in parse_qs(query).items()}
+    limit = asked.get("limit", "1000")
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 1000:
+        raise ClientFault("bad_request", "limit must be a number from 1 to 1000.", param="limit")
+    count = int(limit)
+    if asked.get("before_id") in names:
+        before = names[: names.index(asked["before_id"])]
+        page, more = before[-count:], len(before) > count
+    else:
+        start = names.index(asked["after_id"]) + 1 if asked.get("after_id") in names else 0
+        page, more = names[start : start + count], len(names) > start + count
+    rows = [row_of("messages", name, configuration) for name in page]
+    first, last = (page[0], page[-1]) if page else (None, None)
+    return json.dumps({"data": rows, "has_more": more, "first_id": first, "last_id": last}).encode()
