@@ -1,7 +1,8 @@
 """Standard modules that others import and hardly ever use, loaded when they are first asked for something.
 
 asyncio imports `inspect`, which imports half of a compiler, for a function that a running loop does not call; with
-what `subprocess` and `traceback` import for their rarer functions that is an eighth of a cold start. (The standard
+what `subprocess` and `traceback` import for their rarer functions that is an eighth of a cold start. `urllib.parse`
+imports `ipaddress` for addresses in brackets; dates and XML come with some AWS credentials only. (The standard
 library's LazyLoader does not help: an `import` statement alone makes it load the module.)
 """
 
@@ -12,7 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-MODULES = ("inspect", "locale", "textwrap")
+MODULES = ("calendar", "html", "inspect", "ipaddress", "locale", "textwrap")
 
 
 class Deferred(ModuleType):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
+import html
 import json
 import re
-from calendar import timegm
 from collections.abc import Mapping
-from html import unescape
 from time import strptime
 
 from core.slotted import field, slotted
@@ -61,7 +61,7 @@ def from_web_identity(document: bytes) -> Credentials:
     text = document.decode("utf-8", "replace")
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
     found = {name: re.search(rf"<{name}>\s*([^<]*?)\s*</{name}>", text) for name in names}
-    members = {name: unescape(match[1]) for name, match in found.items() if match is not None}
+    members = {name: html.unescape(match[1]) for name, match in found.items() if match is not None}
     return _from_members(members, "SessionToken")
 
 
@@ -80,7 +80,7 @@ def _epoch(text: str) -> float:
     if match is None:
         raise UnreadableCredentials("Expiration is not a UTC date and time")
     try:
-        return float(timegm(strptime(match[1], "%Y-%m-%dT%H:%M:%S")))
+        return float(calendar.timegm(strptime(match[1], "%Y-%m-%dT%H:%M:%S")))
     except ValueError:
         raise UnreadableCredentials("Expiration is not a UTC date and time") from None
 
@@ -89,7 +89,7 @@ def web_identity_error(document: bytes) -> str:
     """The code and message of an STS error, for the log and the operator; "" when there is none."""
     text = document.decode("utf-8", "replace")
     found = [re.search(rf"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message")]
-    return ": ".join(unescape(match[1]) for match in found if match is not None)
+    return ": ".join(html.unescape(match[1]) for match in found if match is not None)
 
 
 def from_profile(text: str, profile: str) -> Credentials | None:

@@ -6,9 +6,9 @@ Pure: the time of signing is an argument, and a secret never leaves this module 
 
 from __future__ import annotations
 
+import calendar
 import hmac
 import re
-from calendar import timegm
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import sha256
@@ -272,7 +272,7 @@ def _signed_with(secret: str, claim: Authorization, texts: list[tuple[Scope, str
 
 def _check_claim(claim: Authorization, stamp: str, now: float, service: str) -> None:
     try:
-        signed_at = timegm(strptime(stamp, DATE_FORMAT))
+        signed_at = calendar.timegm(strptime(stamp, DATE_FORMAT))
     except ValueError:
         raise _refused("a signed request needs x-amz-date as YYYYMMDDTHHMMSSZ") from None
     if abs(now - signed_at) > MAX_SKEW_SECONDS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
+import html
 import json
 import re
-from calendar import timegm
 from collections.abc import Mapping
-from html import unescape
 from time import strptime
 from typing import Any
 
@@ -75,8 +75,8 @@ def read_web_identity_token(document: bytes) -> Token:
     if found is None:
         raise UnreadableToken("WebIdentityToken is missing")
     expiry = re.search(r"<Expiration>\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", text)
-    until = float(timegm(strptime(expiry[1], "%Y-%m-%dT%H:%M:%S"))) if expiry is not None else None
-    return Token(unescape(found[1]), until)
+    until = float(calendar.timegm(strptime(expiry[1], "%Y-%m-%dT%H:%M:%S"))) if expiry is not None else None
+    return Token(html.unescape(found[1]), until)
 
 
 def token_error(document: bytes, *secrets: str) -> str:

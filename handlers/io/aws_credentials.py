@@ -7,8 +7,8 @@ https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from core.auth.credentials import (
@@ -66,7 +66,7 @@ class WebIdentity:
 def environment_credentials(environment: Mapping[str, str], transport: Transport, clock: Clock) -> CredentialProvider:
     """The provider of a process: everything that `environment` points to."""
     profile = environment.get("AWS_PROFILE") or "default"
-    path = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    path = os.path.expanduser(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
 
     async def variables() -> Credentials | None:
         return from_environment(environment)
@@ -76,7 +76,10 @@ def environment_credentials(environment: Mapping[str, str], transport: Transport
         return None if identity is None else await assume_role(transport, identity)
 
     async def shared_file() -> Credentials | None:
-        return from_profile(path.read_text("utf-8", "replace"), profile) if path.is_file() else None
+        if not os.path.isfile(path):
+            return None
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return from_profile(file.read(), profile)
 
     async def container() -> Credentials | None:
         return await container_credentials(transport, environment)
@@ -173,7 +176,8 @@ def _container_token(environment: Mapping[str, str]) -> str | None:
 
 def _text_of(path: str, variable: str) -> str:
     try:
-        text = Path(path).read_text("utf-8").strip()
+        with open(path, encoding="utf-8") as file:
+            text = file.read().strip()
     except (OSError, UnicodeDecodeError):
         raise NotConfigured(f"the file that {variable} names cannot be read") from None
     if not text:
