@@ -51,6 +51,7 @@ class Composition:
     app: AsgiApp
     gateway: Gateway
     http: HttpTransport
+    authorizer: BackendAuthorizer
     log: JsonLog
     config_path: str | None
     accounts: Accounts | None = None
@@ -64,8 +65,10 @@ class Composition:
         return f"configured by the environment{f' ({active})' if active else ''}"
 
     def warm(self) -> None:
-        """Work that is better done before the first request than in it: what https takes, where a backend needs it."""
+        """Work that is better done before the first request than in it: what credentials and https take."""
         backends = self.gateway.configuration.registry.backends.values()
+        for backend in backends:
+            self.authorizer.prepare(backend)
         if any(backend.base_url.startswith("https:") for backend in backends):
             self.http.prepare_tls()
 
@@ -169,7 +172,7 @@ def compose(
     ports.accounts, ports.price = accounts, _LazyPrice(configuration)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
     app = make_app(gateway, _after_answers(accounts, gateway))
-    return Composition(app, gateway, http, log, path, accounts)
+    return Composition(app, gateway, http, authorizer, log, path, accounts)
 
 
 def _after_answers(accounts: Accounts | None, gateway: Gateway) -> Callable[[], Awaitable[None]] | None:

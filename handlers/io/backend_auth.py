@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from core.errors import NotConfigured
@@ -34,8 +35,18 @@ class BackendAuthorizer:
             "federated": lambda backend: self._federation().federated(backend),
         }
 
+    def prepare(self, backend: Backend) -> None:
+        """Loads what the credential of `backend` takes. What is wrong with it is told to the first request."""
+        with suppress(NotConfigured):
+            self._authenticator(backend)
+
     async def authorize(self, backend: Backend, request: BackendRequest) -> None:
         """Changes `request.headers` in place. Raises NotConfigured when the credential is missing."""
+        authenticator = self._authenticator(backend)
+        for part in request.parts or [request]:
+            await authenticator.authorize(part)
+
+    def _authenticator(self, backend: Backend) -> Authenticator:
         authenticator = self._made.get(backend.name)
         if authenticator is None:
             make = self._schemes.get(backend.auth)
@@ -47,8 +58,7 @@ class BackendAuthorizer:
             else:
                 authenticator = make(backend)
             self._made[backend.name] = authenticator
-        for part in request.parts or [request]:
-            await authenticator.authorize(part)
+        return authenticator
 
     def _cloud_secrets(self) -> Secrets:
         from handlers.io.clock import SystemRandom  # noqa: PLC0415  # where a key is a reference
