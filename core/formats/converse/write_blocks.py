@@ -284,6 +284,7 @@ def tool_input(arguments: str) -> JsonObject:
         return {}
     try:
         value = json.loads(arguments)
+        json.dumps(value, allow_nan=False)  # numbers that no JSON can say
     except (ValueError, RecursionError):
         return {"_raw": arguments}
     return value if isinstance(value, dict) else {"_raw": value}

@@ -206,3 +206,14 @@ def test_few_cache_marks_stay() -> None:
     assert limited_cache_marks(source, RULES["messages"], facts_for("claude-opus-5"), Losses("messages")) is source
     bare = limited_cache_marks(source, RULES["converse"], facts_for("llama3-1-8b"), Losses("messages"))
     assert bare.cache is None
+
+
+def test_automatic_caching_needs_a_block_that_takes_a_mark() -> None:
+    source = conversation(said("user", "a"), said("assistant", Refusal("no")), cache=CacheMark("1h"))
+    kept = limited_cache_marks(source, RULES["converse"], facts_for("claude-opus-4-5"), Losses("messages"))
+    assert kept.cache == CacheMark("1h")
+    empty = conversation(cache=CacheMark())
+    assert limited_cache_marks(empty, RULES["invoke"], facts_for("claude-opus-4-5"), Losses("messages")) is empty
+    last = conversation(said("user", Text("a", cache=CacheMark())), cache=CacheMark("1h"))
+    moved = limited_cache_marks(last, RULES["invoke"], facts_for("claude-opus-4-5"), Losses("messages"))
+    assert (moved.cache, moved.messages) == (None, last.messages)
