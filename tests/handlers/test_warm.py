@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,13 @@ def test_tls_is_prepared_where_a_backend_needs_it(tmp_path: Path, backend: dict[
     transport = composition.http = Prepared()
     composition.warm()
     assert transport.times == times
+
+
+def test_a_credential_is_prepared_and_a_wrong_one_is_told_to_the_first_request(tmp_path: Path) -> None:
+    backends = {"b": {"type": "bedrock", "region": "us-east-1"}, "c": {"type": "demo", "auth": "no-such-scheme"}}
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"backends": backends, "models": {"m": {"backend": "b", "api_model": "m"}}}))
+    composition = compose({"SERVICE_API_KEY": "k"}, str(path))
+    composition.http = Prepared()
+    composition.warm()
+    assert "handlers.io.aws_credentials" in sys.modules
