@@ -27,6 +27,7 @@ from handlers.io.log import JsonLog, write_record
 
 if TYPE_CHECKING:
     from handlers.accounts import Accounts
+    from handlers.io.body_log import BodyLog
     from handlers.pricing import Pricing
 
 NO_KEY = (
@@ -154,25 +155,46 @@ def compose(
         stores = import_module("handlers.stores")
         machine = stores.Machine(variables, http, clock, random)
         accounts = cast("Accounts", stores.make_accounts(configuration, reference, machine, log))
+    bodies = _make_body_log(variables, clock)
+    keepers = [keeper for keeper in (accounts, bodies) if keeper is not None]
 
     def record(usage: UsageRecord) -> None:
-        if accounts is not None:
-            accounts.record(usage)
+        for keeper in keepers:
+            keeper.record(usage)
         write_record(log, usage)
 
-    demo = _LazyDemo(clock, variables)
-    batches = BatchTransport(http)
-    transports: dict[str, Transport] = {
-        "http": http, "https": http, "demo": demo, "batch+http": batches, "batch+https": batches,
-        "estimate": EstimateTransport(),
-    }  # fmt: skip
+    transports = _make_transports(http, clock, variables)
     authorizer = BackendAuthorizer(variables, http, clock)
     media = _LazyMedia(http, clock)
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
     ports.accounts, ports.price = accounts, _LazyPrice(configuration)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
-    app = make_app(gateway, _after_answers(accounts, gateway))
+    app = make_app(_with_body_log(gateway, bodies), _after_answers(accounts, gateway))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
+
+
+def _make_transports(http: HttpTransport, clock: SystemClock, variables: Mapping[str, str]) -> dict[str, Transport]:
+    """The transports by URL scheme."""
+    batches = BatchTransport(http)
+    return {
+        "http": http, "https": http, "demo": _LazyDemo(clock, variables), "batch+http": batches,
+        "batch+https": batches, "estimate": EstimateTransport(),
+    }  # fmt: skip
+
+
+def _make_body_log(variables: Mapping[str, str], clock: SystemClock) -> BodyLog | None:
+    """Where SKYBRIDGE_BODY_LOG wants whole requests and answers written."""
+    folder = variables.get("SKYBRIDGE_BODY_LOG")
+    if not folder:
+        return None
+    personal = variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") == "redact"
+    return cast("BodyLog", import_module("handlers.io.body_log").BodyLog(folder, clock, personal=personal))
+
+
+def _with_body_log(gateway: Gateway, bodies: BodyLog | None) -> Gateway:
+    if bodies is None:
+        return gateway
+    return cast(Gateway, import_module("handlers.io.body_log").BodyLoggingGateway(gateway, bodies))
 
 
 def _after_answers(accounts: Accounts | None, gateway: Gateway) -> Callable[[], Awaitable[None]] | None:

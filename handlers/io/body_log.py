@@ -1,0 +1,151 @@
+"""Whole requests and answers as JSON lines in rotating files, for whoever debugs at a desk. Off unless asked for.
+
+SKYBRIDGE_BODY_LOG names the folder (`logs`), SKYBRIDGE_BODY_LOG_PERSONAL=redact masks personal data too; credentials
+are always masked. A line holds the bodies, usage, cost, times, backend, attempts and errors of one request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from core.gateway import Gateway
+from core.http import Request, Response
+from core.masking import masked
+from core.ports import Clock
+from core.usage import UsageRecord
+
+FILE = "requests.jsonl"
+FILE_BYTES = 10 * 1024 * 1024
+FILES = 10
+# Larger bodies are kept up to here.
+BODY_BYTES = 1024 * 1024
+# Records whose answer was never finished.
+MOST_WAITING = 1000
+
+
+class BodyLog:
+    """The files of one folder."""
+
+    def __init__(self, folder: str, clock: Clock, *, personal: bool = False) -> None:
+        self._path = os.path.join(folder, FILE)
+        self._clock = clock
+        self._personal = personal
+        self._records: OrderedDict[str, UsageRecord] = OrderedDict()
+        os.makedirs(folder, exist_ok=True)
+
+    def record(self, record: UsageRecord) -> None:
+        """Keeps a request's record until its answer has ended."""
+        self._records[record.request_id] = record
+        if len(self._records) > MOST_WAITING:
+            self._records.popitem(last=False)
+
+    def write(self, request: Request, response: Response, answer: bytes) -> None:
+        """The line of one request. `answer` is what the client was sent."""
+        request_id = response.header("x-request-id") or response.header("request-id") or ""
+        line = {
+            "time": self._clock.time(), "request_id": request_id, "method": request.method, "path": request.path,
+            "status": response.status, **_facts(self._records.pop(request_id, None)),
+            "request": _body(request.body), "response": _body(answer),
+        }  # fmt: skip
+        text = json.dumps(masked(line, personal=self._personal), ensure_ascii=False, default=str) + "\n"
+        self._rotate(len(text))
+        with open(self._path, "a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+
+    def _rotate(self, more: int) -> None:
+        """`requests.jsonl` becomes `.1`, `.1` becomes `.2`; the last one goes."""
+        if not os.path.exists(self._path) or os.path.getsize(self._path) + more <= FILE_BYTES:
+            return
+        names = [self._path, *(f"{self._path}.{number}" for number in range(1, FILES))]
+        for older, newer in zip(reversed(names), [*reversed(names[:-1])], strict=False):
+            if os.path.exists(newer):
+                os.replace(newer, older)
+
+
+class BodyLoggingGateway:
+    """A gateway whose requests and answers are written down. Everything else is the gateway's own."""
+
+    def __init__(self, gateway: Gateway, log: BodyLog) -> None:
+        self._gateway = gateway
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    async def handle(self, request: Request) -> Response:
+        """core.gateway.Gateway.handle."""
+        response = await self._gateway.handle(request)
+        if isinstance(response.body, bytes):
+            if request.method == "POST":
+                self._log.write(request, response, response.body)
+            return response
+        copy: list[bytes] = []
+        body = _Copied(response.body, copy, lambda: self._log.write(request, response, b"".join(copy)))
+        return Response(response.status, response.headers, body)
+
+
+class _Copied(AsyncGenerator[bytes]):
+    """A stream's body, of which a copy is kept up to BODY_BYTES; `ended` is called once, when it is closed."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes], copy: list[bytes], ended: Callable[[], None]) -> None:
+        self._chunks = chunks
+        self._copy = copy
+        self._size = 0
+        self._ended: Callable[[], None] | None = ended
+
+    async def __anext__(self) -> bytes:
+        return self._keep(await anext(self._chunks))
+
+    async def asend(self, value: None) -> bytes:
+        return self._keep(await self._chunks.asend(value))
+
+    async def athrow(self, *exception: Any) -> bytes:
+        return self._keep(await self._chunks.athrow(*exception))
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended()
+
+    def _keep(self, data: bytes) -> bytes:
+        if self._size < BODY_BYTES:
+            self._copy.append(data)
+            self._size += len(data)
+        return data
+
+
+def _facts(record: UsageRecord | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    usage = record.usage
+    return {
+        "key": record.key, "owner": record.owner, "model": record.model, "backend": record.backend,
+        "api_model": record.api_model, "attempts": record.attempts, "outcome": record.outcome,
+        "finish": record.finish, "seconds": record.seconds, "first_byte_seconds": record.first_byte_seconds,
+        "usage": {
+            "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens,
+            "cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens,
+            "total_tokens": usage.total_tokens,
+        },
+        "cost_usd": None if record.cost is None else record.cost.usd,
+        "dropped": record.dropped, "edits": record.edits, "errors": record.errors,
+    }  # fmt: skip
+
+
+def _body(data: bytes) -> Any:
+    """JSON as it is, other text as text, the rest as how long it is."""
+    if len(data) > BODY_BYTES:
+        return data[:BODY_BYTES].decode("utf-8", "replace") + f"… ({len(data)} bytes)"
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"({len(data)} bytes)"

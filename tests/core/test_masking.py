@@ -1,0 +1,52 @@
+"""Masking: what goes, and what stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.masking import masked
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("key sk-ant-api03-abcdefghijklmnop here", "key *** here"),
+        ("sk-sky-kSI49GCOIDMDQIt4glaDr1wSut", "***"),
+        ("Authorization: Bearer abc.def-123456", "Authorization: ***"),
+        ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0abc.c2ln", "***"),
+        ("AKIAIOSFODNN7EXAMPLE", "***"),
+        ("a sketch of skylines, sk-short", "a sketch of skylines, sk-short"),
+    ],
+)
+def test_credentials_go(text: str, left: str) -> None:
+    assert masked(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("write to ann.lee+x@mail.example.org.", "write to ***."),
+        ("call +49 (30) 1234-5678 now", "call *** now"),
+        ("card 4111 1111 1111 1111", "card ***"),
+        ("DE89 3704 0044 0532 0130 00", "***"),
+        ("ssn 078-05-1120", "ssn ***"),
+        ("in 2026 there were 1,234,567 of 42", "in 2026 there were 1,234,567 of 42"),
+    ],
+)
+def test_personal_data_goes_on_request(text: str, left: str) -> None:
+    assert masked(text, personal=True) == left
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ({"api_key": "x", "max_tokens": 5, "token": "t"}, {"api_key": "***", "max_tokens": 5, "token": "***"}),
+        ([{"a": ["Bearer 123456789"]}, None, 1.5, True], [{"a": ["***"]}, None, 1.5, True]),
+        ({"password": {"type": "string"}}, {"password": {"type": "string"}}),
+    ],
+)
+def test_nested_values(value: Any, left: Any) -> None:
+    assert masked(value) == left

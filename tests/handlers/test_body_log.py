@@ -1,0 +1,112 @@
+"""Whole requests and answers in files, as the router JSON system wants them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.http import Request, Response
+from handlers.composition import compose
+from handlers.io import body_log
+from handlers.io.body_log import BodyLog, BodyLoggingGateway
+from tests.gateways import Bench, body_of, native_bench
+from tests.samples import PATHS, answer_body, request_body, stream_frames
+from tests.scripted import Play, VirtualClock
+
+JSON_HEADERS = {"content-type": "application/json"}
+
+
+def logged(bench: Bench, folder: Path, **options: Any) -> BodyLoggingGateway:
+    log = BodyLog(str(folder), bench.clock, **options)
+    bench.gateway.ports.record = log.record
+    return BodyLoggingGateway(bench.gateway, log)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "requests.jsonl").read_text("utf-8").splitlines()]
+
+
+def asked(format_name: str, stream: bool = False) -> Request:
+    return Request("POST", PATHS[format_name], "", {"x-api-key": "made-key"}, request_body(format_name, stream=stream))
+
+
+@pytest.mark.parametrize("format_name", sorted(PATHS))
+async def test_a_whole_answer_is_written_down(tmp_path: Path, format_name: str) -> None:
+    failing = Play(500, JSON_HEADERS, [b'{"error":{"message":"sk-made-abcdefghijklmnop is no key"}}'])
+    bench = native_bench(format_name, [failing, Play(headers=JSON_HEADERS, chunks=[answer_body(format_name)])])
+    gateway = logged(bench, tmp_path)
+    assert (await gateway.handle(asked(format_name))).status == 200
+    (line,) = lines(tmp_path)
+    assert line["request"] == json.loads(request_body(format_name)) and line["response"]["model"] == "m"
+    assert (line["backend"], line["attempts"], line["outcome"], line["status"]) == ("b2", 2, "complete", 200)
+    assert line["usage"]["input_tokens"] == 5 and line["usage"]["total_tokens"] == 7
+    assert line["errors"] == ["*** is no key"] and "made-key" not in json.dumps(line)
+
+
+@pytest.mark.parametrize("format_name", sorted(PATHS))
+async def test_a_stream_is_written_down_when_it_has_ended(tmp_path: Path, format_name: str) -> None:
+    gateway = logged(native_bench(format_name, [Play(chunks=stream_frames(format_name))]), tmp_path)
+    response = await gateway.handle(asked(format_name, stream=True))
+    sent = await body_of(response)
+    assert sent == b"".join(stream_frames(format_name)) and not isinstance(response.body, bytes)
+    assert not (tmp_path / "requests.jsonl").exists()
+    for _ in range(2):
+        await response.body.aclose()
+    (line,) = lines(tmp_path)
+    assert line["response"] == sent.decode() and line["usage"]["output_tokens"] == 2
+
+
+async def test_a_stream_that_nobody_reads_is_closed_and_written_down(tmp_path: Path) -> None:
+    bench = native_bench("messages", [Play(chunks=stream_frames("messages"))])
+    response = await logged(bench, tmp_path).handle(asked("messages", stream=True))
+    assert not isinstance(response.body, bytes)
+    await response.body.aclose()
+    assert lines(tmp_path)[0]["outcome"] == "abandoned" and bench.transport.open == 0
+
+
+async def test_errors_too_and_no_pages(tmp_path: Path) -> None:
+    gateway = logged(native_bench("messages", []), tmp_path, personal=True)
+    assert (await gateway.handle(Request("POST", "/v1/messages", "", {}, b"ann@example.org"))).status == 400
+    assert (await gateway.handle(Request("GET", "/health"))).status == 200
+    (line,) = lines(tmp_path)
+    assert line["request"] == "***" and line["response"]["error"]["type"] == "invalid_request_error"
+    assert gateway.configuration is not None
+
+
+def test_files_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_log, "FILE_BYTES", 300)
+    monkeypatch.setattr(body_log, "FILES", 3)
+    monkeypatch.setattr(body_log, "BODY_BYTES", 40)
+    monkeypatch.setattr(body_log, "MOST_WAITING", 1)
+    log = BodyLog(str(tmp_path), VirtualClock())
+    for number in range(8):
+        body = (b"x" * 50, b"\xff", b"text", b"{}")[number % 4]
+        log.write(Request("POST", f"/{number}", "", {}, body), Response(200, [], b""), b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "requests.jsonl", "requests.jsonl.1", "requests.jsonl.2",
+    ]  # fmt: skip
+    newest = lines(tmp_path)[-1]
+    assert newest["path"] == "/7" and newest["request"] == {}
+
+
+async def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text('{"models":{"m":{"backend":"d"}},"backends":{"d":{"type":"demo"}}}', "utf-8")
+    for variables, there in (({}, False), ({"SKYBRIDGE_BODY_LOG": str(tmp_path / "logs")}, True)):
+        composition = compose({**variables, "LOG_LEVEL": "error"}, str(path), local=True)
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b'{"model":"m","messages":[{"role":"user","content":"x"}]}'}
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": []}
+        await composition.app(scope, receive, send)
+        assert sent[0]["status"] == 200
+        assert (tmp_path / "logs" / "requests.jsonl").exists() is there
+        await composition.http.aclose()
