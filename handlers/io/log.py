@@ -94,6 +94,7 @@ def write_record(log: JsonLog, record: UsageRecord) -> None:
         cache_write_tokens=usage.cache_write_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=None if record.cost is None else float(record.cost.usd),
         first_byte_ms=None if record.first_byte_seconds is None else round(record.first_byte_seconds * 1000, 1),
         ms=round(record.seconds * 1000, 1),
         edits=record.edits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from core.usage import Cost, UsageRecord
+from handlers.io.log import JsonLog, write_record
 from tests.doors.aws_conditions import deployed
+from tests.scripted import VirtualClock
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".venv-aws" / "bin"
@@ -24,7 +28,10 @@ EVERYTHING = {"UrlIsPublic", "WithHttpApi", "WithRestApi", "WithInstances", "Ins
 SIGNED = {"WithInstances", "WithBedrock"}
 # What the role may do on request.
 OPTIONS = {"WithBedrock", "WithMantle", "WithGuardrails", "WithSecrets", "WithParameters", "IsFederated"}
-KEY = {"Fn::Sub": "{{resolve:secretsmanager:${GatewayKeys}}}"}
+# A reference: the key itself is in no variable.
+KEY = {"Fn::Sub": "aws-secret://${GatewayKeys}"}
+# What a request's line in the log has (handlers.io.log.write_record).
+LOGGED = {"first_byte_ms", "cost_usd", "status", "outcome"}
 WRAPPER = "/var/task/streaming-wrapper"
 
 pytestmark = [
@@ -49,8 +56,9 @@ UNLINTED = {
     "signed and public": ("Condition: UrlIsPublic\n", "Condition: WithBedrock\n"),
     "a permission for others": ("InvokedViaFunctionUrl: true", "InvokedViaFunctionUrl: false"),
     "no gate at all": ('[UrlIsPublic, "", platform]', '[UrlIsPublic, platform, ""]'),
-    "no key": ('"{{resolve:secretsmanager:${GatewayKeys}}}"\n        MODEL', '""\n        MODEL'),
-    "key asked for twice": ('${GatewayKeys}}}", ""]', '${GatewayKeys}}}", key]'),
+    "no key": ('!Sub "aws-secret://${GatewayKeys}"\n        MODEL', '""\n        MODEL'),
+    "key in clear": ("aws-secret://${GatewayKeys}", "{{resolve:secretsmanager:${GatewayKeys}}}"),
+    "key asked for twice": ('${GatewayKeys}", ""]', '${GatewayKeys}", key]'),
     "wrapper elsewhere": (WRAPPER, "/opt/streaming-wrapper"),
     "wrapper on all": ("MODEL_CONFIG_PATH: !Ref ModelConfigPath", f"AWS_LAMBDA_EXEC_WRAPPER: {WRAPPER}"),
     "handler missing": ("handlers.aws_buffered.handler", "handlers.aws_buffered.main"),
@@ -82,6 +90,7 @@ UNLINTED = {
     "nothing kept running": ("- WithProvisioned\n", "- WithEmail\n"),
     "instances unknown": ("Arn: !Ref CapacityProviderArn", "Arn: arn:aws:lambda:eu-west-1:1:capacity-provider:x"),
     "alarm to nobody": ("AlarmActions: [!Ref AlarmTopic]", "AlarmActions: []"),
+    "spend not logged": ("$.cost_usd > 0", "$.costs > 0"),
     "no p99": ("ExtendedStatistic: p99", "Statistic: Average"),
     "another metric": ("MetricName: FailedRequests\n          Metric", "MetricName: Failed\n          Metric"),
     "dashboard broken": ('"stat": "p50"}', '"stat": "p50"'),
@@ -275,6 +284,10 @@ def watch_problems(resources: dict[str, Any]) -> Iterator[str]:
         yield f"watched: {watched}"
     if metrics != set(logged):
         yield f"metrics of the log: {metrics}"
+    for row in of_type(resources, "AWS::Logs::MetricFilter").values():
+        named = set(re.findall(r"\$\.(\w+)", json.dumps(row))) - {"event"}
+        if not named <= LOGGED:
+            yield f"the log has no {named - LOGGED}"
     for name, row in alarms.items():
         if row["AlarmActions"] != [{"Ref": "AlarmTopic"}]:
             yield f"{name} tells nobody"
@@ -313,6 +326,17 @@ def test_sam_takes_the_template() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is a valid SAM Template" in done.stdout
+
+
+def test_the_log_has_what_the_metrics_are_made_of() -> None:
+    stream = io.StringIO()
+    record = UsageRecord("r", "generate", "chat_completions", 0.0)
+    record.cost = Cost(input=250_000_000)
+    write_record(JsonLog(VirtualClock(), stream=stream), record)
+    line = json.loads(stream.getvalue())
+    assert line["event"] == "request"
+    assert set(line) >= LOGGED
+    assert line["cost_usd"] == 0.00025
 
 
 def test_every_function_can_be_built() -> None:
