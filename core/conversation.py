@@ -210,12 +210,14 @@ class ServerToolResult:
 @slotted
 class Opaque:
     """A block that only its own format knows: carried back there, dropped with a warning (or refused
-    where `content` is true: it is content that the user meant to be read) elsewhere."""
+    where `content` is true: it is content that the user meant to be read) elsewhere. Where it has a readable
+    `text` (the summary that stands for a compacted history), that text goes elsewhere in its place."""
 
     format: FormatName
     kind: str
     raw: JsonObject
     content: bool = False
+    text: str | None = None
 
 
 type Block = (

@@ -136,6 +136,12 @@ class ContentFitter:
     def _foreign(self) -> bool:
         return self.conversation.format != self.rules.format
 
+    @property
+    def _knows_files(self) -> bool:
+        """Whether the client's file ids are the backend's too: OpenAI's formats share one store of files."""
+        pair = {self.conversation.format, self.rules.format}
+        return len(pair) == 1 or (pair <= _OPENAI_FORMATS and self.facts.vendor == "openai")
+
     def _block(self, block: Block, path: str) -> list[Block]:
         handler = _HANDLERS.get(type(block))
         return [block] if handler is None else handler(self, block, path)
@@ -194,7 +200,7 @@ class ContentFitter:
         source = normalised_source(block.source)
         if _needs_inlining(block, source, self.rules):
             raise Unsupported(path, "The target reads no URLs, and this one was not fetched.")
-        if self._foreign and source.kind == "file_id":
+        if source.kind == "file_id" and not self._knows_files:
             raise Unsupported(path, "A file id is known to the vendor that issued it only.")
         if source.kind == "s3" and not self.rules.s3_locations:
             raise Unsupported(path, "An S3 location can be read by Bedrock only.")
@@ -222,11 +228,16 @@ class ContentFitter:
     def _opaque(self, block: Opaque, path: str) -> list[Block]:
         if block.format == self.rules.format:
             return [block]
+        if block.text is not None:
+            self.losses.add("messages", f"a {block.kind!r} block became text")
+            return [Text(block.text)]
         if block.content:
             raise Unsupported(path, f"The target has nothing that could hold a {block.kind!r} block.")
         self.losses.add("messages", f"blocks of type {block.kind!r} were left out")
         return []
 
+
+_OPENAI_FORMATS: Final = frozenset({"chat_completions", "responses"})
 
 # Each handler takes the type that is its key.
 _HANDLERS: Final[dict[type, Callable[[ContentFitter, Any, str], list[Block]]]] = {

@@ -232,7 +232,9 @@ def _read_tool_result(raw: JsonObject) -> ToolResult:
 def read_opaque(raw: JsonObject) -> Opaque:
     """A block that only this format knows."""
     kind = required_text(raw, "type")
-    return Opaque("messages", kind, raw, content=kind not in _CONTENTLESS)
+    summary = raw.get("content") if kind == "compaction" else None
+    text = summary if isinstance(summary, str) and summary else None
+    return Opaque("messages", kind, raw, content=kind not in _CONTENTLESS, text=text)
 
 
 _DOCUMENT_PARTS: dict[str, Callable[[JsonObject], Block]] = {"text": read_text, "image": _read_image}

@@ -214,7 +214,16 @@ SERVER_HABITS: list[tuple[str, list[Block]]] = [
     ("unknown-events", [Text("x")]),
     (
         "compaction",
-        [Opaque("messages", "compaction", {"type": "compaction", "content": "We talked before."}, True), Text("Hi")],
+        [
+            Opaque(
+                "messages",
+                "compaction",
+                {"type": "compaction", "content": "We talked before."},
+                True,
+                "We talked before.",
+            ),
+            Text("Hi"),
+        ],
     ),
     ("refusal", []),
 ]
