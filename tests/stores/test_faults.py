@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,12 @@ import pytest
 
 from core.configuration import ConfigurationError, read_configuration
 from core.errors import NotConfigured
-from core.ports import Charge, Hold, StoreFault
+from core.ports import BackendRequest, Charge, Hold, StoreFault
 from handlers.io import sqlite_store
 from handlers.io.sqlite_store import SqliteStore
 from handlers.stores import Machine, make_accounts, open_store
 from tests.gateways import RecordingLog
-from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock, refused
+from tests.scripted import FixedRandom, Play, ScriptedExchange, ScriptedTransport, VirtualClock, refused
 
 HOLD = Hold("r1", (Charge("usd_total:key:k:", 1, 10), Charge("in_flight:key:k:", 1, 10)), 5000.0)
 DYNAMO = {
@@ -219,3 +221,54 @@ def test_quotas_need_a_store_and_tokens_an_audience() -> None:
     wrong = read_configuration({"prices": {"m": {"input": 1}}}, {})
     with pytest.raises(ConfigurationError, match=r"prices\.m"):
         make_accounts(wrong, "", Machine({}, machine.transport, machine.clock, machine.random), RecordingLog())
+
+
+class TogetherTransport(ScriptedTransport):
+    """Answers nobody before so many requests are under way at once."""
+
+    def __init__(self, plays: list[Play], clock: VirtualClock, parties: int) -> None:
+        super().__init__(plays, clock)
+        self._barrier = asyncio.Barrier(parties)
+
+    async def send(self, request: BackendRequest) -> ScriptedExchange:
+        exchange = await super().send(request)
+        await self._barrier.wait()
+        return exchange
+
+
+async def test_every_charge_of_a_request_goes_out_in_one_round_trip() -> None:
+    clock = VirtualClock()
+    transport = TogetherTransport([play(200)] * 2, clock, 2)
+    store = open_store(PLACES["dynamodb"][0], Machine(DYNAMO, transport, clock, FixedRandom()))
+    async with asyncio.timeout(5):
+        assert await store.reserve(HOLD, 1000.0) is None
+    assert len(transport.requests) == 2
+
+
+_PROCESS = """
+import asyncio, sys
+from pathlib import Path
+from core.ports import Charge, Hold
+from handlers.io.sqlite_store import SqliteStore
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]))
+    holds = (Hold(f"{sys.argv[2]}-{n}", (Charge("usd", 3, 300, None),), 9e9) for n in range(100))
+    outcomes = await asyncio.gather(*(store.reserve(hold, 1.0) for hold in holds))
+    print(outcomes.count(None))
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_several_processes_share_one_sqlite_file(tmp_path: Path) -> None:
+    """Three processes that open and fill it at once: exactly what is affordable passes."""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    arguments = [sys.executable, "-c", _PROCESS, str(tmp_path / "made.db")]
+    processes = [
+        await asyncio.create_subprocess_exec(*arguments, name, env=environment, stdout=asyncio.subprocess.PIPE)
+        for name in ("a", "b", "c")
+    ]
+    outputs = [await process.communicate() for process in processes]
+    assert sum(int(output) for output, _ in outputs) == 100
