@@ -153,7 +153,8 @@ async def soak(tmp_path: Path, count: int, rounds: int) -> list[int]:
                     await asyncio.sleep(0.01)
             asked = sum(clients.seen.values())
             assert asked == count
-            assert clients.seen["whole"] > count * 0.6
+            # When both backends have failed five times in a row, all but one probe are refused for a moment.
+            assert clients.seen["whole"] > count * 0.25, clients.seen
             # A client that left before its request was read is no request.
             assert count - clients.seen["left"] <= sum(outcomes.values()) <= count
             await gateway.composition.http.aclose()
