@@ -49,6 +49,12 @@ async def test_an_entra_principal_is_a_caller(headers: dict[str, str], identity:
     assert await identified(headers) == Caller(identity, "entra", name, name)
 
 
+async def test_a_platform_that_names_nobody_has_still_let_the_request_pass() -> None:
+    assert (await identified({})).kind == "platform"
+    with pytest.raises(Refused):
+        await identified({"x-api-key": "made-up"})
+
+
 async def test_nobody_gets_in_by_the_platforms_header_where_the_platform_sets_none() -> None:
     with pytest.raises(Refused):
         await identified(principal(("oid", "o1")), ARN, platform=False)
