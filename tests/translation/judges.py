@@ -16,6 +16,7 @@ from typing import Any
 import botocore.session
 import httpx
 import httpx2
+import jsonschema
 import openai
 from botocore.eventstream import EventStream
 from botocore.parsers import create_parser
@@ -25,7 +26,8 @@ from openai.types.responses import Response as OpenAIResponse
 
 from tests.translation.reading import Ending, Reading
 from tests.wire.anthropic_judge import message_of, streamed_message_of
-from tests.wire.openai_judge import assert_valid, chunks_of, completion_of
+from tests.wire.openai_judge import SPECIFICATION, assert_valid, chunks_of, completion_of, nullable
+from tests.wire.recordings import recorded_file
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,8 @@ def _chat_stream(data: bytes, strict: bool) -> Reading:
     client, canned = _openai()
     if strict:
         assert data.endswith(b"data: [DONE]\n\n")
-        chunks_of(data)
+        for chunk in chunks_of(data):
+            specified("CreateChatCompletionStreamResponse").validate(chunk)
         _helped(data)
     canned[:] = [_sse(data)]
     grown = _Grown()
@@ -370,6 +373,23 @@ def _response_ending(value: dict[str, Any], reading: Reading) -> Ending:
     return "refusal" if reading.refusal else "stop"
 
 
+@cache
+def specified(name: str) -> Any:
+    """A validator for one schema of OpenAI's document. Its `oneOf` is taken as `anyOf`: many of its own examples fit
+    several members at once."""
+    document = _any_of(nullable(json.loads(recorded_file(SPECIFICATION))))
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _any_of(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_any_of(item) for item in schema]
+    if isinstance(schema, dict):
+        return {"anyOf" if name == "oneOf" else name: _any_of(value) for name, value in schema.items()}
+    return schema
+
+
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -378,6 +398,7 @@ def _responses_whole(body: bytes, strict: bool) -> Reading:
     value = json.loads(body)
     if strict:
         OpenAIResponse.model_validate(value, strict=True)
+        specified("Response").validate(value)
     canned[:] = [httpx2.Response(200, json=value)]
     answer = client.responses.create(model="m", input="x")
     return _response(answer.model_dump(exclude_unset=True, warnings=False))

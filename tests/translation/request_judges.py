@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import jsonschema
 import pydantic
 from anthropic.types.beta.message_create_params import MessageCreateParamsNonStreaming
 from botocore.validate import ParamValidator
 from google.genai import types
 
-from tests.translation.judges import bedrock_model
-from tests.wire.openai_judge import SPECIFICATION, assert_valid, nullable
-from tests.wire.recordings import recorded_file
+from tests.translation.judges import bedrock_model, specified
+from tests.wire.openai_judge import assert_valid
 
 
 def _chat_completions(body: dict[str, Any]) -> None:
@@ -34,23 +31,7 @@ def _specified_chat(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(body: dict[str, Any]) -> None:
-    _response_validator().validate(body)
-
-
-@cache
-def _response_validator() -> Any:
-    # A plain message fits several members of the document's `oneOf`: its own examples would fail.
-    document = _any_of(nullable(json.loads(recorded_file(SPECIFICATION))))
-    schema = {"$ref": "#/components/schemas/CreateResponse", "components": document["components"]}
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _any_of(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_any_of(item) for item in schema]
-    if isinstance(schema, dict):
-        return {"anyOf" if name == "oneOf" else name: _any_of(value) for name, value in schema.items()}
-    return schema
+    specified("CreateResponse").validate(body)
 
 
 @cache
