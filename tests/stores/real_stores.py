@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLContext
 from threading import Lock, Thread
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -85,30 +86,31 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def azurite(folder: Path) -> Iterator[str]:
-    """Azurite's Table service, in memory."""
+def azurite(folder: Path, *options: str, tls: SSLContext | None = None) -> Iterator[str]:
+    """Azurite's Table service, in memory; over https where `options` have a certificate and `tls` trusts it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = ROOT / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
     command = ["node", str(script), "--silent", "--inMemoryPersistence", "--disableTelemetry"]
-    command += ["--tableHost", "127.0.0.1", "--tablePort", str(port)]
+    command += ["--tableHost", "127.0.0.1", "--tablePort", str(port), *options]
+    address = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
     with open(folder / "azurite.log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         try:
-            _wait_for(f"http://127.0.0.1:{port}/", process)
-            yield f"http://127.0.0.1:{port}/{ACCOUNT}"
+            _wait_for(f"{address}/", process, tls)
+            yield f"{address}/{ACCOUNT}"
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes], tls: SSLContext | None) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         assert process.poll() is None, "the server ended"
         try:
-            httpx.get(url)
+            httpx.get(url, verify=tls or True)
             return
         except httpx.TransportError:
             time.sleep(0.05)
