@@ -80,7 +80,7 @@ def _keep_served(generation: Generation, backend: Backend, headers: HeaderList, 
         headers[:] = [item for item in headers if item[0] != "anthropic-beta"]
         if kept:
             headers.append(("anthropic-beta", ",".join(kept)))
-    members = unserved_members(backend.provider.surface, generation.document.values, kept)
+    members = unserved_members(generation.document.values, kept)
     if "mcp_servers" in members:
         raise Unsupported("mcp_servers", f"Backend {backend.name} does not connect to MCP servers.")
     forced.update(dict.fromkeys(members, REMOVED))
@@ -110,14 +110,12 @@ def _forced(generation: Generation, candidate: Candidate) -> dict[str, Any]:
 def _path(generation: Generation, candidate: Candidate) -> str:
     endpoint, backend = generation.endpoint, candidate.backend
     if endpoint.operation == "embeddings":
-        if backend.provider.embeddings is None:
-            raise Unsupported("embeddings", f"Backend {backend.name} has no embeddings endpoint.")
+        assert backend.provider.embeddings is not None  # core.embeddings asked first
         return backend.provider.embeddings
     paths = backend.paths(generation.native_format)
     assert paths is not None  # `speaks` was asked first
     if endpoint.operation == "count_tokens":
-        if paths.count_tokens is None:
-            raise Unsupported("count_tokens", f"Backend {backend.name} cannot count tokens.")
+        assert paths.count_tokens is not None  # core.counting asked first
         return paths.count_tokens
     return paths.stream if generation.stream and paths.stream else paths.generate
 

@@ -78,10 +78,9 @@ TOP_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def unserved_members(surface: str, members: Iterable[str], kept: Iterable[str]) -> list[str]:
-    """Those of a request's top-level `members` that `surface` refuses with the betas `kept` alone."""
-    if surface == "anthropic":
-        return []
+def unserved_members(members: Iterable[str], kept: Iterable[str]) -> list[str]:
+    """Those of a request's top-level `members` that every surface but Anthropic's own refuses with the betas `kept`
+    alone."""
     betas = list(kept)
     return [
         member

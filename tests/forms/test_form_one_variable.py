@@ -128,6 +128,11 @@ def test_form_one_variable_refuses_what_it_does_not_know(capsys: pytest.CaptureF
     assert "'LITELLM_OPENROUTER', 'LITELLM_MESSAGES'" in said
 
 
+def test_form_one_variable_refuses_before_anything_starts() -> None:
+    with pytest.raises(ConfigurationError, match=r"Invalid PROXY_BACKEND value: NOPE\. Must be one of: \['AZURE"):
+        chosen(PROXY_BACKEND="nope")
+
+
 @pytest.mark.parametrize(
     ("flags", "value"),
     [
@@ -241,9 +246,9 @@ def test_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demo.write_text("backends:\n  d: { type: demo }\nmodels:\n  m: { backend: d }\n", "utf-8")
     assert find_configuration(proxy, None)[0].active == "OPENROUTER"
     assert find_configuration(proxy, str(demo))[0].active == ""
-    assert find_configuration({**proxy, "MODEL_CONFIG_PATH": str(demo)}, None)[1] == demo
+    assert str(find_configuration({**proxy, "MODEL_CONFIG_PATH": str(demo)}, None)[1]) == str(demo)
     assert find_configuration({"OPENROUTER_API_KEY": "k"}, None)[0].active == "OPENROUTER"
-    assert find_configuration({}, None)[1] == demo
+    assert str(find_configuration({}, None)[1]) == str(demo)
     demo.write_text("backends:\n  o: { type: openai }\nmodels:\n  m: { backend: o }\n", "utf-8")
-    assert find_configuration({"OPENROUTER_API_KEY": "k"}, None)[1] == demo
+    assert str(find_configuration({"OPENROUTER_API_KEY": "k"}, None)[1]) == str(demo)
     assert chosen_configuration({}) is None and implied_configuration({}) is None

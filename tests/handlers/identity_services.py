@@ -27,7 +27,8 @@ ROLE = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/do
 class IdentityServices:
     """Answers each service's request, counts them, and answers anything else as a backend would.
 
-    `lifetime` is what tokens are given for, in seconds; `broken` names services that answer 500.
+    `lifetime` is what tokens are given for, in seconds; `broken` names services that answer 500;
+    with `empty` every answer lacks what it should hold.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class IdentityServices:
         self.lifetime = 3600
         self.broken: set[str] = set()
         self.now = 0.0
+        self.empty = False
 
     def __call__(self, received: Received) -> Script:
         service = self._service_of(received)
@@ -44,7 +46,7 @@ class IdentityServices:
         self.asked[service] += 1
         if service in self.broken:
             return failing(500, type="server_error")
-        return self._give(service)
+        return Script([b"{}"], headers=JSON) if self.empty else self._give(service)
 
     def _service_of(self, received: Received) -> str:
         parts = urlsplit(received.target)

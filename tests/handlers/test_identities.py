@@ -256,6 +256,15 @@ def test_what_a_refusal_says(document: bytes, said: str) -> None:
     assert token_error(document, "secret-jwt", "") == said
 
 
+async def test_answers_that_hold_no_token(ground: Ground) -> None:
+    ground.services.empty = True
+    options = {"tenant_id": "t", "client_id": "c", "authority": ground.server.url}
+    with pytest.raises(NotConfigured, match="STS GetWebIdentityToken gave no usable token"):
+        await authorized(ground.authorizer(**ground.aws), backend_of("azure-openai", **options))
+    with pytest.raises(NotConfigured, match="gave no usable token: access_token is missing"):
+        await authorized(ground.authorizer(**ground.azure), backend_of("azure-openai", auth="managed-identity"))
+
+
 async def test_the_signature_to_sts_verifies(ground: Ground) -> None:
     options = {"tenant_id": "t", "client_id": "c", "authority": ground.server.url}
     await authorized(ground.authorizer(**ground.aws), backend_of("azure-openai", **options))

@@ -88,7 +88,7 @@ def test_kinds_of_blocks() -> None:
     pdf = Source("base64", "JVBERi0xLjQgL1R5cGUgL1BhZ2UgL1R5cGUgL1BhZ2Ug", "application/pdf")
     assert counter._of_blocks([Document(pdf)]) == 6_060
     assert counter._of_blocks([Document(Source("base64", "aGVsbG8=", "text/plain"))]) == pytest.approx(61.62)
-    assert counter._of_blocks([Document(Source("base64", "!", "application/pdf"))]) == 3_060
+    assert counter._of_blocks([Document(Source("base64", "A", "application/pdf"))]) == 3_060
     assert counter._of_blocks([Document(Source("url", "https://h/x.pdf"))]) == 3_060
     assert counter._of_blocks([Document(Source("text", "hello"), name="n")]) == pytest.approx(62.4)
     assert counter._of_blocks([Document(Source("blocks", blocks=[Text("hello")]))]) == pytest.approx(61.2)
