@@ -22,11 +22,15 @@ from tests.translation.judges import JUDGES
 from tests.translation.pairs import answered
 from tests.translation.reading import Ending, Reading
 from tests.translation.recorded import FORMATS, Exchange, diverse, exchanges
+from tests.wire.recordings import needs_recordings
 
-# What a format's answers have no word for.
+pytestmark = needs_recordings
+
+# The visible mark of media that a format's answers cannot hold.
 _PLACEHOLDER = re.compile(r"\[image omitted: [^]]*\]")
 # Clients that read a vendor's explanation of a refusal as the model's own.
 _OPENAI = ("chat_completions", "responses")
+# What a format's answers have no word for.
 _NO_CACHE_WRITES = {"generate_content"}
 _NO_REASONING_COUNT = {"converse"}
 
