@@ -168,7 +168,9 @@ class ContentFitter:
         return [replace(block, source=self._source(block, path), name=name)]
 
     def _document_text(self, block: Document, source: Source, path: str) -> list[Block]:
+        origin = block.extra.get("source")  # of a search result
         title = f' name="{block.name}"' if block.name else ""
+        title += f' source="{origin}"' if isinstance(origin, str) and origin else ""
         if source.kind == "text":
             return [Text(f"<document{title}>\n{source.data}\n</document>", cache=block.cache)]
         inner = [new for nested in source.blocks for new in self._block(nested, path)]

@@ -152,6 +152,7 @@ GENERATE_CONTENT: Final = FormatRules(
     fetches=_GOOGLE_READS,
     image_urls=False,
     document_urls=False,
+    text_documents=False,
     audio=True,
     video=True,
     max_cache_marks=0,

@@ -262,7 +262,7 @@ class _Writer:
         choice = self.conversation.tool_choice
         functions = [tool for tool in self.conversation.tools if tool.kind in ("function", "custom")]
         if self.conversation.parallel_tool_calls is False:
-            self.lose("parallel_tool_calls", "Gemini cannot be told to call one tool at a time: calls after the first are left out")
+            self.lose("parallel_tool_calls", "Gemini has no switch for it: calls after the first are left out")
         if not functions:
             return {}
         strict = any(tool.strict for tool in functions)

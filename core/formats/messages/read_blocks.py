@@ -42,6 +42,10 @@ from core.formats.messages.tool_input import dump_input
 ANTHROPIC = Origin("anthropic")
 
 # Blocks that only their own format knows, and that say nothing a reader elsewhere would miss.
+# By type: the member that holds what a block says, and how to say it in words.
+_IN_WORDS = {"compaction": ("content", "{}"), "tool_reference": ("tool_name", "The tool {} is available.")}
+# `ToolResult.note`: its content was a list of nothing.
+EMPTY_LIST: JsonObject = {"content": "empty list"}
 _CONTENTLESS = frozenset({"fallback", "mcp_tool_listing", "tool_reference"})
 
 _MEDIA_TYPES = {"image/jpg": "image/jpeg"}
@@ -216,24 +220,23 @@ def _read_tool_result(raw: JsonObject) -> ToolResult:
         blocks = []
     else:
         blocks = each(list_of(content, "content"), "content", _read_result_part)
-    extra = rest_of(raw, _TOOL_RESULT)
-    if content == []:
-        extra["content"] = []
     return ToolResult(
         required_text(raw, "tool_use_id"),
         blocks,
         is_error=optional_flag(raw, "is_error"),
         plain=plain,
         cache=read_cache(raw),
-        extra=extra,
+        extra=rest_of(raw, _TOOL_RESULT),
+        note=EMPTY_LIST if content == [] else None,
     )
 
 
 def read_opaque(raw: JsonObject) -> Opaque:
-    """A block that only this format knows."""
+    """A block that only this format knows, with the words that say the same to other vendors' models."""
     kind = required_text(raw, "type")
-    summary = raw.get("content") if kind == "compaction" else None
-    text = summary if isinstance(summary, str) and summary else None
+    member, words = _IN_WORDS.get(kind, ("", ""))
+    value = raw.get(member)
+    text = words.format(value) if isinstance(value, str) and value else None
     return Opaque("messages", kind, raw, content=kind not in _CONTENTLESS, text=text)
 
 

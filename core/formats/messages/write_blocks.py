@@ -28,6 +28,7 @@ from core.conversation import (
     Video,
 )
 from core.errors import Unsupported
+from core.formats.messages.read_blocks import EMPTY_LIST
 from core.formats.messages.tool_input import read_input
 from core.translation.losses import Losses
 
@@ -226,7 +227,7 @@ class BlockWriter:
         first = block.content[0] if block.content else None
         if block.plain and len(block.content) == 1 and isinstance(first, Text):
             written["content"] = first.text
-        elif content := self.write_all(block.content):
+        elif (content := self.write_all(block.content)) or block.note == EMPTY_LIST:
             written["content"] = content
         if block.is_error is not None:
             written["is_error"] = block.is_error
