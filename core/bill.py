@@ -89,3 +89,11 @@ def summarize(rows: Iterable[Document], by: tuple[str, ...]) -> list[dict[str, A
 
 def _empty() -> dict[str, int]:
     return dict.fromkeys(("requests", "failed", *_TOKENS, "cost", "unpriced"), 0)
+
+
+def read_groups(text: str) -> tuple[str, ...]:
+    """The groups of a comma list. Raises ValueError that lists the known ones."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or any(name not in GROUPS for name in names):
+        raise ValueError(f"expected some of {', '.join(GROUPS)}; got {text!r}")
+    return names

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from core import access, listings
 from core.configuration import Configuration
-from core.errors import ClientFault, GatewayError, Refused
+from core.errors import ClientFault, GatewayError, NotConfigured, Refused
 from core.formats import load_wire
 from core.http import HeaderList, Request, Response
 from core.overload import InFlight
@@ -59,6 +59,8 @@ class Gateway:
                 return await self._backend_page(endpoint, request_id)
             if endpoint.operation in ("models", "model"):
                 return self._listing(endpoint, request.query, request_id)
+            if endpoint.operation == "usage":
+                return await self._usage(request, caller, request_id)
             return await self._generate(request, endpoint, caller, request_id)
         except GatewayError as error:
             return self.error_response(error, endpoint.format, request_id)
@@ -111,6 +113,13 @@ class Gateway:
             return await accounts.identify(request, self.rules)
         access.check(self.rules, request, self.ports.clock.time())
         return access.Caller(access.caller_of(request.headers))
+
+    async def _usage(self, request: Request, caller: access.Caller, request_id: str) -> Response:
+        accounts = self.ports.accounts
+        if accounts is None:
+            raise NotConfigured("No store is configured, so no usage is kept: set SKYBRIDGE_STORE.")
+        body = await accounts.usage(caller, request.query)
+        return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
 
     async def _generate(
         self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str

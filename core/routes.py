@@ -14,7 +14,7 @@ from core.slotted import slotted
 
 type Operation = Literal[
     "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet",
-    "backend_health", "backend_details",
+    "backend_health", "backend_details", "usage",
 ]
 
 
@@ -51,6 +51,7 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
     def add(method: str, path: str, endpoint: Endpoint) -> None:
         table.setdefault(path, {})[method] = endpoint
 
+    add("GET", "/api/v1/usage", Endpoint("usage", "chat_completions"))
     for prefix in _OPENAI_PREFIXES:
         add("POST", f"{prefix}/chat/completions", Endpoint("generate", "chat_completions"))
         add("POST", f"{prefix}/responses", Endpoint("generate", "responses"))

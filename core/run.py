@@ -85,6 +85,10 @@ class Accounts(Protocol):
         """Writes what was recorded. Raises nothing."""
         ...
 
+    async def usage(self, caller: Caller, query: str) -> bytes:
+        """Sums of the records that `caller` may see, as JSON. Raises ClientFault or NotConfigured."""
+        ...
+
 
 class Surroundings(Protocol):
     """What a request shares with the others of its process; the gateway is it.

@@ -177,10 +177,10 @@ async def _revoke(options: argparse.Namespace, desk: Desk) -> int:
 
 
 async def _usage(options: argparse.Namespace, desk: Desk) -> int:
-    by = tuple(name.strip() for name in options.by.split(",") if name.strip())
-    unknown = [name for name in by if name not in bill.GROUPS]
-    if unknown or not by:
-        raise ConfigurationError("--by", f"expected some of {', '.join(bill.GROUPS)}; got {options.by!r}")
+    try:
+        by = bill.read_groups(options.by)
+    except ValueError as error:
+        raise ConfigurationError("--by", str(error)) from error
     now = desk.clock.time()
     if options.purge:
         await desk.store.purge(now)

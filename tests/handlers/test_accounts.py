@@ -13,7 +13,7 @@ import pytest
 from core.access import AccessRules
 from core.configuration import ConfigurationError
 from core.estimate import input_tokens
-from core.http import Response
+from core.http import Request, Response
 from core.ports import Hold, Shortage, StoredDocument, StoreFault
 from handlers.accounts import read_quotas
 from handlers.io.sqlite_store import SqliteStore
@@ -221,6 +221,10 @@ class DeadStore(SqliteStore):
         self._check()
         return await super().reserve(hold, now)
 
+    async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
+        self._check()
+        return await super().read_all(folder)
+
     async def purge(self, now: float) -> int:
         self._check()
         return await super().purge(now)
@@ -313,3 +317,30 @@ def test_quotas_that_cannot_be_read(section: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_quotas(section)
     assert key in str(caught.value)
+
+
+async def test_usage_is_read_over_http(tmp_path: Path) -> None:
+    store = DeadStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [whole()] * 3, store, AccessRules(("service",), stored=True))
+    await bench.add_key()
+    for key in (SECRET, SECRET, "service"):
+        assert (await ask(bench, key=key)).status == 200
+    await bench.accounts.flush()
+
+    async def usage(query: str, key: str) -> Response:
+        return await bench.gateway.handle(Request("GET", "/api/v1/usage", query, {"x-api-key": key}))
+
+    own = json.loads(await body_of(await usage("by=key,model&days=2", SECRET)))
+    assert [(row["requests"], row["cost"], row["model"]) for row in own["data"]] == [(2, "14", "m")]
+    everything = json.loads(await body_of(await usage("", "service")))
+    assert [(row["day"], row["requests"]) for row in everything["data"]] == [("2023-11-14", 3)]
+    for query in ("by=moon", "days=x", "days=0", "days=999"):
+        assert (await usage(query, "service")).status == 400
+    assert (await usage("", "wrong")).status == 401
+    store.dead = True
+    assert (await usage("", "service")).status == 503
+    await store.close()
+    bench.accounts._store = None
+    assert (await usage("", "service")).status == 503
+    bench.gateway.ports.accounts = None
+    assert (await usage("", "service")).status == 503
