@@ -46,7 +46,7 @@ test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the te
 	$(BIN)/python tests/coverage_gate.py
 
 test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests ## the slow tests too
-	tests/system_packages.sh
+	tests/system_packages.sh containers
 	$(BIN)/python -m pytest --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
 

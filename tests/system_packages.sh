@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests use and that are missing. Nothing where there is no apt-get.
+# Installs the Debian packages that the tests use and that are missing (`containers`: a container engine too). Nothing where there is no apt-get.
 set -euo pipefail
 missing=()
 command -v openssl >/dev/null || missing+=(openssl)
+# A container engine, for `make test-all` only.
+[ "${1:-}" != containers ] || command -v dockerd >/dev/null || missing+=(docker.io)
 [ ${#missing[@]} -eq 0 ] && exit 0
 command -v apt-get >/dev/null || { echo "please install: ${missing[*]}" >&2; exit 0; }
 sudo=""
