@@ -71,7 +71,7 @@ def check(rules: AccessRules, request: Request, now: float) -> None:
     """
     if rules.open or _signed(rules, request, now):
         return
-    presented = presented_keys(request.headers, _query_key(request))
+    presented = presented_keys(request.headers, query_key(request))
     if not presented:
         raise Refused("authentication", MISSING_KEY)
     valid = False
@@ -92,7 +92,7 @@ def _signed(rules: AccessRules, request: Request, now: float) -> bool:
     return signing_secret(request, rules.keys, now) is not None
 
 
-def _query_key(request: Request) -> str | None:
+def query_key(request: Request) -> str | None:
     """Gemini's clients may send the key as `?key=`."""
     if "key=" not in request.query:
         return None

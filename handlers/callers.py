@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from core.access import MISSING_KEY, WRONG_KEY, AccessRules, Caller, caller_of, check, presented_keys
+from core.access import MISSING_KEY, WRONG_KEY, AccessRules, Caller, caller_of, check, presented_keys, query_key
 from core.errors import NotConfigured, Refused
 from core.http import Request
 from core.keys import PREFIX, Key, check_usable, digest_of, is_the_key, read_key
@@ -83,7 +83,7 @@ class Callers:
             principal = _principal(request)
             if principal is not None:
                 return principal
-        presented = presented_keys(request.headers, None)
+        presented = presented_keys(request.headers, query_key(request))
         for secret in presented:
             caller = await self._of_secret(secret)
             if caller is not None:

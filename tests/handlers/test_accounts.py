@@ -87,6 +87,21 @@ async def test_who_has_no_key_is_not_let_in(store: SqliteStore) -> None:
     assert await bench.documents() == []
 
 
+@pytest.mark.parametrize("header", ["authorization", "x-api-key", "api-key", "x-goog-api-key", "?key="])
+async def test_a_key_comes_in_whichever_place_its_sdk_uses(store: SqliteStore, header: str) -> None:
+    bench = AccountedBench(document(), [whole()], store)
+    await bench.add_key()
+    in_query = header.startswith("?")
+    value = f"Bearer {SECRET}" if header == "authorization" else SECRET
+    headers = {} if in_query else {header: value}
+    query = f"key={SECRET}" if in_query else ""
+    body = request_body("messages")
+    response = await bench.gateway.handle(Request("POST", path_of("messages"), query, headers, body))
+    assert response.status == 200
+    (sent,) = bench.transport.requests
+    assert SECRET not in repr(sent)
+
+
 async def test_a_revoked_key_is_refused_within_30_seconds(store: SqliteStore) -> None:
     bench = AccountedBench(document(), [whole()], store)
     await bench.add_key()

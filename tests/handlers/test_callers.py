@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.access import AccessRules, Caller
+from core.bill import day_of, folder_of
 from core.errors import NotConfigured, Refused
 from core.http import Request
 from handlers import callers as callers_module
+from handlers.aws_events import read_event
 from handlers.callers import Callers, KeyCache
+from handlers.composition import compose
+from handlers.io.clock import SystemClock
+from handlers.io.sqlite_store import SqliteStore
 from handlers.issuer import Issuer
 from tests.core.auth.test_jwt import CLAIMS, NOW, jwk, token
 from tests.gateways import RecordingLog
@@ -132,3 +138,52 @@ async def test_the_cache_of_keys_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     for number in range(5):
         assert await cache.find(f"sk-sky-{number}") is None
     assert len(cache._known) == 2
+
+
+@pytest.mark.parametrize(
+    ("context", "arn"),
+    [
+        ({"http": {"method": "GET"}, "authorizer": {"iam": {"userArn": ARN}}}, ARN),
+        ({"http": {"method": "GET"}, "authorizer": {"iam": {"userArn": 3}}}, ""),
+        ({"http": {"method": "GET"}, "authorizer": {"jwt": {}}}, ""),
+        ({"http": {"method": "GET"}}, ""),
+        ({"identity": {"userArn": ARN}}, ARN),
+        ({"identity": {"userArn": None}}, ""),
+    ],
+)
+def test_the_principal_of_an_event(context: dict[str, Any], arn: str) -> None:
+    event = read_event({"requestContext": context, "rawPath": "/", "httpMethod": "GET", "path": "/"})
+    assert event is not None and event.principal == arn
+
+
+async def test_the_application_hands_the_principal_on_and_no_header_makes_one(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text('{"models":{"m":{"backend":"d"}},"backends":{"d":{"type":"demo"}}}', "utf-8")
+    place = f"sqlite:{tmp_path / 'made.db'}"
+    variables = {"SKYBRIDGE_AUTH": "platform", "SKYBRIDGE_STORE": place, "LOG_LEVEL": "error"}
+    composition = compose(variables, str(path))
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        return None
+
+    scope: dict[str, Any] = {
+        "type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"",
+        "headers": [(b"x-skybridge-principal", b"made-up")], "extensions": {"skybridge.principal": ARN},
+    }  # fmt: skip
+    await composition.app(scope, receive, send)
+    store = SqliteStore(tmp_path / "made.db")
+    (row,) = [row for day in (0, 1) for row in (await store.read_all(folder_of(_day(day)))).values()]
+    assert (row["key"], row["owner"], row["cost"]) == (ARN, ARN, 0)
+    accounts = composition.accounts
+    assert accounts is not None and accounts.store is not None
+    await accounts.store.close()
+    await store.close()
+    await composition.http.aclose()
+
+
+def _day(back: int) -> str:
+    return day_of(SystemClock().time() - 86_400 * back)
