@@ -559,3 +559,10 @@ def test_field_failure_32_cache_marks_survive_and_the_prefix_holds() -> None:
     specs = [tool["toolSpec"] for tool in written["toolConfig"]["tools"] if "toolSpec" in tool]
     assert [spec["name"] for spec in specs] == ["z", "a"]
     assert list(specs[0]["inputSchema"]["json"]["properties"]) == ["z", "a"]
+
+
+def test_field_failure_32_a_mark_that_a_tool_cannot_have_is_named() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    request = messages(USER, tools=[{"name": "f", "input_schema": SCHEMA, **mark}])
+    _, dropped = translated_with_drops("messages", request, "responses", "gpt-5.6")
+    assert any("cache_control" in path for path in dropped)

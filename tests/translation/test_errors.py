@@ -228,3 +228,18 @@ async def test_a_stream_that_breaks_ends_in_the_clients_own_error(client: str, b
     if not cut:
         assert "broken" in str(caught.value)
     assert bench.records[-1].outcome == "cut"
+
+
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client != "converse"])
+async def test_a_broken_answer_of_bedrocks_is_an_error(client: str) -> None:
+    frames = DIALECTS["converse"].stream(Turn(text="Hello there"))
+    frames[-2] = encode_frame(
+        encode_headers({":event-type": "messageStop", ":content-type": "application/json", ":message-type": "event"}),
+        b'{"stopReason": "malformed_model_output"}',
+    )
+    bench = bench_of("converse", Play(headers=DIALECTS["converse"].headers, chunks=frames))
+    path, sent = request_of(client, True)
+    response = await bench.gateway.handle(Request("POST", path, "alt=sse", {}, sent))
+    body = await body_of(response)
+    with pytest.raises(RAISED[client]):
+        JUDGES[client].stream(body, False)
