@@ -121,5 +121,9 @@ def _path(generation: Generation, candidate: Candidate) -> str:
 
 
 def _query(generation: Generation) -> str:
-    """Only Anthropic's clients put something in the query that is the backend's (`?beta=true`)."""
-    return generation.request.query if generation.native_format == "messages" else ""
+    """Only Anthropic's clients put something in the query that is the backend's (`?beta=true`). A key in it is this
+    gateway's."""
+    query = generation.request.query if generation.native_format == "messages" else ""
+    if "key=" not in query:
+        return query
+    return "&".join(part for part in query.split("&") if part.partition("=")[0] != "key")

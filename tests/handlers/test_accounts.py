@@ -94,12 +94,12 @@ async def test_a_key_comes_in_whichever_place_its_sdk_uses(store: SqliteStore, h
     in_query = header.startswith("?")
     value = f"Bearer {SECRET}" if header == "authorization" else SECRET
     headers = {} if in_query else {header: value}
-    query = f"key={SECRET}" if in_query else ""
+    query = f"beta=true&key={SECRET}" if in_query else "beta=true"
     body = request_body("messages")
     response = await bench.gateway.handle(Request("POST", path_of("messages"), query, headers, body))
     assert response.status == 200
     (sent,) = bench.transport.requests
-    assert SECRET not in repr(sent)
+    assert SECRET not in repr(sent) and sent.url.endswith("?beta=true")
 
 
 async def test_a_revoked_key_is_refused_within_30_seconds(store: SqliteStore) -> None:
