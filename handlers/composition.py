@@ -175,10 +175,11 @@ def compose(
 
 def _make_transports(http: HttpTransport, clock: SystemClock, variables: Mapping[str, str]) -> dict[str, Transport]:
     """The transports by URL scheme."""
+    demo: Transport = _LazyDemo(clock, variables)
     batches = BatchTransport(http)
     return {
-        "http": http, "https": http, "demo": _LazyDemo(clock, variables), "batch+http": batches,
-        "batch+https": batches, "estimate": EstimateTransport(),
+        "http": http, "https": http, "demo": demo, "batch+http": batches, "batch+https": batches,
+        "batch+demo": BatchTransport(demo), "estimate": EstimateTransport(),
     }  # fmt: skip
 
 

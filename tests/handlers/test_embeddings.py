@@ -194,3 +194,13 @@ async def test_a_batch_is_waited_for_in_pieces() -> None:
     assert await exchange.head(0.0) is None
     exchange.close()
     await asyncio.sleep(0)
+
+
+async def test_the_demo_takes_large_lists_too(tmp_path: Path) -> None:
+    demo = {"backends": {"d": {"type": "demo"}}, "models": {"m": {"backend": "d"}}}
+    async with (
+        served(tmp_path, demo) as gateway,
+        openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0) as client,
+    ):
+        found = await client.embeddings.create(model="m", input=["a"] * 2049)
+    assert [item.index for item in found.data] == list(range(2049))
