@@ -131,8 +131,7 @@ async def recorded_calls() -> AsyncIterator[set[tuple[str, str]]]:
 
 
 async def use(store: DynamoStore) -> None:
-    """Everything that core.ports.Store can do."""
-    await store.prepare()
+    """Everything that a function does with its store. `prepare` is the command line's, and the operator's right."""
     await store.write("keys", {"a": {"n": 1}})
     await store.read("keys", "a")
     await store.read_all("keys")
@@ -192,6 +191,7 @@ async def test_the_role_may_invoke_as_the_gateway_does_and_no_more(policy: list[
         ("dynamodb:Scan", TABLE),
         ("dynamodb:DeleteTable", TABLE),
         ("dynamodb:CreateTable", TABLE),
+        ("dynamodb:UpdateTimeToLive", TABLE),
         ("dynamodb:GetItem", TABLE + "-other"),
         ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:another-AbCdEf"),
         ("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/other"),
