@@ -58,12 +58,13 @@ def test_the_workflow_checks_builds_and_deploys_tags_without_stored_keys() -> No
     jobs = yaml.safe_load(text)["jobs"]
     commands = {name: " ".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}
     assert "make lint test" in commands["test"]
+    assert "pip-audit" in commands["audit"]
     assert "make build-aws build-azure" in commands["build"]
     for name in ("deploy-aws", "deploy-azure"):
-        assert set(jobs[name]["needs"]) == {"test", "build"}
+        assert set(jobs[name]["needs"]) == {"test", "audit", "build"}
         assert "startsWith(github.ref, 'refs/tags/v')" in jobs[name]["if"]
         assert jobs[name]["permissions"] == {"contents": "read", "id-token": "write"}
-    assert all("permissions" not in jobs[name] for name in ("test", "build"))
+    assert all("permissions" not in jobs[name] for name in ("test", "audit", "build"))
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
     # The only secret is the clients' key; no cloud's.
     assert set(re.findall(r"secrets\.(\w+)", text)) == {"GATEWAY_KEY"}
