@@ -383,7 +383,9 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     AZURE_CLIENT_ID: identity.properties.clientId
     AZURE_BASE_URL: withOpenAi ? 'https://ai-${unique}.openai.azure.com' : ''
     MODEL_CONFIG_PATH: modelConfigPath
-    SERVICE_API_KEY: withEntra ? '' : '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/gateway-key)'
+    // The gateway reads it itself, and does not start without: a reference of App Service that fails would be taken
+    // for the key.
+    SERVICE_API_KEY: withEntra ? '' : 'azure-keyvault://${vault.name}/gateway-key'
     SKYBRIDGE_AUTH: withEntra ? 'platform' : ''
     SKYBRIDGE_STORE: 'azure-table:${storage.properties.primaryEndpoints.table}${tableName}'
   }, settings)

@@ -53,7 +53,7 @@ MISTAKES = {
     "account keys": ("disableLocalAuth: true", "disableLocalAuth: false"),
     "insights keys": ("DisableLocalAuth: true", "DisableLocalAuth: false"),
     "no name of its own": ("    customSubDomainName: 'ai-${unique}'\n", ""),
-    "key in clear": ("'@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/gateway-key)'", "gatewayKey"),
+    "key in clear": ("'azure-keyvault://${vault.name}/gateway-key'", "gatewayKey"),
     "key readable": ("@secure()\n", ""),
     "key guessable": ("@minLength(16)\n", ""),
     "nobody asks": ("withEntra ? 'platform' : ''", "'platform'"),
@@ -94,7 +94,7 @@ def key_problems(document: Mapping[str, Any], resources: Mapping[str, Any]) -> I
     if not {"secure", "min_length"} <= kinds:
         yield f"the gateway's key is {kinds}"
     settings = text_of(resources["appSettings"])
-    if "@Microsoft.KeyVault(SecretUri=" not in settings:
+    if "azure-keyvault://${vault.name}/gateway-key" not in settings:
         yield "the gateway's key is in the settings in clear"
     if '"SKYBRIDGE_AUTH": "platform"' in settings:
         yield "callers are let in by nobody"
