@@ -42,12 +42,12 @@ check: $(VENV)/.runtime ## check models.yaml without serving it
 
 test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the tests need and run them
 	tests/system_packages.sh
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
 
 test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests ## the slow tests too
 	tests/system_packages.sh containers
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
 
 lint: $(VENV)/.tests ## ruff and mypy --strict
