@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import NotConfigured
 from core.http import HeaderList
 from core.json_edit import Document
 from core.routing.registry import Backend, Candidate
@@ -59,8 +58,6 @@ def returned_headers(headers: Mapping[str, str]) -> HeaderList:
 
 def endpoint_url(backend: Backend, path: str, model: str, query: str = "") -> str:
     """The absolute URL of `path` (a row of the provider table) at `backend`. `query` is the client's own."""
-    if not backend.base_url:
-        raise NotConfigured(backend.missing or f"backend {backend.name}: base_url is not set")
     url = backend.base_url + (_filled(path, backend, model) if "{" in path else path)
     if query:
         url += ("&" if "?" in url else "?") + query

@@ -356,10 +356,6 @@ class Run:
             if foreign:
                 native.request.body, native.dropped = without_pieces(native.request.body, foreign)
             return native
-        if generation.route is not None and not generation.route.translate:
-            raise ClientFault(
-                "model_not_found", f"No {self._endpoint.format} backend serves '{generation.model}'.", param="model"
-            )
         translated = import_module("core.translated")
         conversation, dropped = without_blocks(translated.read_conversation(generation), foreign)
         story = self._story

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.continuation import Story
 from core.conversation import Conversation, ReasoningRequest, Source
-from core.errors import ClientFault, GatewayError, StreamBroken, Unsupported, UpstreamFault, upstream_fault
+from core.errors import ClientFault, GatewayError, StreamBroken, UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, PartStarted, Started
 from core.formats import load_format, load_wire
 from core.formats.contract import Call, Format, Observation, Reply, StreamDecoder, StreamEncoder, Target, Wire
@@ -166,8 +166,6 @@ async def prepare_translated(
     """The request for `candidate` in its own format. With a `story`, which needs the answer's events, that may be the
     client's own. Raises Unsupported or ClientFault for what cannot be carried."""
     backend = candidate.backend
-    if generation.endpoint.operation != "generate":
-        raise Unsupported(generation.endpoint.operation, f"Backend {backend.name} does not serve this endpoint.")
     conversation = with_defaults(reply.conversation, candidate.defaults)
     backend_format = backend.richest_format(candidate.api_model)
     if story is not None and backend.speaks(generation.native_format, candidate.api_model):

@@ -200,3 +200,19 @@ def test_which_format_a_backend_is_asked_in() -> None:
     forced = backends["o"].paths("messages")
     assert forced is not None and forced.generate == "/messages"
     assert backends["o"].paths("responses") is None
+
+
+def test_a_policy_is_read_and_its_keys_are_known() -> None:
+    row = {"backend": "d", "policy": {"continue": True, "move_on": [400], "strategy": "cache_aware"}}
+    policy = registry({**DEMO, "models": {"m": row}}).resolve("m").policy
+    assert (policy.continue_, policy.move_on, policy.strategy) == (True, (400,), "cache_aware")
+    with pytest.raises(ConfigurationError, match=r"models\.m\.policy\.retries: unknown key"):
+        registry({**DEMO, "models": {"m": {"backend": "d", "policy": {"retries": 3}}}})
+
+
+def test_a_backend_that_serves_a_model_in_no_format_is_asked_in_its_richest() -> None:
+    from core.providers.table import Paths, Provider
+    from core.routing.registry import Backend
+
+    provider = Provider("x", "http://h", {"messages": Paths("/m", models="claude")}, "none")
+    assert Backend("x", provider, "http://h", "none").richest_format("gpt") == "messages"

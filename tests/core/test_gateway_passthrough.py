@@ -457,3 +457,44 @@ async def test_a_broken_array_is_still_an_array() -> None:
     assert json.loads(body)[-1]["error"]["code"]
     _, _, body = await gemini([Play(head_delay=20.0, status=500, headers=JSON, chunks=[b"{}"])])
     assert json.loads(body)[-1]["error"]["code"]
+
+
+async def test_nested_defaults_fill_what_the_client_left_open() -> None:
+    document = {
+        "backends": {"b": {"type": "openai", "base_url": "http://b/v1", "api_key": "k"}},
+        "models": {
+            "m": {"backend": "b", "reasoning_effort": "high", "summary_level": "auto", "verbosity_level": "low"}
+        },
+    }
+    said: dict[str, object] = {"model": "m", "input": "x"}
+    said |= {"reasoning": {"effort": "low"}, "text": {"verbosity": "high"}}
+    bench = Bench(document, [Play(headers=JSON, chunks=[answer_body("responses")])] * 2)
+    await bench.post("/v1/responses", json.dumps(said).encode())
+    sent = json.loads(bench.transport.requests[0].body)
+    assert sent["reasoning"] == {"effort": "low", "summary": "auto"}
+    assert sent["text"] == {"verbosity": "high"}
+    await bench.post("/v1/responses", b'{"model":"m","input":"x","max_output_tokens":5}')
+    sent = json.loads(bench.transport.requests[1].body)
+    assert sent["reasoning"] == {"effort": "high", "summary": "auto"}
+    assert sent["text"] == {"verbosity": "low"}
+
+
+async def test_turns_of_one_conversation_go_to_the_same_candidate() -> None:
+    """cache_aware: what the turns share decides, so the prompt cache is warm where they arrive."""
+    backends = {f"b{number}": {"type": "anthropic", "base_url": f"http://b{number}", "api_key": "k"} for number in "1234"}
+    model = {"candidates": [{"backend": name} for name in backends], "policy": {"strategy": "cache_aware"}}
+    plays = [Play(headers=JSON, chunks=[answer_body("messages")])] * 60
+    bench = Bench({"backends": backends, "models": {"m": model}}, plays)
+    chosen = []
+    for conversation in range(20):
+        history: list[dict[str, str]] = []
+        hosts = set()
+        for turn in range(3):
+            history += [{"role": "user", "content": f"{conversation} {turn}"}, {"role": "assistant", "content": "ok"}]
+            messages = [*history, {"role": "user", "content": "x"}]
+            body = {"model": "m", "max_tokens": 9, "system": "s", "messages": messages}
+            await bench.post("/v1/messages", json.dumps(body).encode())
+            hosts.add(bench.transport.requests[-1].url.split("/")[2])
+        assert len(hosts) == 1
+        chosen.append(hosts.pop())
+    assert len(set(chosen)) == 4
