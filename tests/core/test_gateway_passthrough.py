@@ -481,7 +481,8 @@ async def test_nested_defaults_fill_what_the_client_left_open() -> None:
 
 async def test_turns_of_one_conversation_go_to_the_same_candidate() -> None:
     """cache_aware: what the turns share decides, so the prompt cache is warm where they arrive."""
-    backends = {f"b{number}": {"type": "anthropic", "base_url": f"http://b{number}", "api_key": "k"} for number in "1234"}
+    names = ("b1", "b2", "b3", "b4")
+    backends = {name: {"type": "anthropic", "base_url": f"http://{name}", "api_key": "k"} for name in names}
     model = {"candidates": [{"backend": name} for name in backends], "policy": {"strategy": "cache_aware"}}
     plays = [Play(headers=JSON, chunks=[answer_body("messages")])] * 60
     bench = Bench({"backends": backends, "models": {"m": model}}, plays)
