@@ -65,6 +65,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         "busy",
         "complete",
         "expires",
+        "idle_since",
         "head",
         "keep_alive",
         "key",
@@ -76,6 +77,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.key = key
         self._buffer = buffer
         self.expires = (0.0, 0.0)
+        self.idle_since = 0.0
         self.reused = False
         self.busy = False
         self._lost = lost
@@ -197,9 +199,12 @@ class HttpConnection(asyncio.BufferedProtocol):
 
         What waits there is the server's goodbye, which the loop has not read yet, or bytes nobody asked for.
         """
-        if self._transport is None or self._transport.is_closing():
-            return False
-        return self._poll is None or not self._poll.poll(0)
+        return self.usable and (self._poll is None or not self._poll.poll(0))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection is open as far as the event loop knows."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def abort(self) -> None:
         """Drops the connection at once, without a goodbye."""

@@ -17,8 +17,9 @@ from handlers.io.http_url import Key
 class Pool:
     """All connections of one event loop: the idle ones by key, and a count of those that are open."""
 
-    def __init__(self, clock: Clock, *, idle_seconds: float, max_idle: int) -> None:
+    def __init__(self, clock: Clock, *, idle_seconds: float, max_idle: int, fresh_seconds: float = 0.0) -> None:
         self._clock = clock
+        self._fresh_seconds = fresh_seconds
         self._idle_seconds = idle_seconds
         self._max_idle = max_idle
         self._idle: dict[Key, list[HttpConnection]] = {}
@@ -54,11 +55,19 @@ class Pool:
         stack = self._idle.get(key)
         while stack:
             connection = stack.pop()
-            if connection.quiet() and not self._expired(connection):
+            if self._usable(connection):
                 connection.reused = True
                 return connection
             connection.abort()
         return None
+
+    def _usable(self, connection: HttpConnection) -> bool:
+        """Under load a connection rests for milliseconds: what its socket may hold is then not asked for, which
+        takes a system call. One that the server closed in that moment breaks at once, and the request is sent
+        again. By the wall clock, because the other one stands still while an environment is frozen."""
+        if 0 <= self._clock.time() - connection.idle_since < self._fresh_seconds:
+            return connection.usable
+        return connection.quiet() and not self._expired(connection)
 
     def give(self, connection: HttpConnection) -> None:
         """Takes a connection back when its exchange has ended."""
@@ -69,7 +78,8 @@ class Pool:
         if seconds <= 0 or len(stack) >= self._max_idle:
             connection.abort()
             return
-        connection.expires = (self._clock.monotonic() + seconds, self._clock.time() + seconds)
+        connection.idle_since = self._clock.time()
+        connection.expires = (self._clock.monotonic() + seconds, connection.idle_since + seconds)
         stack.append(connection)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(self._idle_seconds, self._sweep)
