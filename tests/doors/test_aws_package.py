@@ -143,7 +143,8 @@ def test_the_requirements_are_pinned_as_in_the_deployable() -> None:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_sam_build_is_told_where_to_build() -> None:
-    command = ["make", "--dry-run", "--makefile", "infra/aws/Makefile", "build-BufferedFunction", "ARCHITECTURE=x86_64"]
+    command = ["make", "--no-print-directory", "--dry-run", "--makefile", "infra/aws/Makefile"]
+    command += ["build-BufferedFunction", "ARCHITECTURE=x86_64"]
     environment = {**os.environ, "ARTIFACTS_DIR": "/artifacts"}
     printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
     assert printed.strip().endswith('infra/aws/build.py --architecture x86_64 --target "/artifacts" --no-zip')
