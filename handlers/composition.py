@@ -41,9 +41,6 @@ _IDENTITIES = ("SKYBRIDGE_AUTH", "SKYBRIDGE_OIDC_ISSUER")
 # Bytes of randomness that the local door fetches at once; a cloud's snapshot may be copied with what is fetched.
 RANDOM_AHEAD = 4096
 
-# A connection that has rested for less than this is used again as it is.
-FRESH_SECONDS = 0.05
-
 # The limits of a function URL's request (6 MB) leave no room for more on Lambda.
 LAMBDA_BODY_LIMIT = 6 * 1024 * 1024
 
@@ -151,7 +148,7 @@ def compose(
     clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
     log = JsonLog(clock, log_level(variables))
     announce(configuration, log)
-    http = HttpTransport(fresh_seconds=FRESH_SECONDS)
+    http = HttpTransport()
     accounts = None
     reference = variables.get("SKYBRIDGE_STORE") or default_store
     if reference or configuration.quotas or any(variables.get(name) for name in _IDENTITIES):

@@ -60,12 +60,10 @@ class HttpTransport:
         tls: SSLContext | None = None,
         idle_seconds: float = IDLE_SECONDS,
         resend_window: float = RESEND_WINDOW,
-        fresh_seconds: float = 0.0,
     ) -> None:
         self._clock = clock or SystemClock()
         self._idle_seconds = idle_seconds
         self.resend_window = resend_window
-        self._fresh_seconds = fresh_seconds
         self._connector = Connector(os.environ if environment is None else environment, tls)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool = self._new_pool()
@@ -118,7 +116,7 @@ class HttpTransport:
         await self._pool.drained()
 
     def _new_pool(self) -> Pool:
-        return Pool(self._clock, idle_seconds=self._idle_seconds, max_idle=MAX_IDLE_PER_HOST, fresh_seconds=self._fresh_seconds)
+        return Pool(self._clock, idle_seconds=self._idle_seconds, max_idle=MAX_IDLE_PER_HOST)
 
     def _write_head(self, request: BackendRequest, target: Target) -> bytes:
         proxy = self._connector.proxy_for(target)

@@ -65,8 +65,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         "busy",
         "complete",
         "expires",
-        "idle_since",
         "head",
+        "idle_since",
         "keep_alive",
         "key",
         "lasted",
@@ -77,7 +77,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.key = key
         self._buffer = buffer
         self.expires = (0.0, 0.0)
-        self.idle_since = 0.0
+        self.idle_since = (0.0, 0.0)
         self.reused = False
         self.busy = False
         self._lost = lost

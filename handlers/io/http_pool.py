@@ -13,13 +13,15 @@ from core.ports import Clock
 from handlers.io.http_connection import READ_SIZE, HttpConnection
 from handlers.io.http_url import Key
 
+# A connection that has rested for less than this is used again as it is.
+FRESH_SECONDS = 0.05
+
 
 class Pool:
     """All connections of one event loop: the idle ones by key, and a count of those that are open."""
 
-    def __init__(self, clock: Clock, *, idle_seconds: float, max_idle: int, fresh_seconds: float = 0.0) -> None:
+    def __init__(self, clock: Clock, *, idle_seconds: float, max_idle: int) -> None:
         self._clock = clock
-        self._fresh_seconds = fresh_seconds
         self._idle_seconds = idle_seconds
         self._max_idle = max_idle
         self._idle: dict[Key, list[HttpConnection]] = {}
@@ -64,8 +66,10 @@ class Pool:
     def _usable(self, connection: HttpConnection) -> bool:
         """Under load a connection rests for milliseconds: what its socket may hold is then not asked for, which
         takes a system call. One that the server closed in that moment breaks at once, and the request is sent
-        again. By the wall clock, because the other one stands still while an environment is frozen."""
-        if 0 <= self._clock.time() - connection.idle_since < self._fresh_seconds:
+        again."""
+        steady, wall = connection.idle_since
+        rested = self._clock.monotonic() - steady, self._clock.time() - wall
+        if min(rested) >= 0 and max(rested) < FRESH_SECONDS:
             return connection.usable
         return connection.quiet() and not self._expired(connection)
 
@@ -78,8 +82,8 @@ class Pool:
         if seconds <= 0 or len(stack) >= self._max_idle:
             connection.abort()
             return
-        connection.idle_since = self._clock.time()
-        connection.expires = (self._clock.monotonic() + seconds, connection.idle_since + seconds)
+        steady, wall = connection.idle_since = (self._clock.monotonic(), self._clock.time())
+        connection.expires = (steady + seconds, wall + seconds)
         stack.append(connection)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(self._idle_seconds, self._sweep)

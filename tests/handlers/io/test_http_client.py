@@ -5,12 +5,14 @@ import gzip
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
 from core.ports import BackendRequest, TransportFault
 from handlers.io.http_client import HttpExchange, HttpTransport
+from handlers.io.http_pool import FRESH_SECONDS
 from tests.handlers.io.raw_server import WAIT, Peer, RawServer, eventually
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -226,6 +228,7 @@ class TestReuse:
             exchange.close()
             assert transport.idle_connections == 2
             accepted.close()
+            time.sleep(FRESH_SECONDS)  # the loop is held up
             sending = asyncio.create_task(transport.send(request))
             again, _ = await asyncio.get_running_loop().run_in_executor(None, listener.accept)
             (await sending).close()
