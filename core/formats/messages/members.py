@@ -1,36 +1,12 @@
-"""Checked access to a client's JSON: a wrong type becomes a 400 in Anthropic's words, `path: message`.
-
-A path is put together only when there is a fault: each level on its way out adds its own part.
-"""
+"""Checked access to a client's JSON: a wrong type becomes a 400 in Anthropic's words, `path: message`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from core.errors import ClientFault
+from core.formats.invalid import Invalid as Invalid
 from core.json_edit import JsonObject
-
-
-class Invalid(Exception):
-    """A member is wrong. `path` is what is known of where it stands, outermost first."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.path = [name] if name else []
-        self.message = message
-
-    def inside(self, name: str) -> Invalid:
-        """The same fault, one level further out."""
-        self.path.insert(0, name)
-        return self
-
-    def fault(self) -> ClientFault:
-        """What the client is told."""
-        path = ".".join(self.path)
-        message = f"{path}: {self.message}" if path else self.message
-        return ClientFault("bad_request", message, param=path or None)
-
 
 MISSING = "Field required"
 
