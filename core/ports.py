@@ -187,6 +187,11 @@ class Store(Protocol):
         """Every document of a folder, by name. Not for the request path."""
         ...
 
+    async def read_page(self, folder: str, after: str = "", most: int = 500) -> Mapping[str, StoredDocument]:
+        """At most `most` documents of a folder, by name, whose names follow `after` in the store's own order of names;
+        maybe fewer than are left, but {} only when none is."""
+        ...
+
     async def delete(self, folder: str, name: str) -> None: ...
 
     async def purge(self, now: float) -> int:

@@ -98,6 +98,15 @@ class DynamoStore:
                 return found
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
+    async def read_page(self, folder: str, after: str = "", most: int = 500) -> Mapping[str, StoredDocument]:
+        condition, values = "pk = :pk", {":pk": {"S": f"d:{folder}"}}
+        if after:  # an empty text is no key
+            condition, values[":after"] = f"{condition} AND sk > :after", {"S": after}
+        answer = await self._call(
+            "Query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True, Limit=most
+        )
+        return {item["sk"]["S"]: _document(item) for item in answer.get("Items", ())}
+
     async def delete(self, folder: str, name: str) -> None:
         await self._call("DeleteItem", Key={"pk": {"S": f"d:{folder}"}, "sk": {"S": name}})
 

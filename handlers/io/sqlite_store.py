@@ -73,6 +73,13 @@ class SqliteStore:
 
         return await self._run(work)
 
+    async def read_page(self, folder: str, after: str = "", most: int = 500) -> Mapping[str, StoredDocument]:
+        def work(connection: sqlite3.Connection) -> Mapping[str, StoredDocument]:
+            query = "SELECT name, body FROM documents WHERE folder = ? AND name > ? ORDER BY name LIMIT ?"
+            return {name: _document(body) for name, body in connection.execute(query, (folder, after, most))}
+
+        return await self._run(work)
+
     async def delete(self, folder: str, name: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
             with _Transaction(connection):

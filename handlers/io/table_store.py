@@ -131,6 +131,12 @@ class TableStore:
         entities = await self._query(f"PartitionKey eq '{_key(f'd-{folder}')}'")
         return {_name(entity["RowKey"]): _document(entity) for entity in entities}
 
+    async def read_page(self, folder: str, after: str = "", most: int = 500) -> Mapping[str, StoredDocument]:
+        condition = f"PartitionKey eq '{_key(f'd-{folder}')}'"
+        condition += f" and RowKey gt '{_key(after)}'" if after else ""
+        entities = await self._query(condition, most=most)
+        return {_name(entity["RowKey"]): _document(entity) for entity in entities}
+
     async def delete(self, folder: str, name: str) -> None:
         await self._delete(self._entity(f"d-{folder}", name))
 
@@ -239,15 +245,18 @@ class TableStore:
         self._check(answer, "writing a counter")
         return True
 
-    async def _query(self, condition: str, select: str = "") -> list[Entity]:
+    async def _query(self, condition: str, select: str = "", most: int | None = None) -> list[Entity]:
+        """All entities, or at least one and at most `most` (up to 1000) where there are any: the service may answer
+        with none and say where to go on."""
         found: list[Entity] = []
         next_keys = ""
         while True:
             query = f"$filter={quote(condition)}" + (f"&$select={select}" if select else "") + next_keys
+            query += f"&$top={most}" if most is not None else ""
             answer = await self._send("GET", f"{self._endpoint}/{self._table}()?{query}")
             found += self._json(answer, "listing")["value"]
             partition = answer.headers.get("x-ms-continuation-nextpartitionkey")
-            if partition is None:
+            if partition is None or (most is not None and found):
                 return found
             row = answer.headers.get("x-ms-continuation-nextrowkey", "")
             next_keys = f"&NextPartitionKey={quote(partition)}&NextRowKey={quote(row)}"

@@ -44,6 +44,19 @@ async def test_many_and_large_documents(store: Store) -> None:
     assert await store.read_all("usage:2027-01-15") == documents
 
 
+async def test_a_folder_is_read_in_pages(store: Store) -> None:
+    documents = {f"req_{number:03}/#": {"n": number} for number in range(25)}
+    await store.write("usage:2027-01-15", documents)
+    await store.write("usage:2027-01-16", {"req_999": {"n": 999}})
+    found: dict[str, object] = {}
+    sizes = []
+    while page := await store.read_page("usage:2027-01-15", next(reversed(found), ""), 10):
+        found |= page
+        sizes.append(len(page))
+    assert found == documents and list(found) == sorted(documents) and max(sizes) == 10
+    assert await store.read_page("nothing") == {}
+
+
 async def test_what_has_expired_may_be_purged(store: Store) -> None:
     await store.write("usage", {"old": {"n": 1}}, NOW - 1)
     await store.write("usage", {"new": {"n": 2}}, LATER)
