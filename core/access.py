@@ -42,7 +42,7 @@ class AccessRules:
 class Caller:
     """Whose request it is. `id` is what its counters and records are kept under: a key's id, a principal's name, or
     a digest of the one service key. `shown` is how messages call it. `models` are patterns of the names that it may
-    ask for, () for all; `quota` its own limits (core.limits)."""
+    ask for, () for all; `quota` its own limits (core.limits). `admin`: it holds a key that may manage the others."""
 
     id: str
     kind: str = "service"
@@ -51,6 +51,17 @@ class Caller:
     labels: Mapping[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     quota: Mapping[str, int] = field(default_factory=dict)
+    admin: bool = False
+
+
+# Callers that may do what the operator may: who holds the service key, and everybody where a gateway without keys
+# serves one machine only.
+_OPERATORS = frozenset({"service", "anonymous"})
+
+
+def is_admin(caller: Caller) -> bool:
+    """Whether the caller may manage keys and see what others used."""
+    return caller.admin or caller.kind in _OPERATORS
 
 
 def presented_keys(headers: Mapping[str, str], query_key: str | None = None) -> list[str]:

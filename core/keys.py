@@ -22,7 +22,7 @@ _LENGTH = 43  # of 62 letters: 256 bits
 @slotted
 class Key:
     """A key's record. `id` stays when the key is rotated, so that its budget does. Times are epoch seconds; `digest`
-    is of the whole key, which nobody keeps."""
+    is of the whole key, which nobody keeps. `name` is for people; with `admin` it may manage the other keys."""
 
     id: str
     digest: str
@@ -34,12 +34,15 @@ class Key:
     revoked: float | None = None
     models: tuple[str, ...] = ()
     quota: dict[str, int] = field(default_factory=dict)
+    name: str = ""
+    admin: bool = False
 
     def document(self) -> dict[str, Any]:
         """As a store keeps it, under `digest`."""
         return {
             "id": self.id, "prefix": self.prefix, "owner": self.owner, "labels": self.labels, "created": self.created,
             "expires": self.expires, "revoked": self.revoked, "models": list(self.models), "quota": self.quota,
+            "name": self.name, "admin": self.admin,
         }  # fmt: skip
 
     def state(self, now: float) -> str:
@@ -50,7 +53,8 @@ class Key:
 
     def caller(self) -> Caller:
         """The key's holder."""
-        return Caller(self.id, "key", f"key {self.prefix}…", self.owner, self.labels, self.models, self.quota)
+        shown = f"key {self.prefix}…"
+        return Caller(self.id, "key", shown, self.owner, self.labels, self.models, self.quota, self.admin)
 
 
 def new_secret(random: Random) -> str:
@@ -68,6 +72,7 @@ def read_key(digest: str, document: Mapping[str, Any]) -> Key:
     return Key(
         document["id"], digest, document["prefix"], document["owner"], document["created"], dict(document["labels"]),
         document["expires"], document["revoked"], tuple(document["models"]), dict(document["quota"]),
+        document.get("name", ""), document.get("admin", False),
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ type Unit = Literal["requests", "tokens", "in_flight", "usd"]
 type Quota = Mapping[str, int]
 
 PICO: Final = 10**12
+# What every store counts up to with room to spare (SQLite's integers have 64 bits): nine million USD.
+LARGEST: Final = 9 * 10**18
 
 
 @slotted(frozen=True)
@@ -63,10 +65,14 @@ def read_quota(section: Any, place: str) -> Quota:
         limit = LIMITS.get(name)
         if limit is None:
             raise ValueError(f"{place}.{name}: unknown; expected one of {', '.join(LIMITS)}")
+        if not isinstance(value, int | float) and not str(value).replace(".", "", 1).isdigit():
+            raise ValueError(f"{place}.{name}: expected a number")
         try:
             amount = Fraction(str(value)) * (PICO if limit.unit == "usd" else 1)
-        except (ValueError, ZeroDivisionError):
+        except ValueError:
             raise ValueError(f"{place}.{name}: expected a number") from None
+        if amount > LARGEST:
+            raise ValueError(f"{place}.{name}: larger than this gateway can count")
         if amount < 0 or amount.denominator != 1:
             raise ValueError(f"{place}.{name}: expected a whole number of what it counts, not negative")
         quota[name] = int(amount)

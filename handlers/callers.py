@@ -89,7 +89,7 @@ class Callers:
             if caller is not None:
                 return caller
         if rules.open:
-            return Caller(caller_of(request.headers), "anonymous")
+            return Caller(caller_of(request.headers), "platform" if self._platform else "anonymous")
         if self._platform and not presented and not rules.keys:
             return Caller("platform", "platform")  # it has let the request pass and does not say whose it is
         if not rules.keys:

@@ -1,0 +1,89 @@
+"""Keys of the store, made, changed, rotated and ended: for the management API and for the command line.
+
+Every change is logged with who made it and what it was about, never with a key. A changed or ended key is believed
+elsewhere for as long as it was looked up before: 30 seconds (handlers.callers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.key_terms import ending, with_secret
+from core.keys import Key, new_secret, read_key
+from core.ports import Clock, Log, Random, Store
+from core.slotted import replace, slotted
+from handlers.callers import KEYS
+
+
+class NoSuchKey(LookupError):
+    """There is no key of that name, or none that is active any more."""
+
+
+@slotted(frozen=True)
+class KeyDesk:
+    """The keys of `store`. `by` is who asks, as the log calls them. Every call may raise StoreFault."""
+
+    store: Store
+    clock: Clock
+    random: Random
+    log: Log
+    by: str
+
+    async def all(self) -> list[Key]:
+        """Every key, the oldest first."""
+        documents = await self.store.read_all(KEYS)
+        found = [read_key(digest, document) for digest, document in documents.items()]
+        return sorted(found, key=lambda key: (key.created, key.prefix))
+
+    async def find(self, name: str) -> list[Key]:
+        """The keys of that id (two while one replaces the other), or the one that begins so. Raises NoSuchKey."""
+        keys = await self.all()
+        found = [key for key in keys if key.id == name] or [key for key in keys if key.prefix == name.rstrip("…")]
+        if not found:
+            raise NoSuchKey(f"there is no key {name}")
+        return found
+
+    def blank(self) -> Key:
+        """A key that nothing is known of but its id and its time."""
+        return Key("key_" + self.random.token(12), "", "", "", self.clock.time())
+
+    async def issue(self, key: Key, *, action: str = "created") -> tuple[str, Key]:
+        """The text of a new key with the terms of `key`, and its record. Nobody keeps the text."""
+        secret = new_secret(self.random)
+        issued = with_secret(key, secret)
+        await self.store.write(KEYS, {issued.digest: issued.document()})
+        self._tell(action, issued)
+        return secret, issued
+
+    async def change(self, before: Sequence[Key], after: Sequence[Key]) -> None:
+        """Puts `after` in the place of `before`, which are the same keys with other terms."""
+        await self.store.write(KEYS, {key.digest: key.document() for key in after})
+        for old, new in zip(before, after, strict=True):
+            was, now = old.document(), new.document()
+            self._tell("changed", new, members=[name for name in now if now[name] != was[name]])
+
+    async def rotate(self, name: str, overlap: float) -> tuple[str, Key]:
+        """A new key with the id and the terms of the one called `name`, so that limits and budgets are one for both;
+        the old one goes on working for `overlap` seconds. Raises NoSuchKey where none is active any more."""
+        now = self.clock.time()
+        old = [key for key in await self.find(name) if key.state(now) == "active"]
+        if not old:
+            raise NoSuchKey(f"{name} is not active any more: make a new key")
+        secret, issued = await self.issue(replace(old[-1], created=now), action="rotated")
+        ended = [ending(key, now, overlap) for key in old]
+        await self.store.write(KEYS, {key.digest: key.document() for key in ended})
+        return secret, issued
+
+    async def revoke(self, name: str) -> None:
+        """Ends every key that is called `name`. Doing it again changes nothing. Raises NoSuchKey."""
+        now = self.clock.time()
+        ended = [replace(key, revoked=now) for key in await self.find(name) if key.revoked is None]
+        await self.store.write(KEYS, {key.digest: key.document() for key in ended})
+        for key in ended:
+            self._tell("revoked", key)
+
+    def _tell(self, action: str, key: Key, **fields: object) -> None:
+        self.log.event(
+            "info", f"key {action}", by=self.by, key_id=key.id, prefix=key.prefix, owner=key.owner, admin=key.admin,
+            **fields,
+        )
