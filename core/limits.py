@@ -127,6 +127,29 @@ def _window(window: str | None, now: float) -> tuple[str, float | None]:
     return strftime("%Y-%m", moment), float(timegm((year, month + 1, 1, 0, 0, 0)))
 
 
+def left(subjects: Sequence[Subject], totals: Mapping[str, int], now: float) -> dict[str, dict[str, Any]]:
+    """What is left of each limit, where `totals` are what the counters of `charges_of` stand at. Of limits of one name
+    (a key's, its owner's, everyone's) the one with the least room is told: it is the one that will refuse.
+
+    `resets` is in epoch seconds, None for what does not; money is in USD.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for charge in charges_of(subjects, 0, 0, now):
+        name, limit = charge.counter.partition(":")[0], _limit_of(charge.counter)
+        used = totals.get(charge.counter, 0)
+        most = charge.limit or 0
+        room = max(0, most - used)
+        scale = PICO if limit.unit == "usd" else 1
+        if name in found and found[name]["remaining"] <= room / scale:
+            continue
+        found[name] = {
+            "limit": most if scale == 1 else most / scale, "used": used if scale == 1 else used / scale,
+            "remaining": room if scale == 1 else room / scale, "resets": charge.until,
+            "of": _shown(charge.counter, subjects),
+        }  # fmt: skip
+    return found
+
+
 def refusal(shortage: Shortage, subjects: Sequence[Subject], format_name: str, now: float) -> Refused:
     """The 429 for a request that a counter had no room for, with the headers that the client's SDK reads.
 

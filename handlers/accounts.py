@@ -123,6 +123,21 @@ class Accounts:
             raise limits.refusal(shortage, subjects, format_name, now)
         return hold
 
+    async def quotas_left(self, caller: Caller, models: Sequence[str]) -> Mapping[str, Mapping[str, Any] | None]:
+        """For each of `models` what `caller` may still take of it: limits and budgets by name, each with `limit`,
+        `used`, `remaining` and `resets` (see core.limits.left). None where nothing is limited, or nobody can say."""
+        now = self._clock.time()
+        subjects = {model: self._subjects(caller, model) for model in models}
+        counters = {charge.counter for each in subjects.values() for charge in limits.charges_of(each, 0, 0, now)}
+        if self._store is None or not counters:
+            return dict.fromkeys(models)
+        try:
+            totals = await self._store.totals(sorted(counters), now)
+        except StoreFault as fault:
+            self._log.event("warning", "store_fault", during="quotas", error=str(fault), metric="store_faults")
+            return dict.fromkeys(models)
+        return {model: limits.left(each, totals, now) or None for model, each in subjects.items()}
+
     def _without_store(self, hold: Hold, fault: StoreFault) -> Hold | None:
         """Limits are let go, budgets are not: nobody could say that they hold. What an unclear call may have taken is
         settled after all."""
