@@ -86,7 +86,8 @@ KIND_OF_STATUS: dict[int, Kind] = {
 
 
 class GatewayError(Exception):
-    """The root. `param` names the offending member of the request, where there is one."""
+    """The root. `param` names the offending member of the request, where there is one. `about` is what only the
+    console's API tells beside the message."""
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.code: str | None = None
         self.headers: dict[str, str] = {}
+        self.about: dict[str, Any] = {}
 
 
 class ClientFault(GatewayError):

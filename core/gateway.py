@@ -51,7 +51,7 @@ class Gateway:
             if isinstance(endpoint, NoRoute):
                 raise _no_route(request, endpoint)
             if endpoint.operation in _OPEN_OPERATIONS:
-                return self._public(endpoint, request_id)
+                return await self._public(endpoint, request, request_id)
             if endpoint.operation == "backend_health":
                 return await self._backend_page(endpoint, request_id)
             caller = await self._identify(request)
@@ -61,6 +61,8 @@ class Gateway:
                 return self._listing(endpoint, request.query, request_id)
             if endpoint.operation == "usage":
                 return await self._usage(request, caller, request_id)
+            if endpoint.operation in _KEPT_OPERATIONS:
+                return await self._kept_page(request, endpoint, caller, request_id)
             return await self._generate(request, endpoint, caller, request_id)
         except GatewayError as error:
             return self.error_response(error, endpoint.format, request_id)
@@ -87,9 +89,31 @@ class Gateway:
         headers.extend(item for item in error.headers.items() if item not in headers)
         return Response(answer.status, headers, answer.body)
 
-    def _public(self, endpoint: Endpoint, request_id: str) -> Response:
+    async def _public(self, endpoint: Endpoint, request: Request, request_id: str) -> Response:
+        if endpoint.operation == "console":
+            return await self._console(request, request_id)
         body = listings.public_page(endpoint.operation, self.configuration)
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
+
+    async def _console(self, request: Request, request_id: str) -> Response:
+        """The application beside the endpoints. Its pages are open, its API is not."""
+        if self.ports.console is None:
+            raise ClientFault("not_found", "This gateway has no console.")
+        caller = await self._identify(request) if request.path.startswith("/api/") else None
+        return await self.ports.console(request, caller, request_id)
+
+    async def answer_for(self, caller: access.Caller, request: Request, source: str) -> tuple[Response, UsageRecord]:
+        """Answers a request that the console makes for `caller`, whom it has from here. The record is complete when
+        the answer is: `source` says which part of the console asked. Raises GatewayError before the first byte."""
+        endpoint = match(request.method, request.path, request.headers)
+        assert isinstance(endpoint, Endpoint)  # the console asks for endpoints that there are
+        run, record = self._start(request, endpoint, caller, self._new_request_id())
+        record.source = source
+        try:
+            return await run.answer(), record
+        except BaseException as failure:
+            self._end(run, record, failure)
+            raise
 
     async def _backend_page(self, endpoint: Endpoint, request_id: str) -> Response:
         from core import dedicated  # noqa: PLC0415  # off the hot path
@@ -121,9 +145,32 @@ class Gateway:
         body = await accounts.usage(caller, request.query)
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
 
+    async def _kept_page(
+        self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str
+    ) -> Response:
+        from core import kept_responses  # noqa: PLC0415  # off the hot path
+
+        kept = None if self.ports.responses is None else self.ports.responses()
+        body = await kept_responses.page(kept, caller.id, endpoint, request.query)
+        return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
+
     async def _generate(
         self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str
     ) -> Response:
+        run, record = self._start(request, endpoint, caller, request_id)
+        try:
+            return await run.answer()
+        except GatewayError as error:
+            self._end(run, record, error)
+            return run.relayed_error(error) or self.error_response(error, endpoint.format, request_id, run.headers())
+        except BaseException as failure:
+            # The client has gone (the door cancels) or the process ends: what was used is still recorded.
+            self._end(run, record, failure)
+            raise
+
+    def _start(
+        self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str
+    ) -> tuple[Run, UsageRecord]:
         if self.stop_at is not None:
             raise Refused("overloaded", "This instance is shutting down.", retry_after=1.0)
         self.in_flight.enter(caller.id)
@@ -133,23 +180,21 @@ class Gateway:
             labels=caller.labels, session=request.headers.get("x-claude-code-session-id", ""),
             agent=request.headers.get("x-claude-code-agent-id", ""), request_bytes=len(request.body),
         )
-        run = Run(self, request, endpoint, record, caller)
-        try:
-            return await run.answer()
-        except GatewayError as error:
-            run.close()
-            record.status = error.status
-            record.errors.append(error.message)
+        return Run(self, request, endpoint, record, caller), record
+
+    @staticmethod
+    def _end(run: Run, record: UsageRecord, failure: BaseException) -> None:
+        run.close()
+        if isinstance(failure, GatewayError):
+            record.status = failure.status
+            record.errors.append(failure.message)
             run.account("failed")
-            return run.relayed_error(error) or self.error_response(error, endpoint.format, request_id, run.headers())
-        except BaseException:
-            # The client has gone (the door cancels) or the process ends: what was used is still recorded.
-            run.close()
+        else:
             run.account("abandoned")
-            raise
 
 
-_OPEN_OPERATIONS = frozenset({"health", "ready", "root", "quiet"})
+_KEPT_OPERATIONS = frozenset({"response", "response_input", "delete_response"})
+_OPEN_OPERATIONS = frozenset({"health", "ready", "root", "quiet", "console"})
 
 
 def _error_format(format_name: str) -> str:

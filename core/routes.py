@@ -14,7 +14,7 @@ from core.slotted import slotted
 
 type Operation = Literal[
     "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet",
-    "backend_health", "backend_details", "usage",
+    "backend_health", "backend_details", "usage", "response", "response_input", "delete_response", "console",
 ]
 
 
@@ -51,7 +51,9 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
     def add(method: str, path: str, endpoint: Endpoint) -> None:
         table.setdefault(path, {})[method] = endpoint
 
-    add("GET", "/api/v1/usage", Endpoint("usage", "chat_completions"))
+    add("GET", "/api/v1/usage", Endpoint("usage", "api"))
+    for path in ("/docs", "/openapi.json"):
+        add("GET", path, Endpoint("console", "api"))
     for prefix in _OPENAI_PREFIXES:
         add("POST", f"{prefix}/chat/completions", Endpoint("generate", "chat_completions"))
         add("POST", f"{prefix}/responses", Endpoint("generate", "responses"))
@@ -79,6 +81,9 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
 
 _STATIC = _static_routes()
 
+# What the application of handlers.console answers, its own 404s included.
+_CONSOLE = ("/api/v1/", "/console/")
+
 # A segment may hold any character in percent-encoding; Bedrock's ids and ARNs do (":" and "/").
 _MODEL = r"(?P<model>[^/?#]+)"
 _PATTERNS: tuple[tuple[str, str, Endpoint], ...] = (
@@ -103,6 +108,9 @@ _PATTERNS: tuple[tuple[str, str, Endpoint], ...] = (
     (rf"/v1/databricks/messages/{_MODEL}", "POST", Endpoint("generate", "messages", backend="databricks")),
     (rf"/v1beta/models/{_MODEL}", "GET", Endpoint("model", "generate_content")),
     (rf"/anthropic/v1/models/{_MODEL}", "GET", Endpoint("model", "messages")),
+    (rf"(?:/openai)?(?:/v1)?/responses/{_MODEL}", "GET", Endpoint("response", "responses")),
+    (rf"(?:/openai)?(?:/v1)?/responses/{_MODEL}", "DELETE", Endpoint("delete_response", "responses")),
+    (rf"(?:/openai)?(?:/v1)?/responses/{_MODEL}/input_items", "GET", Endpoint("response_input", "responses")),
     # Names in a list of models may hold a slash ("bedrock/amazon.nova-pro-v1:0"), so the rest is the name.
     (r"(?:/openai)?(?:/v1)?/models/(?P<model>.+?)", "GET", Endpoint("model", "chat_completions")),
 )
@@ -122,10 +130,20 @@ def match(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRo
         endpoint = methods.get(method)
         if endpoint is None:
             return NoRoute(next(iter(methods.values())).format, tuple(methods))
-        if endpoint.operation == "models" and "anthropic-version" in headers:
-            return Endpoint("models", "messages")
-        return endpoint
+        return _by_headers(endpoint, headers) if endpoint.operation in _CHOSEN_BY_HEADERS else endpoint
     return _match_pattern(method, path, headers)
+
+
+_CHOSEN_BY_HEADERS = frozenset({"models", "root"})
+
+
+def _by_headers(endpoint: Endpoint, headers: Mapping[str, str]) -> Endpoint:
+    """One path, two answers: Anthropic's list of models for its clients, the console for browsers."""
+    if endpoint.operation == "models" and "anthropic-version" in headers:
+        return Endpoint("models", "messages")
+    if endpoint.operation == "root" and "text/html" in headers.get("accept", ""):
+        return Endpoint("console", "api")
+    return endpoint
 
 
 def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:
@@ -144,6 +162,8 @@ def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoi
         if endpoint.operation == "model" and "anthropic-version" in headers:
             format_name = "messages"
         return Endpoint(endpoint.operation, format_name, _decoded(model), endpoint.stream, endpoint.backend)
+    if not allowed and path.startswith(_CONSOLE):
+        return Endpoint("console", "api")
     return NoRoute(format_name or guess_format(path, headers), tuple(allowed))
 
 

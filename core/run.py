@@ -18,7 +18,7 @@ from core.http import HeaderList, Request, Response
 from core.native import prepare_native
 from core.overload import InFlight
 from core.passthrough import returned_headers
-from core.ports import BackendRequest, Clock, Hold, Log, Media, Random, Transport, TransportFault
+from core.ports import BackendRequest, Clock, Hold, KeptResponses, Log, Media, Random, Transport, TransportFault
 from core.routes import Endpoint
 from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Policy, Route, of_format
@@ -39,6 +39,7 @@ from core.usage import Cost, Usage, UsageRecord
 if TYPE_CHECKING:
     from core.continuation import Story
     from core.faults import Fault
+    from core.kept_responses import Keeping
 
 # A whole answer has no ping: it is waited for until a timeout or the deadline says otherwise.
 FOREVER = 86_400.0
@@ -56,7 +57,9 @@ type Authorize = Callable[[Backend, BackendRequest], Awaitable[None]]
 @slotted
 class Ports:
     """Everything impure that the gateway uses. `transports` are by URL scheme; `record` takes each request's
-    usage when it is over; it must not block and not raise. `in_background`: see core.attempts.AttemptPorts."""
+    usage when it is over; it must not block and not raise. `console` answers what no endpoint does (its API, its pages)
+    for a caller and under a request id. `in_background`: see core.attempts.AttemptPorts.
+    `responses`: where answers of the Responses API are kept, None where there is no store."""
 
     transports: Mapping[str, Transport]
     clock: Clock
@@ -68,6 +71,8 @@ class Ports:
     in_background: Callable[[Transport], Transport] = lambda transport: transport
     accounts: Accounts | None = None
     price: Callable[[UsageRecord], Cost | None] | None = None
+    console: Callable[[Request, Caller | None, str], Awaitable[Response]] | None = None
+    responses: Callable[[], KeptResponses] | None = None
 
 
 class Accounts(Protocol):
@@ -127,6 +132,7 @@ class Run:
         self._ordered: Sequence[Candidate] = ()
         self._broken: list[Candidate] = []
         self._story: Story | None = None
+        self._keeping: Keeping | None = None
 
     async def answer(self) -> Response:
         """The response, streamed or whole. Raises GatewayError for what happens before anything is committed."""
@@ -137,6 +143,8 @@ class Run:
         record.streamed = generation.stream
         record.tier = str(generation.document.values.get("service_tier") or "")
         route = generation.route = self._route(generation.model)
+        if self._ports.responses is not None and self._endpoint.format == "responses":
+            generation = await self._with_kept(generation, route)
         if self._ports.accounts is not None:
             record.hold = await self._ports.accounts.admit(self._caller, generation, self._endpoint.format)
         limits = self._gateway.configuration.limits
@@ -162,7 +170,19 @@ class Run:
         headers.append(("content-type", "application/json" if generation.array else wire.STREAM_CONTENT_TYPE))
         headers.append(("cache-control", "no-cache"))
         headers.append(("x-accel-buffering", "no"))
-        return Response(200, headers, StreamBody(self._stream(first), lambda: self._abandon(first)))
+        stream = self._stream(first) if self._keeping is None else self._keeping.watched(self._stream(first))
+        return Response(200, headers, StreamBody(stream, lambda: self._abandon(first)))
+
+    async def _with_kept(self, generation: Generation, route: Route) -> Generation:
+        """The request with what it refers to in its place, where the gateway keeps the responses of `route`."""
+        keeping = import_module("core.kept_responses")  # clients of one format, on gateways with a store
+        if not keeping.gateway_keeps(route):
+            return generation
+        assert self._ports.responses is not None
+        self._keeping = keeping.Keeping(self._ports.responses(), self._caller.id, generation)
+        generation = self._generation = await self._keeping.expand(route)
+        self._request = generation.request
+        return generation
 
     def _expected_cost(self, candidate: Candidate) -> float | None:
         """What a candidate would take for this prompt and a middling answer, for comparing candidates only."""
@@ -219,6 +239,8 @@ class Run:
             if record.cost is not None:
                 headers.append(("x-skybridge-cost-usd", record.cost.usd))
         self.account("complete")
+        if self._keeping is not None and self._endpoint.operation == "generate":
+            self._keeping.answered(answer.body)
         return Response(winner.head.status, headers, answer.body)
 
     async def _stream(self, winner: Winner | None) -> AsyncGenerator[bytes]:
@@ -368,6 +390,8 @@ class Run:
         reply = Reply(
             shown, self._ports.random.token(20), int(self._ports.clock.time()), conversation, self._record.request_id
         )
+        if self._keeping is not None:
+            reply = self._keeping.reply(reply)
         prepare = translated.prepare_translated(generation, candidate, reply, self._ports.media, story)
         prepared = cast(Prepared, await prepare)
         prepared.dropped.extend(dropped)
@@ -500,6 +524,8 @@ class Run:
                 record.backend_format = attempts.prepared.backend_format
                 record.dropped = attempts.prepared.dropped
                 record.edits = attempts.prepared.edits
+                if self._keeping is not None:
+                    record.edits = [*self._keeping.edits, *record.edits]
         self._ports.record(record)
 
 

@@ -99,7 +99,8 @@ class UsageRecord:
 
     `finish`: the neutral stop reason; `outcome`: `complete`, `failed`, `cut` (after the commit) or `abandoned`
     (the client left). `caller` is whose counters it is on, `key` what people recognise a key by; `session` and
-    `agent` are Claude Code's. `tier` is the service tier that was asked for. `hold` is what was reserved for it.
+    `agent` are Claude Code's, or the chat API's; `source` is the part of the console that asked, "" for a client of an
+    endpoint. `tier` is the service tier that was asked for. `hold` is what was reserved for it.
     """
 
     request_id: str
@@ -133,4 +134,5 @@ class UsageRecord:
     tier: str = ""
     cost: Cost | None = None
     request_bytes: int = 0
+    source: str = ""
     hold: Hold | None = None

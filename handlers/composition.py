@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from core.access import AccessRules
+from core.access import AccessRules, Caller
 from core.configuration import Configuration, ConfigurationError, read_configuration
 from core.counting.transport import EstimateTransport
 from core.errors import NotConfigured
 from core.forms import chosen_configuration, implied_configuration, offers_demo_only
 from core.gateway import Gateway, Ports
-from core.ports import BackendRequest, Exchange, Log, Media, Transport
+from core.http import Request, Response
+from core.ports import BackendRequest, Clock, Exchange, KeptResponses, Log, Media, Store, Transport
 from core.slotted import slotted
 from core.usage import Cost, UsageRecord
 from handlers.asgi import AsgiApp, make_app
@@ -27,6 +28,7 @@ from handlers.io.log import JsonLog, write_record
 
 if TYPE_CHECKING:
     from handlers.accounts import Accounts
+    from handlers.console import Console
     from handlers.io.body_log import BodyLog
     from handlers.pricing import Pricing
 
@@ -109,6 +111,22 @@ class _LazyDemo:
         return await self._transport.send(request)
 
 
+class _LazyConsole:
+    """The console, imported when a request first asks for it."""
+
+    def __init__(self, gateway: Gateway, accounts: Accounts | None, reference: str) -> None:
+        self._gateway = gateway
+        self._accounts = accounts
+        self._reference = reference
+        self._console: Console | None = None
+
+    async def __call__(self, request: Request, caller: Caller | None, request_id: str) -> Response:
+        if self._console is None:
+            make = import_module("handlers.console").make_console
+            self._console = cast("Console", make(self._gateway, self._accounts, self._reference))
+        return await self._console.handle(request, caller, request_id)
+
+
 class _LazyMedia:
     """The fetcher of media, imported when a request first needs it."""
 
@@ -122,6 +140,25 @@ class _LazyMedia:
             module = import_module("handlers.io.media")
             self._media = cast(Media, module.MediaFetcher(self._transport, self._clock))
         return await self._media.fetch(url)
+
+
+class _LazyResponses:
+    """Where answers of the Responses API are kept, imported when a client of it first needs one kept."""
+
+    def __init__(self, store: Store, clock: Clock, log: Log, days: float) -> None:
+        self._about = (store, clock, log, days)
+        self._keeper: KeptResponses | None = None
+
+    def __call__(self) -> KeptResponses:
+        if self._keeper is None:
+            module = import_module("handlers.kept_responses")
+            self._keeper = cast("KeptResponses", module.ResponseKeeper(*self._about))
+        return self._keeper
+
+    async def flush(self) -> None:
+        """Writes what waits, if anything was ever kept."""
+        if self._keeper is not None:
+            await self._keeper.flush()
 
 
 def compose(
@@ -168,7 +205,10 @@ def compose(
     media = _LazyMedia(http, clock)
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
     ports.accounts, ports.price = accounts, _LazyPrice(configuration)
+    if accounts is not None and accounts.store is not None:
+        ports.responses = _LazyResponses(accounts.store, clock, log, configuration.limits.responses_days)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
+    ports.console = _LazyConsole(gateway, accounts, reference)
     app = make_app(_with_body_log(gateway, bodies), _after_answers(accounts, gateway))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
 
@@ -204,8 +244,9 @@ def _after_answers(accounts: Accounts | None, gateway: Gateway) -> Callable[[], 
         return None if accounts is None else accounts.flush
     cooldowns = import_module("handlers.cooldowns")
     shared = cooldowns.SharedCooldowns(accounts.store, gateway.health, gateway.ports.clock, gateway.ports.log)
-    both: Callable[[], Awaitable[None]] = cooldowns.after_both(accounts.flush, shared.flush)
-    return both
+    responses = cast(_LazyResponses, gateway.ports.responses)
+    every: Callable[[], Awaitable[None]] = cooldowns.after_all(accounts.flush, shared.flush, responses.flush)
+    return every
 
 
 def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, str | None]:

@@ -1,0 +1,144 @@
+"""The console: the FastAPI application behind `/api/v1`, `/docs`, `/openapi.json` and the web page.
+
+Imported when a request first needs it, so no other request loads FastAPI or pydantic. The gateway has found out who
+calls before a request comes here; routers take `CallerOf` and `GroundOf` (handlers.console_ground) as parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+from urllib.parse import unquote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as WebRequest
+from starlette.responses import Response as WebResponse
+from starlette.types import Message, Scope
+
+from core.access import Caller
+from core.errors import ClientFault, GatewayError
+from core.formats.api import wire
+from core.gateway import Gateway
+from core.http import HeaderList, Request, Response
+from handlers import admin_api, chat_api, console_page, openapi_document
+from handlers.accounts import Accounts
+from handlers.console_ground import CALLER, REQUEST, REQUEST_ID, STREAMS, Ground
+
+DESCRIPTION = "An LLM gateway with no servers: any client format in, any backend out."
+
+
+class Console:
+    """The application, called in-process: a Request in, a Response out."""
+
+    def __init__(self, ground: Ground) -> None:
+        handlers = {
+            GatewayError: _answer_fault, HTTPException: _answer_http_exception,
+            RequestValidationError: _answer_invalid,
+        }  # fmt: skip
+        self.app = FastAPI(
+            title="Skybridge", description=DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None,
+            redirect_slashes=False, exception_handlers=cast(Any, handlers),
+        )
+        self.app.state.ground = ground
+        for router in (chat_api.router, admin_api.router, openapi_document.router, console_page.router):
+            self.app.include_router(router)
+
+    async def handle(self, request: Request, caller: Caller | None, request_id: str) -> Response:
+        """Answers `request` of `caller` (None on the open pages). Faults are answered; a defect of ours is raised."""
+        scope = _scope_of(request)
+        streams: list[AsyncGenerator[bytes]] = []
+        scope.update({CALLER: caller, REQUEST: request, REQUEST_ID: request_id, STREAMS: streams})
+        answer = _Answer(request.body)
+        await self.app(scope, answer.receive, answer.send)
+        if not any(name == "x-request-id" for name, _ in answer.headers):
+            answer.headers.append(("x-request-id", request_id))
+        return Response(answer.status, answer.headers, streams[0] if streams else answer.body)
+
+
+# What the API calls the stores that SKYBRIDGE_STORE names by these words.
+_STORE_KINDS = {"sqlite": "sqlite", "dynamodb": "dynamodb", "azure-table": "tables"}
+
+
+def make_console(gateway: Gateway, accounts: Accounts | None, reference: str) -> Console:
+    """The console of a gateway; `reference` is where its store is, as SKYBRIDGE_STORE says it."""
+    store = None if accounts is None else accounts.store
+    kind = "none" if store is None else _STORE_KINDS[reference.partition(":")[0]]
+    return Console(Ground(gateway, store, kind))
+
+
+class _Answer:
+    """The two sides of an ASGI call whose body is read and whose answer is kept whole."""
+
+    def __init__(self, body: bytes) -> None:
+        self._incoming = body
+        self.status = 500
+        self.headers: HeaderList = []
+        self.body = b""
+
+    async def receive(self) -> Message:
+        """The whole body. Nothing else is ever asked for: the door watches for the client's leaving."""
+        return {"type": "http.request", "body": self._incoming, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"])
+            self.headers = [item for item in headers if item[0] != "content-length"]
+        else:
+            self.body += message.get("body", b"")
+
+
+def _scope_of(request: Request) -> Scope:
+    path = request.path if request.path == "/" else request.path.rstrip("/")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET" if request.method == "HEAD" else request.method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1", "replace"),
+        "query_string": request.query.encode("latin-1", "replace"),
+        "root_path": "",
+        "headers": [
+            (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in request.headers.items()
+        ],
+    }  # fmt: skip
+
+
+async def _answer_fault(request: WebRequest, error: GatewayError) -> WebResponse:
+    request_id = request.scope[REQUEST_ID]
+    answer = wire.write_error(error, request_id)
+    return WebResponse(answer.body, answer.status, {**dict(answer.headers), **error.headers})
+
+
+async def _answer_http_exception(request: WebRequest, error: HTTPException) -> WebResponse:
+    path = request.scope["path"]
+    if error.status_code == 405:
+        fault = ClientFault("method_not_allowed", f"{request.method} is not allowed on {path}.")
+        fault.headers.update(error.headers or {})
+    elif error.status_code == 404:
+        fault = ClientFault("not_found", f"There is no {request.method} {path} on this gateway.")
+    else:
+        fault = ClientFault("bad_request", str(error.detail))
+    return await _answer_fault(request, fault)
+
+
+async def _answer_invalid(request: WebRequest, error: RequestValidationError) -> WebResponse:
+    """One fault for the first field that is wrong; the details list all of them."""
+    rows = [{"field": _field_of(row["loc"]), "problem": str(row["msg"])} for row in error.errors()]
+    first = rows[0]
+    named = f"The field '{first['field']}' is not valid" if first["field"] else "The request body is not valid"
+    fault = ClientFault("bad_request", f"{named}: {first['problem']}.", param=first["field"] or None)
+    fault.about = {"problems": rows[:20]}
+    return await _answer_fault(request, fault)
+
+
+def _field_of(location: tuple[Any, ...]) -> str:
+    """`("body", "messages", 0, "role")` as `messages[0].role`."""
+    text = ""
+    for part in location[1:] if location and location[0] in ("body", "query", "path", "header") else location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text

@@ -1,0 +1,7 @@
+"""/openapi.json and /docs."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()
