@@ -125,9 +125,15 @@ def _values(instance: Any) -> list[Any]:
 
 
 def _replace(self: Any, /, **changes: Any) -> Any:
-    defaults = self.__slotted_defaults__
-    kept = {name: getattr(self, name) for name in self.__slots__ if _as_field(defaults.get(name)).init}
-    return self.__class__(**{**kept, **changes})
+    """Written for each class when it is first needed, as `__init__` is: translation copies hundreds of blocks."""
+    cls = self.__class__
+    names = [name for name in cls.__slots__ if _as_field(cls.__slotted_defaults__.get(name)).init]
+    kept = ", ".join(f"{name!r}: self.{name}" for name in names)
+    scope: dict[str, Any] = {"cls": cls}
+    code = f"def __replace__(self, /, **changes):\n return cls(**({{{kept}}} | changes))\n"
+    exec(code, scope)  # noqa: S102 made of names of the class only
+    cls.__replace__ = scope["__replace__"]
+    return cls.__replace__(self, **changes)
 
 
 def _as_field(default: Any) -> Field:
