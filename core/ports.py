@@ -157,6 +157,14 @@ class Shortage:
     used: int
 
 
+@slotted(frozen=True)
+class Taken:
+    """Every charge was taken. `used` is what each counter stands at with it, by the counter's name: what is spent and
+    what is reserved."""
+
+    used: Mapping[str, int]
+
+
 class StoreFault(Exception):
     """The store could not be reached, was throttled for too long, or holds a newer schema. The only exception that a
     Store raises (beside cancellation)."""
@@ -198,7 +206,7 @@ class Store(Protocol):
         """Drops what has expired, where the store does not do so itself. How many documents that were."""
         ...
 
-    async def reserve(self, hold: Hold, now: float) -> Shortage | None:
+    async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
         """Takes every charge of `hold`, each by one atomic conditional write; with a Shortage, none."""
         ...
 
@@ -211,6 +219,31 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class KeptResponses(Protocol):
+    """Answers of the Responses API that the gateway keeps for the caller `owner`, who alone gets them back: documents
+    with `input` and `output` (lists of items) and `response`."""
+
+    async def response(self, owner: str, response_id: str) -> StoredDocument | None:
+        """What is kept of one; None where there is nothing. Raises StoreFault."""
+        ...
+
+    async def items(self, owner: str, ids: Sequence[str]) -> Mapping[str, Any]:
+        """The output items of these ids, as far as they are kept. Raises StoreFault."""
+        ...
+
+    def keep(self, owner: str, response_id: str, document: StoredDocument) -> None:
+        """Takes a response, to be written at the next flush. Raises nothing."""
+        ...
+
+    async def delete(self, owner: str, response_id: str) -> bool:
+        """Whether there was one. Raises StoreFault."""
+        ...
+
+    async def flush(self) -> None:
+        """Writes what was taken. Raises nothing."""
+        ...
 
 
 class Secrets(Protocol):

@@ -43,6 +43,7 @@ class BackendRow(BaseModel):
     first_byte_timeout: Seconds | None = None
     idle_timeout: Seconds | None = None
     max_retries: Annotated[int, Field(ge=0, le=10)] | None = None
+    keeps_responses: Flag | None = None
 
 
 class PolicySection(BaseModel):
@@ -99,6 +100,7 @@ class LimitsSection(BaseModel):
     ping_seconds: Seconds | None = None
     commit_grace_seconds: Annotated[float, Field(ge=0)] | None = None
     reader_stall_seconds: Seconds | None = None
+    responses_days: Seconds | None = None
 
 
 class NativeDocument(BaseModel):

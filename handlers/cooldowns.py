@@ -68,11 +68,11 @@ def _document(key: tuple[str, str, str], until: float) -> StoredDocument:
 type After = Callable[[], Awaitable[None]]
 
 
-def after_both(first: After, second: After) -> After:
+def after_all(*steps: After) -> After:
     """One call for what a door runs after each answer."""
 
-    async def both() -> None:
-        await first()
-        await second()
+    async def run() -> None:
+        for step in steps:
+            await step()
 
-    return both
+    return run

@@ -52,6 +52,8 @@ async def served(
         server.should_exit = True
         server.force_exit = True
         await task
+        if composition.accounts is not None and composition.accounts.store is not None:
+            await composition.accounts.store.close()
         await composition.http.aclose()
         listener.close()
         assert not guard.leaks, guard.leaks

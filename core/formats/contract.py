@@ -60,13 +60,17 @@ class Written:
 @slotted
 class Reply:
     """What a client-side writer needs to know beside the answer. `model` is the name to show; `id_suffix`
-    20 random characters for ids that must be minted; `created` epoch seconds; `conversation` the request."""
+    20 random characters for ids that must be minted; `created` epoch seconds; `conversation` the request.
+    `kept`: the gateway keeps the answer, so reasoning state belongs in it whether asked for or not;
+    `previous_response_id`: the kept answer that this one continues."""
 
     model: str
     id_suffix: str
     created: int
     conversation: Conversation
     request_id: str = ""
+    kept: bool = False
+    previous_response_id: str | None = None
 
 
 @slotted

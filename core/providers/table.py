@@ -29,6 +29,7 @@ class Provider:
     servers often run without one. `regional`: the
     region comes from AWS's own variables where the configuration names none. `with_api_version`: the row that
     takes this one's place when an API version is configured. `listing`: the path of its list of models.
+    `keeps_responses`: it stores what it answers to the Responses API.
     `surface`: its name in core.models.betas, where it takes fewer betas than Anthropic itself."""
 
     name: str
@@ -46,6 +47,7 @@ class Provider:
     with_api_version: str = ""
     listing: str = ""
     surface: str = ""
+    keeps_responses: bool = False
 
 
 _CLAUDE = r"(?:^|[./:])(?:anthropic|claude)[.-]|claude"
@@ -63,7 +65,7 @@ PROVIDERS: dict[str, Provider] = {
             "openai", "https://api.openai.com/v1",
             {**_OPENAI_FORMATS, "responses": Paths("/responses", count_tokens="/responses/input_tokens")}, "bearer",
             key_variable="OPENAI_API_KEY", url_variable="OPENAI_BASE_URL", embeddings="/embeddings",
-            listing="/models",
+            listing="/models", keeps_responses=True,
         ),
         Provider(
             "azure-openai", "",
@@ -73,6 +75,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "api-key", key_header="api-key", with_api_version="azure-openai-classic",
             key_variable="AZURE_API_KEY", url_variable="AZURE_BASE_URL", embeddings="/openai/v1/embeddings",
+            keeps_responses=True,
         ),
         Provider(
             "azure-openai-classic", "",
@@ -84,7 +87,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "api-key", key_header="api-key",
             key_variable="AZURE_API_KEY", url_variable="AZURE_BASE_URL",
-            embeddings="/openai/deployments/{model}/embeddings?api-version={api_version}",
+            embeddings="/openai/deployments/{model}/embeddings?api-version={api_version}", keeps_responses=True,
         ),
         Provider(
             "anthropic", "https://api.anthropic.com",

@@ -70,6 +70,12 @@ class Backend:
         host = self.base_url.partition("://")[2].partition(".")[0]
         return host if host in _SIGNING_HOSTS else self.provider.signing_service
 
+    @property
+    def keeps_responses(self) -> bool:
+        """Whether it answers `previous_response_id` itself; its own option of this name goes before its type's row."""
+        said = self.options.get("keeps_responses")
+        return self.provider.keeps_responses if said is None else said in (True, "true")
+
     def paths(self, format_name: str) -> Paths | None:
         """Where this backend serves `format_name`, None when it does not."""
         found = self.provider.formats.get(format_name)

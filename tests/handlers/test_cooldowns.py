@@ -14,7 +14,7 @@ from core.errors import upstream_fault
 from core.ports import Store, StoreFault
 from core.routing.health import Health
 from core.routing.registry import Candidate, make_backend
-from handlers.cooldowns import FOLDER, READ_SECONDS, SharedCooldowns, after_both
+from handlers.cooldowns import FOLDER, READ_SECONDS, SharedCooldowns, after_all
 from handlers.io.sqlite_store import SqliteStore
 from tests.backend_server import JSON, BackendServer, Received, Script
 from tests.gateways import RecordingLog
@@ -142,7 +142,7 @@ async def test_a_door_runs_both() -> None:
     async def second() -> None:
         ran.append(2)
 
-    await after_both(first, second)()
+    await after_all(first, second)()
     assert ran == [1, 2]
 
 

@@ -43,7 +43,7 @@ class OutputWriter:
         self._own = own
         conversation = reply.conversation
         asked = conversation.reasoning is not None and conversation.reasoning.encrypted
-        self._seals = asked or conversation.store is False
+        self._seals = asked or reply.kept or conversation.store is False
 
     def items(self, blocks: Iterable[Block]) -> list[JsonObject]:
         """The items of a whole answer. Blocks that Responses has no item for are left out."""

@@ -108,6 +108,7 @@ def opening(answer: Answer, reply: Reply) -> JsonObject:
         "object": "response",
         "created_at": reply.created if answer.created is None else answer.created,
         **rest,
+        **({} if reply.previous_response_id is None else {"previous_response_id": reply.previous_response_id}),
         "model": reply.model,
     }
 

@@ -48,6 +48,13 @@ def resolved(body: JsonObject, items: Mapping[str, JsonObject]) -> JsonObject:
     return {**body, "input": [items.get(_referenced(item), item) for item in _input_items(body)]}
 
 
+def referenced_ids(body: JsonObject) -> list[str]:
+    """The ids that the input's references name, each once."""
+    if not isinstance(body.get("input"), list):
+        return []
+    return list(dict.fromkeys(found for found in map(_referenced, _input_items(body)) if found))
+
+
 def _without(body: JsonObject, name: str) -> JsonObject:
     return {key: value for key, value in body.items() if key != name}
 
