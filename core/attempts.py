@@ -13,7 +13,7 @@ from typing import Protocol
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.http_dates import seconds_until
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
-from core.redaction import without_credentials
+from core.redaction import redact, redacted
 from core.relay import Pipe, WholeAnswer
 from core.routing.health import Health
 from core.routing.policy import Attempt, Plan, final_error, plan_attempts
@@ -85,15 +85,32 @@ class Timing:
         return min(self.deadline, stop_at)
 
 
+class Watch(Protocol):
+    """Follows one request's attempts, for its trace."""
+
+    def begun(self, attempt: Attempt, request: BackendRequest) -> None:
+        """It is about to be sent: headers may still be added, which a signature then holds too."""
+        ...
+
+    def failed(self, attempt: Attempt, error: GatewayError) -> None: ...
+    def given_up(self, attempt: Attempt) -> None: ...
+    def won(self, attempt: Attempt) -> None: ...
+    def broken(self, error: GatewayError) -> None:
+        """What had won broke, and other attempts take it up."""
+        ...
+
+
 @slotted
 class AttemptPorts:
     """What trying candidates needs from outside. `in_background` makes a transport whose `send` connects while its
-    exchange is being waited for: a second attempt must not keep the first one waiting."""
+    exchange is being waited for: a second attempt must not keep the first one waiting. `watch`: None where nobody
+    follows."""
 
     clock: Clock
     random: Random
     authorize: Callable[[Candidate, BackendRequest], Awaitable[None]]
     in_background: Callable[[Transport], Transport] = lambda transport: transport
+    watch: Watch | None = None
 
 
 @slotted
@@ -148,6 +165,8 @@ class Attempts:
         self.candidate, self.prepared = before.candidate, before.prepared
         self.failures = [*before.failures, failure]
         self.wasted = before.wasted
+        if self._ports.watch is not None:
+            self._ports.watch.broken(failure)
 
     async def advance(self, wait: float) -> Winner | None:
         """Raises the GatewayError to tell the client when nothing is left to try."""
@@ -164,6 +183,8 @@ class Attempts:
         for racer in self._racers:
             racer.exchange.close()
             self._routing.health.given_up(racer.attempt.candidate)
+            if self._ports.watch is not None:
+                self._ports.watch.given_up(racer.attempt)
             self.account_loss(racer.attempt.candidate, racer.pipe)
         self._racers = []
         if self._next is not None:
@@ -192,6 +213,8 @@ class Attempts:
         try:
             self._check_deadline()
             prepared = self.prepared = await self._prepare(attempt.candidate)
+            if self._ports.watch is not None:
+                self._ports.watch.begun(attempt, prepared.request)
             await self._ports.authorize(attempt.candidate, prepared.request)
             exchange = await transport_for(prepared.request.url).send(prepared.request)
         except TransportFault as fault:
@@ -259,6 +282,8 @@ class Attempts:
         self.close()
         self.candidate, self.prepared = winner.attempt.candidate, winner.prepared
         self._routing.health.succeeded(self.candidate, self._ports.clock.monotonic() - winner.started)
+        if self._ports.watch is not None:
+            self._ports.watch.won(winner.attempt)
 
     def _lost(self, racer: _Racer, error: GatewayError) -> None:
         self._racers.remove(racer)
@@ -269,9 +294,13 @@ class Attempts:
     def _failed(self, attempt: Attempt, error: GatewayError, prepared: Prepared | None = None) -> None:
         if isinstance(error, UpstreamFault):
             self._read_date(error)
-            if prepared is not None and prepared.translation != "none":
-                error.raw = None  # an answer in a format that the client does not read
+            if prepared is not None:
+                redact(error, prepared.request.headers)
+                if prepared.translation != "none":
+                    error.raw = None  # an answer in a format that the client does not read
         self._routing.health.failed(attempt.candidate, error)
+        if self._ports.watch is not None:
+            self._ports.watch.failed(attempt, error)
         self.failures.append(error)
         if self._next is None:
             self._set_next(self._send(error))
@@ -351,7 +380,7 @@ class Attempts:
 
     async def _raise_error_answer(self, racer: _Racer, head: Head) -> None:
         body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
-        body = without_credentials(body, racer.prepared.request.headers)
+        body = redacted(body, racer.prepared.request.headers)
         raise racer.prepared.read_error(head.status, head.headers, body)
 
     async def _read_body(self, exchange: Exchange, seconds: float, most: int) -> bytes:
@@ -421,7 +450,7 @@ class Attempts:
         if not head.headers.get("content-type", "").startswith("application/json"):
             return
         body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
-        body = without_credentials(body, racer.prepared.request.headers)
+        body = redacted(body, racer.prepared.request.headers)
         fault = racer.prepared.read_error(502, head.headers, body)
         fault.retryable = True
         raise fault
