@@ -142,11 +142,12 @@ class Charge:
 @slotted(frozen=True)
 class Hold:
     """A request's charges, all taken or none. Whoever has not settled it by `lease` (epoch seconds) has died: its
-    charges are given back."""
+    charges are given back. `places` is the store's own note of where it took each (by counter)."""
 
     id: str
     charges: tuple[Charge, ...]
     lease: float
+    places: dict[str, int] = field(default_factory=dict)
 
 
 @slotted(frozen=True)
@@ -189,6 +190,13 @@ class Store(Protocol):
         self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
     ) -> None:
         """Puts documents in the place of those of the same names. They may be dropped after `expires`."""
+        ...
+
+    async def replace(
+        self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
+    ) -> bool:
+        """Puts the second document of `change` in the place of the first (None: there is none yet), in one step: False,
+        and nothing is written, where another one stands there. Repeated after it was done, it is done."""
         ...
 
     async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:

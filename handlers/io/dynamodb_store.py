@@ -85,6 +85,26 @@ class DynamoStore:
             else:
                 raise StoreFault(f"the DynamoDB table {self.table} does not take writes")
 
+    async def replace(
+        self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
+    ) -> bool:
+        before, after = change
+        put: dict[str, Any] = {"Item": _item(folder, name, after, expires)}
+        if before is None:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        else:
+            # The text that a document was written as is the text that it is written as again.
+            put |= {"ConditionExpression": "body = :b", "ExpressionAttributeValues": {":b": {"S": json.dumps(before)}}}
+        answer = await self._send(
+            "PutItem", TableName=self.table, ReturnValuesOnConditionCheckFailure="ALL_OLD", **put
+        )
+        if answer.status == 200:
+            return True
+        if "ConditionalCheckFailed" in _error_type(answer):
+            item = json.loads(answer.body).get("Item")
+            return item is not None and _document(item) == after  # an earlier try got through
+        raise self._fault("PutItem", answer)
+
     async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
         found: dict[str, StoredDocument] = {}
         page: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault
+from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault, Taken
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -66,6 +66,24 @@ class SqliteStore:
 
         await self._run(work)
 
+    async def replace(
+        self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
+    ) -> bool:
+        before, after = change
+
+        def work(connection: sqlite3.Connection) -> bool:
+            with _Transaction(connection):
+                query = "SELECT body FROM documents WHERE folder = ? AND name = ?"
+                row = connection.execute(query, (folder, name)).fetchone()
+                standing = None if row is None else _document(row[0])
+                if standing not in (before, after):
+                    return False
+                query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
+                connection.execute(query, (folder, name, json.dumps(after), expires))
+            return True
+
+        return await self._run(work)
+
     async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
         def work(connection: sqlite3.Connection) -> Mapping[str, StoredDocument]:
             rows = connection.execute("SELECT name, body FROM documents WHERE folder = ? ORDER BY name", (folder,))
@@ -98,15 +116,17 @@ class SqliteStore:
 
         return await self._run(work)
 
-    async def reserve(self, hold: Hold, now: float) -> Shortage | None:
-        def work(connection: sqlite3.Connection) -> Shortage | None:
+    async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
+        def work(connection: sqlite3.Connection) -> Taken | Shortage:
+            used: dict[str, int] = {}
             with _Transaction(connection) as transaction:
                 for charge in hold.charges:
-                    shortage = _take(connection, hold, charge, now)
-                    if shortage is not None:
+                    outcome = _take(connection, hold, charge, now)
+                    if isinstance(outcome, Shortage):
                         transaction.undo = True
-                        return shortage
-            return None
+                        return outcome
+                    used[charge.counter] = outcome
+            return Taken(used)
 
         return await self._run(work)
 
@@ -197,10 +217,11 @@ def _document(body: str) -> StoredDocument:
     return document
 
 
-def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge, now: float) -> Shortage | None:
+def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge, now: float) -> int | Shortage:
+    """What the counter stands at afterwards."""
     held = "SELECT 1 FROM holds WHERE counter = ? AND id = ?"
     if connection.execute(held, (charge.counter, hold.id)).fetchone() is not None:
-        return None  # an earlier try of the same request got through
+        return _total(connection, charge.counter)  # an earlier try of the same request got through
     lapsed = _lapsed(connection, charge.counter, now)
     if lapsed:
         query = "UPDATE holds SET amount = 0 WHERE counter = ? AND lease < ?"
@@ -210,7 +231,7 @@ def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge, now: float
         return Shortage(charge, used)
     _raise(connection, charge, charge.amount - lapsed)
     connection.execute("INSERT INTO holds VALUES (?, ?, ?, ?)", (charge.counter, hold.id, charge.amount, hold.lease))
-    return None
+    return used + charge.amount
 
 
 def _raise(connection: sqlite3.Connection, charge: Charge, amount: int) -> None:

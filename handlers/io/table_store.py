@@ -118,14 +118,32 @@ class TableStore:
         self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
     ) -> None:
         async def put(name: str, document: StoredDocument) -> None:
-            entity = _pieces("body", json.dumps(document))
-            if expires is not None:
-                entity["expires"] = float(expires)
-                entity["expires@odata.type"] = "Edm.Double"
-            answer = await self._send("PUT", self._entity(f"d-{folder}", name), [], json.dumps(entity).encode())
+            entity = json.dumps(_entity_of(document, expires)).encode()
+            answer = await self._send("PUT", self._entity(f"d-{folder}", name), [], entity)
             self._check(answer, "writing")
 
         await asyncio.gather(*(put(name, document) for name, document in documents.items()))
+
+    async def replace(
+        self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
+    ) -> bool:
+        before, after = change
+        found = await self._send("GET", self._entity(f"d-{folder}", name))
+        standing = None if found.status == 404 else _document(self._json(found, "reading"))
+        if standing != before:
+            return standing == after  # an earlier try got through
+        entity = _entity_of(after, expires)
+        if before is None:
+            entity |= {"PartitionKey": _key(f"d-{folder}"), "RowKey": _key(name)}
+            headers = [("prefer", "return-no-content")]
+            answer = await self._send("POST", f"{self._endpoint}/{self._table}", headers, json.dumps(entity).encode())
+        else:
+            headers = [("if-match", found.headers.get("etag", ""))]
+            answer = await self._send("PUT", self._entity(f"d-{folder}", name), headers, json.dumps(entity).encode())
+        if answer.status in (404, 409, 412):
+            return await self.read(folder, name) == after
+        self._check(answer, "replacing")
+        return True
 
     async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
         entities = await self._query(f"PartitionKey eq '{_key(f'd-{folder}')}'")
@@ -335,6 +353,13 @@ def _key(text: str) -> str:
 def _name(key: str) -> str:
     first, *rest = key.split("~")
     return first + "".join(chr(int(part[:6], 16)) + part[6:] for part in rest)
+
+
+def _entity_of(document: StoredDocument, expires: float | None) -> Entity:
+    entity = _pieces("body", json.dumps(document))
+    if expires is not None:
+        entity |= {"expires": float(expires), "expires@odata.type": "Edm.Double"}
+    return entity
 
 
 def _pieces(name: str, text: str) -> Entity:

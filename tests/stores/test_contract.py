@@ -57,6 +57,30 @@ async def test_a_folder_is_read_in_pages(store: Store) -> None:
     assert await store.read_page("nothing") == {}
 
 
+async def test_a_document_is_replaced_only_where_the_one_before_still_stands(store: Store) -> None:
+    first, second, third = {"n": 1, "text": "é\u2028", "at": 1.5}, {"n": 2}, {"n": 3}
+    assert await store.replace("chat", "s/1", (None, first), LATER)
+    assert await store.replace("chat", "s/1", (None, first), LATER)  # the same try again
+    assert not await store.replace("chat", "s/1", (None, second), LATER)
+    assert await store.read("chat", "s/1") == first
+    assert await store.replace("chat", "s/1", (await store.read("chat", "s/1"), second), LATER)
+    assert await store.replace("chat", "s/1", (first, second), LATER)
+    assert not await store.replace("chat", "s/1", (first, third), LATER)
+    assert not await store.replace("chat", "s/2", (first, third))
+    assert await store.read_all("chat") == {"s/1": second}
+
+
+async def test_of_many_who_replace_one_document_one_wins(open_store: Callable[[], Store], store: Store) -> None:
+    others = [store, *(open_store() for _ in range(3))]
+    await store.write("chat", {"s": {"n": 0}})
+    tries = [each.replace("chat", "s", ({"n": 0}, {"n": number})) for number, each in enumerate(others * 5, 1)]
+    done = await asyncio.gather(*tries)
+    assert done.count(True) == 1
+    assert await store.read("chat", "s") == {"n": done.index(True) + 1}
+    for other in others[1:]:
+        await other.close()
+
+
 async def test_what_has_expired_may_be_purged(store: Store) -> None:
     await store.write("usage", {"old": {"n": 1}}, NOW - 1)
     await store.write("usage", {"new": {"n": 2}}, LATER)
