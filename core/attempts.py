@@ -17,9 +17,9 @@ from core.redaction import redact, redacted
 from core.relay import Pipe, WholeAnswer
 from core.routing.health import Health
 from core.routing.policy import Attempt, Plan, final_error, plan_attempts
-from core.routing.registry import Candidate, Policy
+from core.routing.registry import Backend, Candidate, Policy
 from core.slotted import field, slotted
-from core.usage import Wasted
+from core.usage import UsageRecord, Wasted
 
 # An error's body is read this long and this far: it is for a message, not for delivery.
 ERROR_BODY_SECONDS = 10.0
@@ -86,7 +86,9 @@ class Timing:
 
 
 class Watch(Protocol):
-    """Follows one request's attempts, for its trace."""
+    """Follows one request and its attempts, for its trace. `stream`: whether the answer is streamed."""
+
+    stream: bool
 
     def begun(self, attempt: Attempt, request: BackendRequest) -> None:
         """It is about to be sent: headers may still be added, which a signature then holds too."""
@@ -99,6 +101,10 @@ class Watch(Protocol):
         """What had won broke, and other attempts take it up."""
         ...
 
+    def ended(self, record: UsageRecord) -> None:
+        """The request is over, however it went."""
+        ...
+
 
 @slotted
 class AttemptPorts:
@@ -108,7 +114,7 @@ class AttemptPorts:
 
     clock: Clock
     random: Random
-    authorize: Callable[[Candidate, BackendRequest], Awaitable[None]]
+    authorize: Callable[[Backend, BackendRequest], Awaitable[None]]
     in_background: Callable[[Transport], Transport] = lambda transport: transport
     watch: Watch | None = None
 
@@ -126,6 +132,8 @@ class _Racer:
     alive_since: float | None = None
     pending: list[bytes] = field(default_factory=list)
     size: int = 0
+    ends: float = 0.0
+    ends_if_alive: float = 0.0
 
 
 class Attempts:
@@ -205,7 +213,7 @@ class Attempts:
         attempt = self._next
         if attempt is None:
             raise self._final_error()
-        if not await self._time_has_come(until):
+        if attempt.delay and not await self._time_has_come(until):
             return False
         self._next = None
         self.count = self._number_before + attempt.number
@@ -215,7 +223,7 @@ class Attempts:
             prepared = self.prepared = await self._prepare(attempt.candidate)
             if self._ports.watch is not None:
                 self._ports.watch.begun(attempt, prepared.request)
-            await self._ports.authorize(attempt.candidate, prepared.request)
+            await self._ports.authorize(attempt.candidate.backend, prepared.request)
             exchange = await transport_for(prepared.request.url).send(prepared.request)
         except TransportFault as fault:
             self._failed(attempt, _fault_of(fault))
@@ -225,7 +233,7 @@ class Attempts:
             self._routing.health.given_up(attempt.candidate)
             raise
         else:
-            self._racers.append(_Racer(attempt, prepared, exchange, self._ports.clock.monotonic()))
+            self._begin(attempt, prepared, exchange)
         return True
 
     async def _time_has_come(self, until: float) -> bool:
@@ -346,25 +354,30 @@ class Attempts:
     def _wait(self, racer: _Racer, until: float) -> float:
         """Seconds until something must be looked at. Raises when the attempt's or the request's time is over."""
         now = self._ports.clock.monotonic()
-        self._check_deadline()
-        ends = self._attempt_ends(racer)
+        wait = min(until - now, LONGEST_NAP)
+        deadline = self._timing.end()
+        if deadline is not None:
+            if now >= deadline:
+                raise _time_is_over()
+            wait = min(wait, deadline - now)
+        ends = racer.ends
         if now >= ends:
             name = racer.attempt.candidate.backend.name
             raise upstream_fault("timeout", f"Backend {name} did not answer in time.", 504)
-        limits = [until, ends, now + LONGEST_NAP]
-        deadline = self._timing.end()
-        if deadline is not None:
-            limits.append(deadline)
+        wait = min(wait, ends - now)
         if racer.alive_since is not None:
-            limits.append(racer.alive_since + self._timing.commit_grace)
-        return max(0.0, min(limits) - now)
+            wait = min(wait, racer.alive_since + self._timing.commit_grace - now)
+        return max(0.0, wait)
 
-    def _attempt_ends(self, racer: _Racer) -> float:
-        backend, policy = racer.attempt.candidate.backend, self._routing.policy
+    def _begin(self, attempt: Attempt, prepared: Prepared, exchange: Exchange) -> None:
+        """An attempt is under way: until when it may take, and until when its stream must have begun."""
+        backend, policy = attempt.candidate.backend, self._routing.policy
+        racer = _Racer(attempt, prepared, exchange, self._ports.clock.monotonic())
+        racer.ends = racer.ends_if_alive = racer.started + backend.timeout
         first_byte = policy.first_byte_timeout or backend.first_byte_timeout
-        if self.stream and first_byte is not None and racer.alive_since is None:
-            return racer.started + min(backend.timeout, first_byte)
-        return racer.started + backend.timeout
+        if self.stream and first_byte is not None:
+            racer.ends = racer.started + min(backend.timeout, first_byte)
+        self._racers.append(racer)
 
     async def _peek(self, racer: _Racer, until: float) -> Winner | None:
         if racer.head is None:
@@ -441,6 +454,7 @@ class Attempts:
             raise pipe.error
         if pipe.alive and racer.alive_since is None:
             racer.alive_since = now
+            racer.ends = racer.ends_if_alive
 
     def _grace_is_over(self, racer: _Racer, now: float) -> bool:
         return racer.alive_since is not None and now >= racer.alive_since + self._timing.commit_grace

@@ -59,12 +59,14 @@ class Gateway:
                 return await self._backend_page(endpoint, request_id)
             if endpoint.operation in ("models", "model"):
                 return self._listing(endpoint, request.query, request_id)
-            if endpoint.operation == "usage":
-                return await self._usage(request, caller, request_id)
+            if endpoint.operation in ("usage", "metrics"):
+                return await self._report(endpoint, request, caller, request_id)
             if endpoint.operation in _KEPT_OPERATIONS:
                 return await self._kept_page(request, endpoint, caller, request_id)
             return await self._generate(request, endpoint, caller, request_id)
         except GatewayError as error:
+            if self.ports.refused is not None:
+                self.ports.refused(endpoint.format, error.kind)
             return self.error_response(error, endpoint.format, request_id)
 
     def refuse(self, request: Request, error: GatewayError) -> Response:
@@ -138,12 +140,28 @@ class Gateway:
         access.check(self.rules, request, self.ports.clock.time())
         return access.Caller(access.caller_of(request.headers))
 
-    async def _usage(self, request: Request, caller: access.Caller, request_id: str) -> Response:
+    async def _report(
+        self, endpoint: Endpoint, request: Request, caller: access.Caller, request_id: str
+    ) -> Response:
+        if endpoint.operation == "metrics":
+            body, media_type = self._metrics(caller), METRICS_TYPE
+        else:
+            body, media_type = await self._usage(caller, request.query), "application/json"
+        return Response(200, [("content-type", media_type), ("x-request-id", request_id)], body)
+
+    async def _usage(self, caller: access.Caller, query: str) -> bytes:
         accounts = self.ports.accounts
         if accounts is None:
             raise NotConfigured("No store is configured, so no usage is kept: set SKYBRIDGE_STORE.")
-        body = await accounts.usage(caller, request.query)
-        return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
+        return await accounts.usage(caller, query)
+
+    def _metrics(self, caller: access.Caller) -> bytes:
+        """What all callers did together: no key of the store's sees it."""
+        if self.ports.metrics is None:
+            raise ClientFault("not_found", "This gateway has no metrics page: see docs/observability.md.")
+        if caller.kind not in ("service", "anonymous"):
+            raise Refused("permission", "The metrics page is for the gateway's own key.")
+        return self.ports.metrics()
 
     async def _kept_page(
         self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str
@@ -194,6 +212,9 @@ class Gateway:
 
 
 _KEPT_OPERATIONS = frozenset({"response", "response_input", "delete_response"})
+# Prometheus's text format (core.telemetry.prometheus, which is loaded where somebody asks for the page).
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
 _OPEN_OPERATIONS = frozenset({"health", "ready", "root", "quiet", "console"})
 
 

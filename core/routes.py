@@ -14,7 +14,7 @@ from core.slotted import slotted
 
 type Operation = Literal[
     "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet",
-    "backend_health", "backend_details", "usage", "response", "response_input", "delete_response", "console",
+    "backend_health", "backend_details", "usage", "response", "response_input", "delete_response", "console", "metrics",
 ]
 
 
@@ -52,6 +52,7 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
         table.setdefault(path, {})[method] = endpoint
 
     add("GET", "/api/v1/usage", Endpoint("usage", "api"))
+    add("GET", "/metrics", Endpoint("metrics", "api"))
     for path in ("/docs", "/openapi.json"):
         add("GET", path, Endpoint("console", "api"))
     for prefix in _OPENAI_PREFIXES:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from core.access import AccessRules, Caller
-from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Winner
+from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Watch, Winner
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
@@ -33,7 +33,7 @@ from core.routing.state import (
 )
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import replace, slotted
-from core.streaming import Silence, StreamBody
+from core.streaming import Relay, Silence, StreamBody, story_of
 from core.usage import Cost, Usage, UsageRecord
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Ports:
     """Everything impure that the gateway uses. `transports` are by URL scheme; `record` takes each request's
     usage when it is over; it must not block and not raise. `console` answers what no endpoint does (its API, its pages)
     for a caller and under a request id. `in_background`: see core.attempts.AttemptPorts.
-    `responses`: where answers of the Responses API are kept, None where there is no store."""
+    `responses`: where answers of the Responses API are kept, None where there is no store. `trace` follows a request,
+    `metrics` gives the page of /metrics, `refused` takes format and kind of what is turned away before routing;
+    `finish` writes what is left when the process ends."""
 
     transports: Mapping[str, Transport]
     clock: Clock
@@ -73,6 +75,10 @@ class Ports:
     price: Callable[[UsageRecord], Cost | None] | None = None
     console: Callable[[Request, Caller | None, str], Awaitable[Response]] | None = None
     responses: Callable[[], KeptResponses] | None = None
+    trace: Callable[[Request, Endpoint], Watch] | None = None
+    metrics: Callable[[], bytes] | None = None
+    refused: Callable[[str, str], None] | None = None
+    finish: Callable[[], Awaitable[None]] | None = None
 
 
 class Accounts(Protocol):
@@ -132,6 +138,7 @@ class Run:
         self._ordered: Sequence[Candidate] = ()
         self._broken: list[Candidate] = []
         self._story: Story | None = None
+        self._watch = None if self._ports.trace is None else self._ports.trace(request, endpoint)
         self._keeping: Keeping | None = None
 
     async def answer(self) -> Response:
@@ -148,18 +155,11 @@ class Run:
         if self._ports.accounts is not None:
             record.hold = await self._ports.accounts.admit(self._caller, generation, self._endpoint.format)
         limits = self._gateway.configuration.limits
-        choosing = Choosing(
-            self._ports.random, self._gateway.health, generation.prefix_digest, self._expected_cost
-        )
-        self._stateful = is_stateful(generation.native_format, route.candidates)
-        if self._stateful:
-            self._carried = carried_state(
-                self._gateway.issuers, generation.native_format, generation.document.values, self._request.body
-            )
-            choosing.pinned = self._carried.pinned if self._carried is not None else None
-        ordered = self._ordered = order_candidates(route.candidates, route.policy.strategy, choosing)
+        ordered = self._ordered = self._order(generation, route) if len(route.candidates) > 1 else route.candidates
         attempts = self._attempts = self._attempts_on(ordered, route.policy)
         attempts.stream = generation.stream
+        if self._watch is not None:
+            self._watch.stream = generation.stream
         if not generation.stream:
             winner = await attempts.advance(FOREVER)
             assert winner is not None and winner.answer is not None
@@ -184,6 +184,19 @@ class Run:
         self._request = generation.request
         return generation
 
+    def _order(self, generation: Generation, route: Route) -> Sequence[Candidate]:
+        """Several candidates, in the order to try them."""
+        choosing = Choosing(
+            self._ports.random, self._gateway.health, generation.prefix_digest, self._expected_cost
+        )
+        self._stateful = is_stateful(generation.native_format, route.candidates)
+        if self._stateful:
+            self._carried = carried_state(
+                self._gateway.issuers, generation.native_format, generation.document.values, self._request.body
+            )
+            choosing.pinned = self._carried.pinned if self._carried is not None else None
+        return order_candidates(route.candidates, route.policy.strategy, choosing)
+
     def _expected_cost(self, candidate: Candidate) -> float | None:
         """What a candidate would take for this prompt and a middling answer, for comparing candidates only."""
         if self._ports.price is None:
@@ -203,7 +216,9 @@ class Run:
             Routing(ordered, policy, self._gateway.health),
             self._prepare,
             self._transport_for,
-            AttemptPorts(self._ports.clock, self._ports.random, self._authorize, self._ports.in_background),
+            AttemptPorts(
+                self._ports.clock, self._ports.random, self._authorize, self._ports.in_background, self._watch
+            ),
             Timing(self._commit_deadline(policy, self._generation.stream), grace, self._stop_at),
         )
 
@@ -259,7 +274,8 @@ class Run:
             record.first_byte_seconds = self._ports.clock.monotonic() - self._started
             while True:
                 try:
-                    async for data in self._relay(winner, ping):
+                    relay = self._relay(winner, ping)
+                    while (data := await relay.next()) is not None:
                         yield data
                     break
                 except (UpstreamFault, TransportFault) as failure:
@@ -294,38 +310,26 @@ class Run:
                     record.errors.append(winner.pipe.error.message)
         self.account(outcome)
 
-    async def _relay(self, winner: Winner, ping: bytes) -> AsyncGenerator[bytes]:
-        """The winner's bytes from the commit on. Raises when the stream breaks, stalls or runs out of time."""
-        pipe = winner.pipe
-        assert pipe is not None
-        if winner.pending:
-            yield winner.pending
+    def _relay(self, winner: Winner, ping: bytes) -> Relay:
         policy = self._policy()
         idle_timeout = policy.idle_timeout or winner.candidate.backend.idle_timeout
         silence = Silence(idle_timeout, self._gateway.configuration.limits.ping_seconds)
-        while True:
-            data = await _read(winner, self._next_wait(silence.wait(pipe.finished), policy))
-            if data == b"" or (data is None and pipe.finished):
-                break
-            if data:
-                silence.broken()
-                out = pipe.feed(data)
-            else:
-                out = silence.lasted(ping)
-            if out:
-                yield out
-        rest = pipe.close()
-        if rest:
-            yield rest
-        story = _story_of(winner)
-        if pipe.error is not None and story is not None and story.can_go_on:
-            raise pipe.error  # which the pipe has kept from the client
-        if not pipe.finished and pipe.error is None:
-            raise upstream_fault("upstream", "The backend's stream ended before the answer was complete.", 502)
+        ends = _soonest(self._request.deadline, _after(self._started, policy.max_stream_seconds))
+
+        def bounded(wait: float) -> float:
+            stop_at = self._gateway.stop_at
+            if ends is None and stop_at is None:
+                return wait
+            left = cast(float, _soonest(ends, stop_at)) - self._ports.clock.monotonic()
+            if left <= 0:
+                raise ClientFault("timeout", "The gateway's time for this request is over; the answer is cut here.")
+            return min(wait, left)
+
+        return Relay(winner, silence, ping, bounded)
 
     def _follow_up(self, winner: Winner, failure: UpstreamFault | TransportFault) -> Attempts | None:
         """Attempts to take up a stream that broke, by candidates that can; None where there is nothing to take up."""
-        story, before, generation = _story_of(winner), self._attempts, self._generation
+        story, before, generation = story_of(winner.pipe), self._attempts, self._generation
         assert before is not None and generation is not None
         if story is None or not story.can_go_on:
             return None
@@ -350,16 +354,6 @@ class Run:
         """Until when the answer must be committed; one that is not streamed begins where it ends."""
         first_byte = None if stream else self._request.first_byte_deadline
         return _soonest(self._request.deadline, first_byte, _after(self._started, policy.timeout))
-
-    def _next_wait(self, wait: float, policy: Policy) -> float:
-        stream_ends = _after(self._started, policy.max_stream_seconds)
-        deadline = _soonest(self._request.deadline, stream_ends, self._gateway.stop_at)
-        if deadline is None:
-            return wait
-        left = deadline - self._ports.clock.monotonic()
-        if left <= 0:
-            raise ClientFault("timeout", "The gateway's time for this request is over; the answer is cut here.")
-        return min(wait, left)
 
     async def _prepare(self, candidate: Candidate) -> Prepared:
         """The request for `candidate`: as it is when it speaks the client's format, translated otherwise."""
@@ -449,9 +443,6 @@ class Run:
             raise injection.refused_header()
         return cast("list[Fault]", injection.read_faults(header))
 
-    async def _authorize(self, candidate: Candidate, request: BackendRequest) -> None:
-        await self._ports.authorize(candidate.backend, request)
-
     def _backend_headers(self, winner: Winner | None) -> HeaderList:
         if winner is None or winner.prepared.translation != "none":
             return []
@@ -482,14 +473,14 @@ class Run:
         if attempts is None or attempts.candidate is None:
             return headers
         candidate, prepared = attempts.candidate, attempts.prepared
-        headers.append(("x-skybridge-backend", candidate.backend.name))
-        headers.append(("x-skybridge-model", candidate.api_model))
+        headers.append(("x-skybridge-backend", _header_safe(candidate.backend.name)))
+        headers.append(("x-skybridge-model", _header_safe(candidate.api_model)))
         headers.append(("x-skybridge-attempts", str(attempts.count)))
         if prepared is not None:
             headers.append(("x-skybridge-translation", prepared.translation))
             if prepared.dropped:
-                headers.append(("x-skybridge-dropped", ", ".join(prepared.dropped)))
-        return [(name, _header_safe(value)) for name, value in headers]
+                headers.append(("x-skybridge-dropped", _header_safe(", ".join(prepared.dropped))))
+        return headers
 
     def _abandon(self, winner: Winner | None) -> None:
         """The client left before the first byte of a stream."""
@@ -527,21 +518,8 @@ class Run:
                 if self._keeping is not None:
                     record.edits = [*self._keeping.edits, *record.edits]
         self._ports.record(record)
-
-
-def _story_of(winner: Winner) -> Story | None:
-    """What has been told by a stream that may be taken up, None where it may not (core.translated has the pipe)."""
-    return getattr(winner.pipe, "story", None)
-
-
-async def _read(winner: Winner, wait: float) -> bytes | None:
-    """The winner's next bytes. A connection that breaks after the answer's proper end has done no harm."""
-    try:
-        return await winner.exchange.read(wait)
-    except TransportFault:
-        if winner.pipe is not None and winner.pipe.finished:
-            return b""
-        raise
+        if self._watch is not None:
+            self._watch.ended(record)
 
 
 def _after(start: float, seconds: float | None) -> float | None:
