@@ -115,20 +115,24 @@ class Keeping:
             self._keep(_json_object(body))
 
     async def watched(self, stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        """`stream`, whose answer is kept when it has ended well. Chunks hold whole frames."""
-        ending = b""
+        """`stream`, whose answer can be asked for from the moment that its last event goes out, and is written at once
+        after it: what follows that event in a backend's stream may take its time. Chunks hold whole frames."""
         try:
             async for data in stream:
-                if _ENDS[0] in data or _ENDS[1] in data:
-                    ending = data
+                ends = self._wanted and (_ENDS[0] in data or _ENDS[1] in data)
+                if ends:
+                    self._keep_ending(data)
                 yield data
+                if ends:
+                    await self._kept.flush()
         finally:
             await stream.aclose()
-        if self._wanted:
-            for record in records_of(ending):
-                response = _json_object(record.data).get("response")
-                if isinstance(response, dict):
-                    self._keep(response)
+
+    def _keep_ending(self, frames: bytes) -> None:
+        for record in records_of(frames):
+            response = _json_object(record.data).get("response")
+            if isinstance(response, dict):
+                self._keep(response)
 
     def _keep(self, response: JsonObject) -> None:
         response_id = response.get("id")
