@@ -22,6 +22,7 @@ from core.errors import ClientFault, Unsupported, UpstreamFault, upstream_fault
 from core.formats import load_wire
 from core.formats.contract import Observation
 from core.generation import Generation
+from core.http import trace_headers
 from core.json_edit import JsonObject, dump
 from core.native import prepare_native
 from core.passthrough import endpoint_url
@@ -150,7 +151,8 @@ def _translated(generation: Generation, candidate: Candidate, dialect: Dialect) 
     parts = []
     for batch in _batches(texts, dialect.batch):
         body = dialect.write(Asked(batch, dimensions, candidate.api_model))
-        parts.append(BackendRequest("POST", url, list(headers.items()), dump(body), backend.connect_timeout))
+        lines = [*headers.items(), *trace_headers(generation.request.headers)]
+        parts.append(BackendRequest("POST", url, lines, dump(body), backend.connect_timeout))
     prepared = EmbeddingRequest(_batch_of(parts), generation, dialect.read, dialect.error_format)
     prepared.dropped = ["user"] if "user" in generation.document.values else []
     prepared.translation = f"chat_completions>{dialect.error_format}"

@@ -13,6 +13,14 @@ from core.slotted import field, slotted
 type HeaderList = list[tuple[str, str]]
 
 
+_TRACE_HEADERS = ("traceparent", "tracestate")
+
+
+def trace_headers(headers: Mapping[str, str]) -> HeaderList:
+    """W3C's place in a trace, which goes on to whoever is called next (https://www.w3.org/TR/trace-context/)."""
+    return [(name, headers[name]) for name in _TRACE_HEADERS if name in headers]
+
+
 @slotted
 class Request:
     """One HTTP request, its body read whole.

@@ -14,6 +14,7 @@ from core.errors import ClientFault, Unsupported, UpstreamFault, upstream_fault
 from core.formats import load_format, load_wire
 from core.formats.contract import Call, Observation, Target
 from core.generation import Generation
+from core.http import trace_headers
 from core.json_edit import JsonObject, dump
 from core.models.facts import ModelFacts
 from core.models.resolve import facts_for
@@ -83,7 +84,8 @@ def prepare(generation: Generation, candidate: Candidate, passes_through: bool) 
     assert counting is not None and counting.count_tokens  # _counting_format chose it for that
     url = endpoint_url(backend, counting.count_tokens, candidate.api_model)
     headers = {**backend.provider.headers, **written.headers, **backend.headers, "content-type": "application/json"}
-    request = BackendRequest("POST", url, list(headers.items()), dump(body), backend.connect_timeout)
+    lines = [*headers.items(), *trace_headers(generation.request.headers)]
+    request = BackendRequest("POST", url, lines, dump(body), backend.connect_timeout)
     return CountRequest(request, generation.native_format, format_name)
 
 
