@@ -1,21 +1,20 @@
-"""Usage records as a store keeps them, and their sums: by day, key, model, backend, owner."""
+"""Usage records as a store keeps them. `core.usage_report` adds them up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from time import gmtime, strftime
 from typing import Any, Final
 
-from core.usage import Cost, Usage, UsageRecord
+from core.usage import Cost, UsageRecord
 
 RETENTION_DAYS: Final = 90
-_TOKENS: Final = (
+TOKENS: Final = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
     "reasoning_tokens",
 )  # fmt: skip
 
 type Document = Mapping[str, Any]
-type PriceOf = Callable[[str, str, Usage], Cost | None]
 
 
 def day_of(epoch: float) -> str:
@@ -41,7 +40,7 @@ def usage_document(record: UsageRecord, wasted_cost: int) -> Document:
         "streamed": record.streamed, "attempts": record.attempts, "status": record.status,
         "outcome": record.outcome, "finish": record.finish, "dropped": record.dropped, "edits": record.edits,
         "errors": record.errors, "first_byte_seconds": record.first_byte_seconds, "seconds": record.seconds,
-        **{name: getattr(usage, name) for name in _TOKENS},
+        **{name: getattr(usage, name) for name in TOKENS},
         "cost": None if cost is None else cost.total,
         "cost_parts": None if cost is None else _parts(cost),
         "wasted_tokens": sum(wasted.usage.total_tokens for wasted in record.wasted), "wasted_cost": wasted_cost,
@@ -60,40 +59,3 @@ def is_unsettled(record: UsageRecord) -> bool:
     """Whether a backend answered without ever saying what it counted: a stream that was left or broke early."""
     usage = record.usage
     return record.outcome != "complete" and record.status == 200 and usage.total_tokens == 0
-
-
-GROUPS: Final[Mapping[str, Callable[[Document], str]]] = {
-    "day": lambda row: day_of(row["started"]),
-    "key": lambda row: row["shown"] or row["key"],
-    "owner": lambda row: row["owner"],
-    "model": lambda row: row["model"],
-    "backend": lambda row: row["backend"],
-    "session": lambda row: row["session"],
-}
-
-
-def summarize(rows: Iterable[Document], by: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row for each combination of the groups `by`: requests, failures, tokens, money. In their order."""
-    sums: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in rows:
-        names = tuple(GROUPS[group](row) for group in by)
-        total = sums.setdefault(names, _empty())
-        total["requests"] += 1
-        total["failed"] += row["outcome"] not in ("complete", "abandoned")
-        for name in _TOKENS:
-            total[name] += row[name] or 0
-        total["cost"] += (row["cost"] or 0) + row["wasted_cost"]
-        total["unpriced"] += row["cost"] is None
-    return [{**dict(zip(by, names, strict=True)), **total} for names, total in sorted(sums.items())]
-
-
-def _empty() -> dict[str, int]:
-    return dict.fromkeys(("requests", "failed", *_TOKENS, "cost", "unpriced"), 0)
-
-
-def read_groups(text: str) -> tuple[str, ...]:
-    """The groups of a comma list. Raises ValueError that lists the known ones."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names or any(name not in GROUPS for name in names):
-        raise ValueError(f"expected some of {', '.join(GROUPS)}; got {text!r}")
-    return names

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import parse_qsl
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from core import bill, limits
-from core.access import AccessRules, Caller
+from core.access import AccessRules, Caller, is_admin
 from core.configuration import ConfigurationError
-from core.errors import ClientFault, NotConfigured
+from core.errors import NotConfigured
 from core.estimate import input_tokens, output_tokens
 from core.generation import Generation
 from core.http import Request
@@ -22,13 +22,17 @@ from core.keys import check_model
 from core.limits import Quota, Subject
 from core.ports import Clock, Hold, Log, Random, Shortage, Store, StoreFault
 from core.slotted import field, slotted
-from core.usage import UsageRecord, in_usd
+from core.usage import UsageRecord
 from handlers.callers import Callers
 from handlers.pricing import Pricing
 
+if TYPE_CHECKING:
+    from core.usage_report import UsageQuery
+    from handlers.usage_reading import UsageReading
+
 # No request lives longer: Lambda's longest invocation, and a minute for what follows it.
 LEASE_SECONDS = 960.0
-DAY = PURGE_SECONDS = 86_400.0
+PURGE_SECONDS = 86_400.0
 # A store that is away for long must not fill the memory.
 MOST_WAITING = 20_000
 
@@ -214,27 +218,26 @@ class Accounts:
             self._flushing = False
 
     async def usage(self, caller: Caller, query: str) -> bytes:
-        """`GET /api/v1/usage?by=day,model&days=7`: the sums, USD exact. A key of the store sees what it has used, the
-        service key everything. Raises ClientFault, or NotConfigured (503) where the store cannot be asked."""
+        """`GET /api/v1/usage?by=day,model&days=7` (core.usage_report): the sums, USD exact. Who is no administrator
+        sees what they have used themselves. Raises ClientFault, or NotConfigured (503) where the store cannot be
+        asked."""
         if self._store is None:
             raise NotConfigured("No store is configured, so no usage is kept: set SKYBRIDGE_STORE.")
-        asked = dict(parse_qsl(query))
+        reports, reader = import_module("core.usage_report"), import_module("handlers.usage_reading")  # few ask
+        asked: UsageQuery = reports.read_query(query)
+        only = None if is_admin(caller) else caller.id
+        await self.flush()
         try:
-            by = bill.read_groups(asked.get("by", "day,model"))
-            days = int(asked.get("days", "7"))
-        except ValueError as error:
-            raise ClientFault("bad_request", f"The query cannot be read: {error}", param="by") from None
-        if not 1 <= days <= bill.RETENTION_DAYS:
-            raise ClientFault("bad_request", f"`days` is from 1 to {bill.RETENTION_DAYS}.", param="days")
-        now = self._clock.time()
-        try:
-            found = [await self._store.read_all(bill.folder_of(bill.day_of(now - DAY * back))) for back in range(days)]
+            found: UsageReading = await reader.read_usage(
+                self._store, asked, self._clock.time(), only=only, most=reader.MOST_RECORDS
+            )
         except StoreFault as fault:
             raise NotConfigured("The gateway cannot read usage now; try again in a moment.") from fault
-        all_seen = caller.kind in ("service", "anonymous")
-        rows = [row for each in found for row in each.values() if all_seen or row["key"] == caller.id]
-        sums = [{**each, "cost": in_usd(each["cost"])} for each in bill.summarize(rows, by)]
-        return json.dumps({"object": "list", "days": days, "by": by, "data": sums}).encode()
+        page = {
+            "object": "list", "days": asked.days, "by": asked.by, "data": found.report.rows(),
+            "records": found.records, "complete": found.complete,
+        }  # fmt: skip
+        return json.dumps(page).encode()
 
     async def _write(self, store: Store, batch: Sequence[UsageRecord]) -> None:
         """Settles and records. Both may be done twice without harm."""

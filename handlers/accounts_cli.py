@@ -8,26 +8,27 @@ import csv
 import json
 import sys
 from calendar import timegm
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from time import gmtime, strftime, strptime
 from typing import Any, Protocol
 
-from core import bill
 from core.configuration import ConfigurationError
-from core.keys import SHOWN, Key, digest_of, new_secret, read_key
+from core.key_terms import OVERLAP_SECONDS
+from core.keys import Key
 from core.limits import LIMITS, read_quota
-from core.ports import Clock, Random, Store, StoreFault
+from core.ports import StoreFault
 from core.slotted import replace
 from core.usage import in_usd
-from handlers.callers import KEYS
+from core.usage_report import DEFAULT_DAYS, DEFAULT_GROUPS, GROUPS, PARTS, UsageQuery, is_group, read_groups
 from handlers.cli import LOCAL_STORE
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
+from handlers.io.log import JsonLog
+from handlers.key_desk import KeyDesk, NoSuchKey
 from handlers.stores import Machine, open_store
+from handlers.usage_reading import read_usage
 
-DAY = 86_400.0
-# A rotated key goes on working for this long, so that its holders can change over.
-OVERLAP_HOURS = 24.0
+OVERLAP_HOURS = OVERLAP_SECONDS / 3600
 
 
 class Output(Protocol):
@@ -37,12 +38,10 @@ class Output(Protocol):
 
 
 class Desk:
-    """A store, the clock, and where to print."""
+    """The keys of a store, and where to print."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, output: Output) -> None:
-        self.store = store
-        self.clock = clock
-        self.random = random
+    def __init__(self, keys: KeyDesk, output: Output) -> None:
+        self.keys = keys
         self.output = output
 
     def print(self, text: str) -> None:
@@ -70,8 +69,9 @@ def add_commands(commands: Any) -> list[argparse.ArgumentParser]:
     for action in (update, rotate, revoke):
         action.add_argument("key", help="its id, or its beginning as `list` shows it")
     usage = commands.add_parser("usage", help="add up what was used")
-    usage.add_argument("--by", default="day,model", help=f"groups, of {', '.join(bill.GROUPS)} (default: %(default)s)")
-    usage.add_argument("--days", type=int, default=7, help="so many days up to today, UTC (default: %(default)s)")
+    usage.add_argument("--by", default=DEFAULT_GROUPS, help=f"groups, of {', '.join(GROUPS)}, label:NAME (%(default)s)")
+    usage.add_argument("--days", type=int, default=DEFAULT_DAYS, help="so many days up to today, UTC (%(default)s)")
+    usage.add_argument("--where", action="append", default=[], metavar="GROUP=VALUE", help="only what has that value")
     shape = usage.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true")
     shape.add_argument("--json", action="store_true")
@@ -82,6 +82,10 @@ def add_commands(commands: Any) -> list[argparse.ArgumentParser]:
 
 
 def _add_terms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", help="what people call it")
+    parser.add_argument(
+        "--admin", action=argparse.BooleanOptionalAction, help="whether it may manage keys and see everybody's usage"
+    )
     parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--expires", metavar="YYYY-MM-DD", help="when it ends (UTC); `never` takes the end away")
     parser.add_argument("--model", action="append", metavar="PATTERN", help="a model that it may use (default: all)")
@@ -100,9 +104,13 @@ def run(options: argparse.Namespace, variables: Mapping[str, str], output: Outpu
         store = open_store(reference, Machine(variables, transport, clock, random))
         try:
             await store.prepare()
-            return await command(options, Desk(store, clock, random, output or sys.stdout))
+            log = JsonLog(clock, variables.get("LOG_LEVEL") or "info")
+            keys = KeyDesk(store, clock, random, log, "the command line")
+            return await command(options, Desk(keys, output or sys.stdout))
         except StoreFault as fault:
             raise ConfigurationError("", str(fault)) from fault
+        except NoSuchKey as fault:
+            raise ConfigurationError("", f"{fault}; `skybridge keys list` shows them") from fault
         finally:
             await store.close()
             await transport.aclose()
@@ -111,29 +119,27 @@ def run(options: argparse.Namespace, variables: Mapping[str, str], output: Outpu
 
 
 async def _create(options: argparse.Namespace, desk: Desk) -> int:
-    key = Key("key_" + desk.random.token(12), "", "", options.owner, desk.clock.time())
-    return await _issue(_with_terms(key, options), desk)
+    made = replace(desk.keys.blank(), owner=options.owner)
+    return _show(*await desk.keys.issue(_with_terms(made, options)), desk)
 
 
-async def _issue(key: Key, desk: Desk) -> int:
-    secret = new_secret(desk.random)
-    issued = replace(key, digest=digest_of(secret), prefix=secret[:SHOWN])
-    await desk.store.write(KEYS, {issued.digest: issued.document()})
+def _show(secret: str, key: Key, desk: Desk) -> int:
     desk.print(secret)
-    desk.print(f"This is {issued.id}. The key is shown this once; the store keeps a digest of it.")
+    desk.print(f"This is {key.id}. The key is shown this once; the store keeps a digest of it.")
     return 0
 
 
 async def _list(options: argparse.Namespace, desk: Desk) -> int:
-    keys = sorted(await _all(desk), key=lambda key: (key.created, key.prefix))
-    now = desk.clock.time()
+    keys = await desk.keys.all()
+    now = desk.keys.clock.time()
     if options.json:
         desk.print(json.dumps([{**key.document(), "state": key.state(now)} for key in keys], indent=2))
         return 0
-    rows = [("id", "key", "owner", "state", "expires", "models", "limits", "labels")]
+    rows = [("id", "key", "owner", "name", "state", "expires", "models", "limits", "labels")]
     rows += [
         (
-            key.id, f"{key.prefix}…", key.owner, key.state(now), _date(key.expires), " ".join(key.models) or "all",
+            key.id, f"{key.prefix}…", key.owner, key.name + (" (admin)" if key.admin else ""), key.state(now),
+            _date(key.expires), " ".join(key.models) or "all",
             " ".join(f"{name}={_shown(name, value)}" for name, value in key.quota.items()),
             " ".join(f"{name}={value}" for name, value in key.labels.items()),
         )
@@ -144,86 +150,89 @@ async def _list(options: argparse.Namespace, desk: Desk) -> int:
 
 
 async def _update(options: argparse.Namespace, desk: Desk) -> int:
-    for key in await _find(options.key, desk):
-        changed = _with_terms(key, options)
-        if options.owner is not None:
-            changed = replace(changed, owner=options.owner)
-        await desk.store.write(KEYS, {key.digest: changed.document()})
+    before = await desk.keys.find(options.key)
+    changed = [_with_terms(key, options) for key in before]
+    if options.owner is not None:
+        changed = [replace(key, owner=options.owner) for key in changed]
+    await desk.keys.change(before, changed)
     desk.print("Changed. Every instance follows within 30 s.")
     return 0
 
 
 async def _rotate(options: argparse.Namespace, desk: Desk) -> int:
-    """The new key has the old one's id, so limits and budget are one for both."""
-    now = desk.clock.time()
-    old = [key for key in await _find(options.key, desk) if key.state(now) == "active"]
-    if not old:
-        raise ConfigurationError("", f"{options.key} is not active any more: make a new key")
-    ends = now + options.overlap_hours * 3600
-    for key in old:
-        until = ends if key.expires is None else min(key.expires, ends)
-        await desk.store.write(KEYS, {key.digest: replace(key, expires=until).document()})
-    desk.print(f"The old key ends at {_date(ends)}.")
-    return await _issue(replace(old[-1], created=now), desk)
+    overlap = options.overlap_hours * 3600
+    secret, key = await desk.keys.rotate(options.key, overlap)
+    desk.print(f"The old key ends at {_date(key.created + overlap)}.")
+    return _show(secret, key, desk)
 
 
 async def _revoke(options: argparse.Namespace, desk: Desk) -> int:
-    now = desk.clock.time()
-    for key in await _find(options.key, desk):
-        if key.revoked is None:
-            await desk.store.write(KEYS, {key.digest: replace(key, revoked=now).document()})
+    await desk.keys.revoke(options.key)
     desk.print("Revoked. Every instance refuses it within 30 s.")
     return 0
 
 
 async def _usage(options: argparse.Namespace, desk: Desk) -> int:
     try:
-        by = bill.read_groups(options.by)
+        query = UsageQuery(read_groups(options.by), max(1, options.days), dict(_where(options.where)))
     except ValueError as error:
         raise ConfigurationError("--by", str(error)) from error
-    now = desk.clock.time()
+    now = desk.keys.clock.time()
     if options.purge:
-        await desk.store.purge(now)
-    days = [bill.day_of(now - DAY * back) for back in reversed(range(max(1, options.days)))]
-    rows = [row for day in days for row in (await desk.store.read_all(bill.folder_of(day))).values()]
-    sums = [{**each, "cost": in_usd(each["cost"])} for each in bill.summarize(rows, by)]
+        await desk.keys.store.purge(now)
+    rows = (await read_usage(desk.keys.store, query, now)).report.rows()
     if options.json:
-        desk.print(json.dumps(sums, indent=2))
+        desk.print(json.dumps(rows, indent=2))
         return 0
-    titles = [*by, *(name for name in _COLUMNS)]
-    table = [titles, *([str(each[name]) for name in titles] for each in sums)]
+    titles = [*query.by, *(_CSV_COLUMNS if options.csv else _COLUMNS)]
+    table = [[_cell(row, name) for name in titles] for row in rows]
     if options.csv:
-        csv.writer(desk.output).writerows(["cost_usd" if name == "cost" else name for name in row] for row in table)
+        csv.writer(desk.output).writerows([[_CSV_TITLES.get(name, name) for name in titles], *table])
     else:
-        _print_table([[_TITLES.get(name, name) for name in titles], *table[1:]], desk)
+        _print_table([[_TITLES.get(name, name) for name in titles], *table], desk)
     return 0
 
 
-_COLUMNS = (
-    "requests", "failed", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
-    "output_tokens", "cost", "unpriced",
+def _where(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for name, value in _pairs("--where", texts):
+        if not is_group(name):
+            raise ConfigurationError("--where", f"{name} is none of {', '.join(GROUPS)}, label:NAME")
+        yield name, value
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    """One value of a report's row; `cost_parts.input` is a member of a member."""
+    first, _, second = name.partition(".")
+    value = row[first].get(second, "0") if second else row[first]
+    return "" if value is None else str(value)
+
+
+_TOKENS = (
+    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
+    "reasoning_tokens",
 )  # fmt: skip
+_COLUMNS = (
+    "requests", "failed", "failovers", *_TOKENS, "cost", "compute_cost", "unpriced", "ttft_p50_ms", "ttft_p95_ms",
+    "duration_p50_ms",
+)  # fmt: skip
+_CSV_COLUMNS = (
+    "requests", "failed", "abandoned", "failovers", *_TOKENS, "wasted_tokens", "cost",
+    *(f"cost_parts.{part}" for part in (*PARTS, "wasted")), "compute_cost", "unpriced", "ttft_p50_ms", "ttft_p95_ms",
+    "duration_p50_ms", "duration_p95_ms",
+)  # fmt: skip
+_CSV_TITLES = {
+    "cost": "cost_usd", "compute_cost": "compute_cost_usd",
+    **{f"cost_parts.{part}": f"{part}_cost_usd" for part in (*PARTS, "wasted")},
+}  # fmt: skip
 _TITLES = {
     "input_tokens": "input", "cache_read_tokens": "read", "cache_write_5m_tokens": "write 5m",
-    "cache_write_1h_tokens": "write 1h", "output_tokens": "output", "cost": "USD",
+    "cache_write_1h_tokens": "write 1h", "output_tokens": "output", "reasoning_tokens": "reasoning", "cost": "USD",
+    "compute_cost": "compute USD", "ttft_p50_ms": "first p50", "ttft_p95_ms": "first p95", "duration_p50_ms": "ms p50",
 }  # fmt: skip
 
 _KEY_ACTIONS: Mapping[str, Command] = {
     "create": _create, "list": _list, "update": _update, "rotate": _rotate, "revoke": _revoke,
 }  # fmt: skip
-
-
-async def _all(desk: Desk) -> list[Key]:
-    return [read_key(digest, document) for digest, document in (await desk.store.read_all(KEYS)).items()]
-
-
-async def _find(name: str, desk: Desk) -> list[Key]:
-    """The keys of that id (two while one replaces the other), or the one that begins so. Oldest first."""
-    keys = sorted(await _all(desk), key=lambda key: key.created)
-    found = [key for key in keys if key.id == name] or [key for key in keys if key.prefix == name.rstrip("…")]
-    if not found:
-        raise ConfigurationError("", f"there is no key {name}; `skybridge keys list` shows them")
-    return found
 
 
 def _with_terms(key: Key, options: argparse.Namespace) -> Key:
@@ -235,6 +244,8 @@ def _with_terms(key: Key, options: argparse.Namespace) -> Key:
             raise ConfigurationError("", str(error)) from error
     return replace(
         key,
+        name=key.name if options.name is None else options.name,
+        admin=key.admin if options.admin is None else options.admin,
         labels={**key.labels, **dict(_pairs("--label", options.label))},
         expires=key.expires if options.expires is None else _read_date(options.expires),
         models=key.models if options.model is None else tuple(options.model),

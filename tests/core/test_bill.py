@@ -1,8 +1,8 @@
-"""Usage records as documents, and their sums."""
+"""Usage records as documents."""
 
 from __future__ import annotations
 
-from core.bill import day_of, folder_of, is_unsettled, summarize, usage_document
+from core.bill import day_of, folder_of, is_unsettled, usage_document
 from core.usage import Cost, Usage, UsageRecord, Wasted
 
 
@@ -26,21 +26,6 @@ def test_a_document_says_everything() -> None:
     assert document["cost_parts"] == {"input": 10, "output": 50, "cache_read": 1, "cache_write_5m": 2}
     assert (document["wasted_tokens"], document["wasted_cost"]) == (7, 77)
     assert usage_document(record(2, cost=None), 0)["cost_parts"] is None
-
-
-def test_sums_by_group() -> None:
-    rows = [
-        usage_document(record(1, key="key a"), 0),
-        usage_document(record(2, key="key a", outcome="failed", cost=None), 5),
-        usage_document(record(3, caller="digest", owner="o", session="s", outcome="abandoned"), 0),
-    ]
-    by_key = summarize(rows, ("day", "key", "backend", "model"))
-    assert [(row["day"], row["key"], row["requests"], row["failed"]) for row in by_key] == [
-        ("2027-01-15", "digest", 1, 0), ("2027-01-15", "key a", 2, 1),
-    ]  # fmt: skip
-    assert by_key[1]["cost"] == 68 and by_key[1]["unpriced"] == 1 and by_key[1]["input_tokens"] == 20
-    assert [row["owner"] for row in summarize(rows, ("owner", "session"))] == ["", "o"]
-    assert summarize([], ("day",)) == []
 
 
 def test_days_and_folders() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.limits import Subject, charges_of, has_budget, is_budgeted, read_quota, refusal, used
+from core.limits import Subject, charges_of, has_budget, is_budgeted, left, read_quota, refusal, used
 from core.ports import Charge, Shortage
 
 # 2027-01-15T08:00:20Z, a Friday.
@@ -29,6 +29,9 @@ def test_a_quota_is_read_exactly() -> None:
         ({"rpm": 3}, "quotas.keys.rpm: unknown"),
         ({"usd_per_day": "x"}, "quotas.keys.usd_per_day: expected a number"),
         ({"usd_per_day": "1/0"}, "quotas.keys.usd_per_day: expected a number"),
+        ({"usd_per_day": "1e999999999"}, "quotas.keys.usd_per_day: expected a number"),
+        ({"usd_per_day": float("nan")}, "quotas.keys.usd_per_day: expected a number"),
+        ({"tokens_per_day": 10**19}, "quotas.keys.tokens_per_day: larger than"),
         ({"requests_per_minute": 0.5}, "quotas.keys.requests_per_minute: expected a whole number"),
         ({"tokens_per_minute": -1}, "quotas.keys.tokens_per_minute: expected a whole number"),
     ],
@@ -116,3 +119,22 @@ def test_a_total_budget_never_resets() -> None:
     error = refusal(shortage(4), [], "messages", NOW)
     assert error.retry_after is None and error.headers == {}
     assert "of this gateway is used up" in error.message and "does not reset by itself" in error.message
+
+
+def test_what_is_left() -> None:
+    totals = {charge.counter: 1 for charge in charges_of([KEY, ALL], 0, 0, NOW)}
+    found = left([KEY, ALL], totals, NOW)
+    assert found["requests_per_minute"] == {
+        "limit": 3, "used": 1, "remaining": 2, "resets": 1_800_000_060.0, "of": "key sk-sky-abcdef…",
+    }  # fmt: skip
+    assert found["in_flight"]["resets"] is None and found["tokens_per_day"]["of"] == "this gateway"
+    assert found["usd_per_month"]["limit"] == 5.0 and found["usd_total"]["used"] == 1e-12
+    assert left([], {}, NOW) == {}
+
+
+def test_of_two_limits_the_tighter_one_is_told() -> None:
+    owner = Subject("owner", "o", {"requests_per_minute": 2}, "owner o")
+    for subjects in ([KEY, owner], [owner, KEY]):
+        (counter,) = (charge.counter for charge in charges_of([owner], 0, 0, NOW))
+        assert left(subjects, {counter: 5}, NOW)["requests_per_minute"]["remaining"] == 0
+        assert left(subjects, {}, NOW)["requests_per_minute"]["of"] == "owner o"

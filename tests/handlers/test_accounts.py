@@ -240,6 +240,10 @@ class DeadStore(SqliteStore):
         self._check()
         return await super().read_all(folder)
 
+    async def read_page(self, folder: str, after: str = "", most: int = 500) -> Mapping[str, StoredDocument]:
+        self._check()
+        return await super().read_page(folder, after, most)
+
     async def purge(self, now: float) -> int:
         self._check()
         return await super().purge(now)
@@ -349,7 +353,7 @@ async def test_usage_is_read_over_http(tmp_path: Path) -> None:
     assert [(row["requests"], row["cost"], row["model"]) for row in own["data"]] == [(2, "14", "m")]
     everything = json.loads(await body_of(await usage("", "service")))
     assert [(row["day"], row["requests"]) for row in everything["data"]] == [("2023-11-14", 3)]
-    for query in ("by=moon", "days=x", "days=0", "days=999"):
+    for query in ("by=moon", "days=x", "days=0", "days=999", "colour=red"):
         assert (await usage(query, "service")).status == 400
     assert (await usage("", "wrong")).status == 401
     store.dead = True

@@ -93,7 +93,7 @@ def test_revocation(run: Terminal) -> None:
         (("keys", "create", "--label", "env"), "expected NAME=VALUE"),
         (("keys", "create", "--expires", "soon"), "expected YYYY-MM-DD"),
         (("keys", "revoke", "nobody"), "there is no key nobody"),
-        (("usage", "--by", "moon"), "expected some of day, key"),
+        (("usage", "--by", "moon"), "expected some of day, hour, key"),
         (("usage", "--store", "redis:x"), "expected sqlite:PATH"),
         (("usage", "--store", "sqlite:"), "expected sqlite:PATH"),
         (("usage", "--store", "azure-table:table"), "expected sqlite:PATH"),
