@@ -217,7 +217,7 @@ class Run:
             self._prepare,
             self._transport_for,
             AttemptPorts(
-                self._ports.clock, self._ports.random, self._authorize, self._ports.in_background, self._watch
+                self._ports.clock, self._ports.random, self._ports.authorize, self._ports.in_background, self._watch
             ),
             Timing(self._commit_deadline(policy, self._generation.stream), grace, self._stop_at),
         )

@@ -1,12 +1,18 @@
-"""A stream to the client beside its bytes: a body that can be closed before it began, and what a silence means."""
+"""A stream on its way to the client: its pieces one by one, what a silence means, and a body that can be closed before
+it began."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.attempts import LONGEST_NAP
+from core.attempts import LONGEST_NAP, Winner
 from core.errors import upstream_fault
+from core.ports import TransportFault
+from core.relay import Pipe
+
+if TYPE_CHECKING:
+    from core.continuation import Story
 
 # After a stream's proper end its connection is given this long to end too, so that it can be used again.
 TAIL_SECONDS = 5.0
@@ -43,32 +49,96 @@ class StreamBody(AsyncGenerator[bytes]):
 class Silence:
     """How long a backend has said nothing, and what to do about it."""
 
-    __slots__ = ("_idle", "_idle_timeout", "_ping_seconds", "_since_ping", "_waiting")
+    __slots__ = ("_first", "_idle_timeout", "_ping_seconds", "_since_ping", "_waiting", "idle")
 
     def __init__(self, idle_timeout: float, ping_seconds: float) -> None:
         self._idle_timeout = idle_timeout
         self._ping_seconds = ping_seconds
-        self._idle = 0.0
+        self.idle = 0.0
         self._since_ping = 0.0
-        self._waiting = 0.0
+        # Nearly every wait is this one: the stream has just said something.
+        self._first = self._waiting = min(ping_seconds, LONGEST_NAP, idle_timeout)
 
     def wait(self, finished: bool) -> float:
         """Seconds to wait for the next bytes."""
+        if not self.idle and not finished:
+            return self._first
         most = TAIL_SECONDS if finished else min(self._ping_seconds - self._since_ping, LONGEST_NAP)
-        self._waiting = min(most, self._idle_timeout - self._idle)
+        self._waiting = min(most, self._idle_timeout - self.idle)
         return self._waiting
 
     def broken(self) -> None:
-        self._idle = self._since_ping = 0.0
+        """The stream has said something again."""
+        self.idle = self._since_ping = 0.0
+        self._waiting = self._first
 
     def lasted(self, ping: bytes) -> bytes:
         """A whole wait went by: from time to time the client gets a ping. Raises UpstreamFault when the silence is
         too long."""
-        self._idle += self._waiting
+        self.idle += self._waiting
         self._since_ping += self._waiting
-        if self._idle >= self._idle_timeout:
+        if self.idle >= self._idle_timeout:
             raise upstream_fault("timeout", "The backend's stream fell silent.", 504)
         if self._since_ping < self._ping_seconds:
             return b""
         self._since_ping = 0.0
         return ping
+
+
+class Relay:
+    """The winner's stream from the commit on, piece by piece. `bounded` shortens a wait to the time that the request
+    has left; it raises when there is none."""
+
+    __slots__ = ("_bounded", "_ended", "_exchange", "_pending", "_ping", "_pipe", "_silence")
+
+    def __init__(self, winner: Winner, silence: Silence, ping: bytes, bounded: Callable[[float], float]) -> None:
+        assert winner.pipe is not None
+        self._pipe = winner.pipe
+        self._exchange = winner.exchange
+        self._pending = winner.pending
+        self._silence = silence
+        self._ping = ping
+        self._bounded = bounded
+        self._ended = False
+
+    async def next(self) -> bytes | None:
+        """What goes to the client next; None after a whole answer. Raises GatewayError or TransportFault when the
+        stream breaks, stalls or runs out of time. Called for every piece of every stream, so it is one flat loop."""
+        if self._pending:
+            pending, self._pending = self._pending, b""
+            return pending
+        pipe, silence = self._pipe, self._silence
+        while not self._ended:
+            wait = self._bounded(silence.wait(pipe.finished))
+            try:
+                data = await self._exchange.read(wait)
+            except TransportFault:
+                if not pipe.finished:
+                    raise
+                data = b""  # a connection that breaks after the answer's proper end has done no harm
+            if data:
+                if silence.idle:
+                    silence.broken()
+                out = pipe.feed(data)
+            elif data is None and not pipe.finished:
+                out = silence.lasted(self._ping)
+            else:
+                self._ended = True
+                out = pipe.close()
+            if out:
+                return out
+        self._check_end()
+        return None
+
+    def _check_end(self) -> None:
+        pipe = self._pipe
+        story = story_of(pipe)
+        if pipe.error is not None and story is not None and story.can_go_on:
+            raise pipe.error  # which the pipe has kept from the client
+        if not pipe.finished and pipe.error is None:
+            raise upstream_fault("upstream", "The backend's stream ended before the answer was complete.", 502)
+
+
+def story_of(pipe: Pipe | None) -> Story | None:
+    """What has been told by a stream that may be taken up, None where it may not (core.translated has the pipe)."""
+    return getattr(pipe, "story", None)
