@@ -1,0 +1,131 @@
+// Chooses a model: a button that opens a list with a search field.
+// The pattern: https://www.w3.org/WAI/ARIA/apg/patterns/combobox/
+
+import { el, fill, freshId } from "./dom.js";
+import { compact, price } from "./format.js";
+import { icon } from "./icons.js";
+
+const STATES = { available: "ok", degraded: "warn", unavailable: "danger" };
+
+/** A picker over `models` (as /api/v1/models lists them). `choose` gets the id. Gives {node, select}. */
+export function modelPicker(models, chosen, choose, label = "Model") {
+  const listId = freshId("models");
+  const nameOf = (id) => models.find((model) => model.id === id)?.display_name || id || "Choose a model";
+  const current = el("span", { class: "picker-name" }, nameOf(chosen));
+  const dot = el("span", { class: `dot dot-${stateOf(models, chosen)}` });
+  const button = el("button", { type: "button", class: "button picker-button", "aria-haspopup": "dialog", "aria-expanded": "false" },
+    el("span", { class: "hidden-visually" }, `${label}: `), dot, current, icon("chevron"));
+  const input = el("input", {
+    class: "input", type: "text", role: "combobox", autocomplete: "off", spellcheck: "false", placeholder: "Search models",
+    "aria-label": "Search models", "aria-expanded": "true", "aria-controls": listId, "aria-autocomplete": "list",
+  });
+  const list = el("ul", { class: "picker-list", role: "listbox", id: listId, "aria-label": "Models" });
+  const panel = el("div", { class: "picker-panel", hidden: true, role: "dialog", "aria-label": "Choose a model" },
+    el("div", { class: "picker-search" }, icon("search"), input), list);
+  const node = el("div", { class: "picker" }, button, panel);
+  let active = 0;
+  let found = models;
+
+  function draw() {
+    const wanted = input.value.trim().toLowerCase().split(/\s+/);
+    found = models.filter((model) => wanted.every((word) => searchText(model).includes(word)));
+    // A name that no row lists may still be one that a pattern of the configuration matches.
+    const typed = input.value.trim();
+    if (typed && !models.some((model) => model.id === typed)) found = [...found, { id: typed, typed: true }];
+    active = Math.max(0, Math.min(active, found.length - 1));
+    fill(list, found.map((model, index) => option(model, index)));
+    highlight();
+  }
+
+  function option(model, index) {
+    return el("li", {
+      id: `${listId}-${index}`, class: "picker-option", role: "option", "aria-selected": String(model.id === chosen),
+      on: { mousedown: (event) => event.preventDefault(), click: () => take(model.id), mousemove: () => { active = index; highlight(); } },
+    }, model.typed ? typedOption(model.id) : optionText(model));
+  }
+
+  function highlight() {
+    [...list.children].forEach((item, index) => item.classList.toggle("active", index === active));
+    const item = list.children[active];
+    if (item) {
+      input.setAttribute("aria-activedescendant", item.id);
+      item.scrollIntoView({ block: "nearest" });
+    } else input.removeAttribute("aria-activedescendant");
+  }
+
+  function take(id) {
+    select(id);
+    close(true);
+    choose(id);
+  }
+
+  function select(id) {
+    chosen = id;
+    current.textContent = nameOf(id);
+    dot.className = `dot dot-${stateOf(models, id)}`;
+  }
+
+  function open() {
+    panel.hidden = false;
+    button.setAttribute("aria-expanded", "true");
+    input.value = "";
+    active = Math.max(0, models.findIndex((model) => model.id === chosen));
+    draw();
+    input.focus();
+    document.addEventListener("pointerdown", outside);
+  }
+
+  function close(focusBack) {
+    panel.hidden = true;
+    button.setAttribute("aria-expanded", "false");
+    document.removeEventListener("pointerdown", outside);
+    if (focusBack) button.focus();
+  }
+
+  const outside = (event) => { if (!node.contains(event.target)) close(false); };
+  const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6 };
+  button.addEventListener("click", () => (panel.hidden ? open() : close(true)));
+  input.addEventListener("input", () => { active = 0; draw(); });
+  input.addEventListener("keydown", (event) => {
+    if (event.key in moves) {
+      event.preventDefault();
+      active = Math.max(0, Math.min(found.length - 1, active + moves[event.key]));
+      highlight();
+    } else if (event.key === "Enter" && found[active]) {
+      event.preventDefault();
+      take(found[active].id);
+    } else if (event.key === "Escape") {
+      event.stopPropagation();
+      close(true);
+    } else if (event.key === "Tab") close(false);
+  });
+  return { node, select };
+}
+
+function stateOf(models, id) {
+  return STATES[models.find((model) => model.id === id)?.status] ?? "plain";
+}
+
+function searchText(model) {
+  return [model.id, model.display_name, ...(model.backends ?? []).flatMap((each) => [each.backend, each.api_model])].join(" ").toLowerCase();
+}
+
+function typedOption(id) {
+  return [el("span", { class: "picker-line" }, el("span", { class: "dot dot-plain" }), el("strong", {}, `Use “${id}”`)),
+    el("span", { class: "picker-facts" }, "As typed: the gateway decides whether a pattern matches it")];
+}
+
+function optionText(model) {
+  const can = Object.entries(model.capabilities ?? {}).filter(([name, on]) => on && name !== "streaming").map(([name]) => name.replaceAll("_", " "));
+  const facts = [
+    model.backends?.map((each) => each.backend).filter((name, index, all) => all.indexOf(name) === index).join(" → "),
+    model.limits?.context_tokens ? `${compact(model.limits.context_tokens)} context` : "",
+    model.price ? `${price(model.price.input)} in, ${price(model.price.output)} out per million` : "",
+  ].filter(Boolean);
+  const state = model.status && model.status !== "available" ? el("em", { class: `picker-state text-${STATES[model.status] ?? "plain"}` }, model.status) : null;
+  return [
+    el("span", { class: "picker-line" }, el("span", { class: `dot dot-${STATES[model.status] ?? "plain"}` }), el("strong", {}, model.display_name || model.id), state),
+    el("span", { class: "picker-facts" }, facts.join(" · ")),
+    can.length ? el("span", { class: "picker-facts" }, can.join(", ")) : null,
+  ];
+}
