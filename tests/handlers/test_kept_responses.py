@@ -1,0 +1,52 @@
+"""Responses that wait for a store which does not take them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from core.ports import StoredDocument, StoreFault
+from handlers.io.large_documents import MOST_PIECES, PIECE
+from handlers.kept_responses import MOST_WAITING, ResponseKeeper
+from tests.gateways import RecordingLog
+from tests.scripted import VirtualClock
+
+
+class AwayStore:
+    """A store that cannot be written to until it is `back`."""
+
+    def __init__(self) -> None:
+        self.back = False
+        self.written: dict[str, StoredDocument] = {}
+
+    async def write(self, folder: str, documents: dict[str, StoredDocument], expires: float | None = None) -> None:
+        if not self.back:
+            raise StoreFault("away")
+        self.written |= documents
+
+
+def document(*output: Any) -> dict[str, Any]:
+    return {"input": [], "output": list(output), "response": {}}
+
+
+async def test_what_a_store_does_not_take_waits() -> None:
+    store, log = AwayStore(), RecordingLog()
+    keeper = ResponseKeeper(store, VirtualClock(), log, 1)  # type: ignore[arg-type]
+    for number in range(MOST_WAITING + 1):
+        keeper.keep("a", f"resp_{number}", document({"id": 7}))
+    await keeper.flush()
+    assert [line[1] for line in log.lines] == ["response_not_kept", "store_fault"]
+    store.back = True
+    await keeper.flush()
+    assert len(store.written) == MOST_WAITING
+
+
+async def test_what_is_too_large_is_logged() -> None:
+    store, log = AwayStore(), RecordingLog()
+    store.back = True
+    keeper = ResponseKeeper(store, VirtualClock(), log, 1)  # type: ignore[arg-type]
+    keeper.keep("a", "resp_1", document({"result": random.Random(1).randbytes(PIECE * MOST_PIECES).hex()}))
+    keeper.keep("a", "resp_2", document())
+    await keeper.flush()
+    assert log.lines[0][1] == "response_not_kept"
+    assert list(store.written) == ["resp_2"]
