@@ -190,15 +190,15 @@ class HttpExchange:
         connection = self._live()
         if self._decoder is not None:
             return await self._read_decoded(connection, self._decoder, wait)
-        while True:
-            data = connection.take()
-            if data or connection.complete:
-                return data
+        data = connection.take()
+        while not data and not connection.complete:
             if connection.failed:
                 raise connection.fault()
             if not await connection.wait(wait):
                 return None
             self._live()
+            data = connection.take()
+        return data
 
     def close(self) -> None:
         """Gives the connection back when the response has come whole, drops it otherwise. Idempotent."""
@@ -268,19 +268,17 @@ def write_head(request: BackendRequest, target: Target, where: str, added: Heade
     `where` is the request target as it is written. Raises TransportFault (stage send) for what would break
     the message: a line end inside a value, or a character beyond Latin-1.
     """
+    names = dict(request.headers)
     lines = [f"{request.method} {where} HTTP/1.1"]
-    names = set()
-    for name, value in request.headers:
-        names.add(name)
-        if name not in _FRAMING:
-            lines.append(f"{name}: {value}")
     if "host" not in names:
-        lines.insert(1, f"host: {target.authority}")
+        lines.append(f"host: {target.authority}")
+    lines += [f"{name}: {value}" for name, value in request.headers if name not in _FRAMING]
     if "accept-encoding" not in names:
         lines.append("accept-encoding: identity")
     if request.body or request.method in _METHODS_WITH_CONTENT:
         lines.append(f"content-length: {len(request.body)}")
-    lines.extend(f"{name}: {value}" for name, value in added or ())
+    if added:
+        lines += [f"{name}: {value}" for name, value in added]
     text = "\r\n".join(lines)
     if not text.count("\r") == text.count("\n") == len(lines) - 1 or "\0" in text:
         raise TransportFault("send", "a header of the request has a line end or a NUL in it")

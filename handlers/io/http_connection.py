@@ -231,7 +231,8 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def feed(self, data: bytes | memoryview) -> None:
         """Parses `data`, which came next."""
-        if not self._expects_bytes():
+        expected = self.busy and not self.complete
+        if not expected:
             # Bytes that belong to no request: whatever they are, they must not become the next answer.
             self.keep_alive = False
             self.abort()
@@ -329,9 +330,6 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.complete = self._news = True
 
     # Inside.
-
-    def _expects_bytes(self) -> bool:
-        return self.busy and not self.complete
 
     def _fail(self, reason: str, cause: BaseException | None = None) -> None:
         if self._fault is None:

@@ -45,5 +45,7 @@ def present(value: str | None, variable: str) -> str:
 
 def replace_headers(headers: HeaderList, added: HeaderList) -> None:
     """Puts `added` in the place of the headers of the same names."""
-    names = {name for name, _ in added}
-    headers[:] = [header for header in headers if header[0] not in names] + added
+    names = dict(added).keys()
+    if not names.isdisjoint(dict(headers)):
+        headers[:] = [header for header in headers if header[0] not in names]
+    headers += added
