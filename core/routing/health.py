@@ -8,11 +8,13 @@ be shared with others (`take_news`, `learn`).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from core.errors import GatewayError, UpstreamFault
 from core.routing.registry import Candidate
-from core.slotted import slotted
+from core.slotted import field, slotted
 
 # Cooldowns without a named time, in seconds: doubled with each further failure, up to the longest.
 RATE_LIMIT_COOLDOWN = 1.0
@@ -28,9 +30,13 @@ PROBE_LEASE = 30.0
 SAME_MOMENT = 0.5
 # Weight of the newest measurement in the moving average of the time to the first byte.
 LATENCY_WEIGHT = 0.2
+# So many of the newest times to the first byte are kept for percentiles.
+KEPT_TIMES = 512
 
 # What counts against a candidate. A refused request (400, 413) says nothing about its health.
 _FAILURES = frozenset({"upstream", "timeout", "internal", "overloaded"})
+# What is wrong with a request itself: the candidate has answered it.
+_CLIENTS_OWN = frozenset({"bad_request", "context_length", "content_filter", "too_large"})
 
 
 def candidate_key(candidate: Candidate) -> tuple[str, str, str]:
@@ -46,6 +52,10 @@ class _State:
     probe_until: float = 0.0
     known_until: float = 0.0
     latency: float | None = None
+    answers: int = 0
+    errors: int = 0
+    last_error: tuple[float, int, str] | None = None
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_TIMES))
 
 
 class Health:
@@ -54,11 +64,16 @@ class Health:
     def __init__(self, now: Callable[[], float], uniform: Callable[[], float]) -> None:
         self._now = now
         self._uniform = uniform
+        self._started = now()
         self._states: dict[tuple[str, str, str], _State] = {}
         self._news: dict[tuple[str, str, str], float] = {}
 
     def _state(self, candidate: Candidate) -> _State:
-        return self._states.setdefault(candidate_key(candidate), _State())
+        key = candidate_key(candidate)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = _State()
+        return state
 
     def cooling(self, candidate: Candidate) -> float:
         """Seconds until the candidate's cooldown ends; 0 when it may be tried."""
@@ -88,6 +103,8 @@ class Health:
         state = self._state(candidate)
         state.failures = state.limits = 0
         state.cooling_until = state.probe_until = 0.0
+        state.answers += 1
+        state.times.append(first_byte_seconds)
         known = state.latency
         state.latency = (
             first_byte_seconds if known is None else known + LATENCY_WEIGHT * (first_byte_seconds - known)
@@ -100,6 +117,11 @@ class Health:
             return
         state = self._state(candidate)
         state.probe_until = 0.0
+        if error.kind in _CLIENTS_OWN:
+            state.answers += 1
+        else:
+            state.errors += 1
+            state.last_error = (self._now(), error.status, error.message)
         if error.kind == "rate_limit" or error.retry_after is not None:
             state.limits += 1
             if error.retry_after is not None:
@@ -160,3 +182,26 @@ class Health:
             "cooling_seconds": round(max(0.0, state.cooling_until - now), 1) if state.cooling_until else 0.0,
             "first_byte_seconds": state.latency,
         }
+
+    def observed(self) -> dict[tuple[str, str, str], dict[str, Any]]:
+        """What this process has seen of every candidate that was tried, by candidate_key. `cooling` is in
+        seconds; `breaker` tells a run of failures from a rate limit; `last_error` is how long ago, status and message;
+        `times` are the newest times to a first byte."""
+        now = self._now()
+        return {
+            key: {
+                "cooling": max(0.0, state.cooling_until - now),
+                "probing": 0 < state.cooling_until <= now,
+                "breaker": state.failures >= BREAKER_FAILURES,
+                "failures": state.failures,
+                "answers": state.answers,
+                "errors": state.errors,
+                "last_error": state.last_error and (now - state.last_error[0], *state.last_error[1:]),
+                "times": list(state.times),
+            }
+            for key, state in self._states.items()
+        }
+
+    def age(self) -> float:
+        """Seconds since this process began to look."""
+        return self._now() - self._started

@@ -57,7 +57,10 @@ def test_what_is_not_stated_stays_and_null_takes_away() -> None:
 
 @pytest.mark.parametrize(
     ("text", "moment"),
-    [("2027-02-01", 1_801_440_000.0), ("2027-02-01T12:00Z", 1_801_483_200.0), ("2027-02-01T12:00:01Z", 1_801_483_201.0)],
+    [
+        ("2027-02-01", 1_801_440_000.0), ("2027-02-01T12:00Z", 1_801_483_200.0),
+        ("2027-02-01T12:00:01Z", 1_801_483_201.0),
+    ],
 )
 def test_an_end_may_be_a_date(text: str, moment: float) -> None:
     assert read_terms({"expires": text}, key(), NOW).expires == moment

@@ -147,3 +147,21 @@ def test_the_end_of_a_cooldown_is_spread(ground: Ground) -> None:
     ground.health = Health(ground.clock.monotonic, lambda: 1.0)
     ground.fail(limited(10.0))
     assert ground.health.cooling(ground.a) == pytest.approx(11.0)
+
+
+def test_what_was_seen_is_told(ground: Ground) -> None:
+    health = ground.health
+    assert health.observed() == {} and health.age() == 0.0
+    health.succeeded(ground.a, 0.5)
+    health.failed(ground.a, upstream_fault("bad_request", "wrong", 400))
+    ground.fail(upstream_fault("upstream", "broken", 503))
+    ground.clock.now += 4
+    ((key, seen),) = health.observed().items()
+    assert key == ("a", "us-east-1", "m") and health.age() == 4.0
+    assert (seen["answers"], seen["errors"], seen["times"]) == (2, 1, [0.5])
+    assert seen["last_error"] == (4.0, 503, "broken")
+    assert (seen["cooling"], seen["probing"], seen["breaker"]) == (0.0, False, False)
+    ground.fail(times=BREAKER_FAILURES - 1)
+    assert health.observed()[key]["breaker"] and health.observed()[key]["cooling"] == pytest.approx(5.0)
+    ground.clock.now += 6
+    assert health.observed()[key]["probing"] and not health.observed()[key]["cooling"]
