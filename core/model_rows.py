@@ -13,6 +13,7 @@ from core.errors import ClientFault
 from core.models.facts import ModelFacts
 from core.models.prices import Price, PriceList, read_prices
 from core.models.resolve import facts_for
+from core.routing.health import Health
 from core.routing.registry import Candidate
 
 # Lists of models carry a creation date that clients parse but nobody means: the epoch, not an invention.
@@ -55,10 +56,7 @@ def _openai(name: str, configuration: Configuration) -> dict[str, Any]:
     if facts.max_output is not None:
         row["max_output_tokens"] = facts.max_output
     if candidate is not None and not facts.unknown:
-        row["capabilities"] = {
-            "tools": facts.tools, "images": facts.images, "documents": facts.documents, "audio": facts.audio,
-            "structured_output": facts.structured_output, "reasoning": bool(facts.reasoning_model or facts.thinking),
-        }  # fmt: skip
+        row["capabilities"] = {name: has for name, has in _abilities(facts).items() if name != "streaming"}
     price = _price(candidate, configuration)
     if price is not None:
         row["pricing"] = {
@@ -122,3 +120,51 @@ def _gemini(name: str, configuration: Configuration) -> dict[str, Any]:
 
 
 _ROWS: dict[str, Callable[[str, Configuration], dict[str, Any]]] = {"messages": _anthropic, "generate_content": _gemini}
+
+
+def facts_row(name: str, configuration: Configuration, health: Health) -> dict[str, Any]:
+    """The row of `GET /api/v1/models`: abilities, limits in tokens, price in USD for a million tokens, and each backend
+    with its state in this process. Abilities and price are those of the candidate that is asked first; what nobody
+    knows is null. Raises ClientFault for a name that nobody serves."""
+    from core.backend_report import state_of  # noqa: PLC0415  # the other lists do without
+
+    candidates = sorted(configuration.registry.resolve(name).candidates, key=lambda candidate: candidate.priority)
+    first = candidates[0] if candidates else None
+    facts, price = _facts(first), _price(first, configuration)
+    states = [state_of(candidate, health) for candidate in candidates]
+    return {
+        "id": name, "display_name": name, "capabilities": None if facts.unknown else _abilities(facts),
+        "limits": {"context_tokens": facts.context_window, "max_output_tokens": facts.max_output},
+        "price": None if price is None else _per_million(price),
+        "backends": [
+            {
+                "backend": candidate.backend.name, "api_model": candidate.api_model,
+                "region": candidate.backend.region if candidate.backend.provider.regional else None,
+                "priority": candidate.priority, "state": state,
+            }
+            for candidate, state in zip(candidates, states, strict=True)
+        ],
+        "status": _status(states),
+    }  # fmt: skip
+
+
+def _status(states: list[str]) -> str:
+    """Available while the candidate that is asked first is well; degraded while any other one is."""
+    if "ok" not in states:
+        return "unavailable"
+    return "available" if states[0] == "ok" else "degraded"
+
+
+def _abilities(facts: ModelFacts) -> dict[str, bool]:
+    return {
+        "streaming": True, "tools": facts.tools, "images": facts.images, "documents": facts.documents,
+        "audio": facts.audio, "structured_output": facts.structured_output,
+        "reasoning": bool(facts.reasoning_model or facts.thinking),
+    }  # fmt: skip
+
+
+def _per_million(price: Price) -> dict[str, float]:
+    return {
+        "input": price.input / _PER_MILLION, "output": price.output / _PER_MILLION,
+        "cache_read": price.cache_read / _PER_MILLION, "cache_write": price.cache_write_5m / _PER_MILLION,
+    }  # fmt: skip

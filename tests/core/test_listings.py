@@ -10,9 +10,9 @@ import anthropic
 import openai
 import pytest
 
-from core.errors import ClientFault
+from core.errors import ClientFault, upstream_fault
 from core.http import Request
-from core.model_rows import row_of
+from core.model_rows import facts_row, row_of
 from tests.gateways import Bench, body_of
 from tests.served import served
 
@@ -113,3 +113,31 @@ def test_a_name_that_nobody_serves() -> None:
     with pytest.raises(ClientFault):
         configuration.registry.resolve("nope")
     assert row_of("chat_completions", "nope", configuration)["owned_by"] == "skybridge"
+
+
+def test_the_facts_of_a_model() -> None:
+    gateway = Bench(DOCUMENT, []).gateway
+    row = facts_row("claude-sonnet", gateway.configuration, gateway.health)
+    assert row["capabilities"] == {
+        "streaming": True, "tools": True, "images": True, "documents": True, "audio": False,
+        "structured_output": True, "reasoning": True,
+    }  # fmt: skip
+    assert row["limits"] == {"context_tokens": 200_000, "max_output_tokens": 64_000}
+    assert row["price"] == {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write": 3.75}
+    assert [(each["backend"], each["priority"], each["state"]) for each in row["backends"]] == [
+        ("claude", 1, "ok"), ("gpt", 2, "ok"),
+    ]  # fmt: skip
+    assert row["status"] == "available"
+    mystery = facts_row("mystery", gateway.configuration, gateway.health)
+    assert mystery["capabilities"] is None and mystery["limits"]["context_tokens"] is None
+    with pytest.raises(ClientFault):
+        facts_row("nope", gateway.configuration, gateway.health)
+
+
+def test_the_status_of_a_model_is_that_of_its_candidates() -> None:
+    gateway = Bench(DOCUMENT, []).gateway
+    gpt, claude = gateway.configuration.registry.resolve("claude-sonnet").candidates
+    for candidate, status in ((claude, "degraded"), (gpt, "unavailable")):
+        gateway.health.failed(candidate, upstream_fault("rate_limit", "x", 429, retry_after=9))
+        assert facts_row("claude-sonnet", gateway.configuration, gateway.health)["status"] == status
+    assert facts_row("gpt", gateway.configuration, gateway.health)["backends"][0]["state"] == "cooling"
