@@ -39,7 +39,8 @@ class NativeRequest:
         return self._wire.read_error(status, headers, body)
 
     def pipe(self) -> Pipe:
-        return PassThroughPipe(self._wire, frame_buffer(self._wire.STREAM_CONTENT_TYPE), self._renamer)
+        buffer = frame_buffer(self._wire.STREAM_CONTENT_TYPE)
+        return PassThroughPipe(self._wire, buffer, self._renamer, self.request.headers)
 
     def whole(self, body: bytes) -> WholeAnswer:
         return pass_through_whole(self._wire, body, self._renamer)

@@ -29,6 +29,8 @@ _RETURNED = frozenset(
     }
 )
 _RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-amzn-bedrock-", "llm_provider-")
+# They say whose account at the backend the gateway uses, which is not the client's to know.
+_ACCOUNTS = ("organization", "organization-id", "project", "workspace-id", "cookie")
 
 
 # In the place of a member's value: the backend refuses the member.
@@ -49,7 +51,7 @@ def returned_headers(headers: Mapping[str, str]) -> HeaderList:
     kept = [
         (name, value)
         for name, value in headers.items()
-        if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)
+        if name in _RETURNED or (name.startswith(_RETURNED_PREFIXES) and not name.endswith(_ACCOUNTS))
     ]
     if "x-request-id" in headers:
         kept.append(("x-skybridge-backend-request-id", headers["x-request-id"]))

@@ -12,7 +12,9 @@ from typing import Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.formats.contract import Observation, Wire
+from core.http import HeaderList
 from core.json_edit import read_object
+from core.redaction import redact, redacted_frames
 
 # A frame larger than this is passed on in pieces: memory per stream is bounded (generated images come in
 # frames of megabytes).
@@ -61,13 +63,17 @@ class Pipe(Protocol):
 
 
 class PassThroughPipe:
-    """The backend's own bytes, unchanged but for the model's name; an observer reads a copy."""
+    """The backend's own bytes, unchanged but for the model's name; an observer reads a copy. An error among them is
+    told without the credentials of `headers`, the request's."""
 
-    def __init__(self, wire: Wire, buffer: FrameBuffer, renamer: Renamer | None = None) -> None:
+    def __init__(
+        self, wire: Wire, buffer: FrameBuffer, renamer: Renamer | None = None, headers: HeaderList | None = None
+    ) -> None:
         self._wire = wire
         observer = self._observer = wire.StreamObserver()
         self._buffer = buffer
         self._renamer = renamer
+        self._headers = headers or []
         self._alive = False
         self.observation = observer.observation
 
@@ -94,6 +100,8 @@ class PassThroughPipe:
                 return b""
             frames, self._buffer.rest = self._buffer.rest, b""
         self._observer.feed(frames)
+        if self._observer.error is not None:
+            frames = self._redacted(frames, self._observer.error)
         # Comments are no good start: OpenRouter sends them while it still looks for a provider.
         self._alive = self._alive or self.observation.response_id is not None or self.observation.model is not None
         return self._renamer.frames(frames, self.observation) if self._renamer else frames
@@ -103,12 +111,18 @@ class PassThroughPipe:
         rest, self._buffer.rest = self._buffer.rest, b""
         if rest:
             self._observer.feed(rest if self._observer.finished else rest + b"\n\n")
+        if self._observer.error is not None:
+            rest = self._redacted(rest, self._observer.error)
         if not rest or not self._observer.finished:
             return b""
         return self._renamer.frames(rest, self.observation) if self._renamer else rest
 
     def fail(self, error: GatewayError, request_id: str) -> bytes:
         return self._wire.error_event(error, request_id)
+
+    def _redacted(self, frames: bytes, error: UpstreamFault) -> bytes:
+        redact(error, self._headers)
+        return redacted_frames(frames, self._headers, not self._wire.STREAM_CONTENT_TYPE.startswith("text/"))
 
 
 class Renamer:

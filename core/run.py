@@ -19,6 +19,7 @@ from core.native import prepare_native
 from core.overload import InFlight
 from core.passthrough import returned_headers
 from core.ports import BackendRequest, Clock, Hold, KeptResponses, Log, Media, Random, Transport, TransportFault
+from core.redaction import without_secrets
 from core.routes import Endpoint
 from core.routing.health import Health
 from core.routing.registry import Backend, Candidate, Policy, Route, of_format
@@ -464,7 +465,9 @@ class Run:
         headers = [item for item in returned_headers(raw.headers) if item[0] not in ("retry-after", "retry-after-ms")]
         if error.retry_after is not None:
             headers.append(("retry-after", str(max(1, math.ceil(error.retry_after)))))
-        return Response(raw.status, [*headers, *self.headers()], raw.body)
+        # Only Anthropic's clients know 529.
+        status = 503 if raw.status == 529 and self._endpoint.format != "messages" else raw.status
+        return Response(status, [*headers, *self.headers()], raw.body)
 
     def headers(self) -> HeaderList:
         """The gateway's own headers: which backend answered, and what was done to the request."""
@@ -474,7 +477,9 @@ class Run:
             return headers
         candidate, prepared = attempts.candidate, attempts.prepared
         headers.append(("x-skybridge-backend", _header_safe(candidate.backend.name)))
-        headers.append(("x-skybridge-model", _header_safe(candidate.api_model)))
+        model = candidate.api_model
+        shown = without_secrets(model, []) if model.startswith("arn:") else model  # it names the account
+        headers.append(("x-skybridge-model", _header_safe(shown)))
         headers.append(("x-skybridge-attempts", str(attempts.count)))
         if prepared is not None:
             headers.append(("x-skybridge-translation", prepared.translation))

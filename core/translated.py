@@ -15,11 +15,13 @@ from core.events import Event, Failed, Finished, PartStarted, Started
 from core.formats import load_format, load_wire
 from core.formats.contract import Call, Format, Observation, Reply, StreamDecoder, StreamEncoder, Target, Wire
 from core.generation import Generation
+from core.http import HeaderList, trace_headers
 from core.json_edit import dump
 from core.models.resolve import facts_for
 from core.passthrough import endpoint_url
 from core.ports import BackendRequest, Media
 from core.providers.bedrock import option_headers, option_members
+from core.redaction import redact
 from core.relay import Pipe, WholeAnswer
 from core.routing.registry import Backend, Candidate
 from core.slotted import replace
@@ -39,6 +41,7 @@ class TranslationPipe:
         self._restore = restore
         self._encoder = encoder
         self.story = story
+        self.headers: HeaderList = []  # the request's, whose credentials no error tells
         self.observation = Observation()
         self.started = False
         self.alive = False
@@ -89,6 +92,7 @@ class TranslationPipe:
                 self.observation.stop = event.stop
                 self.observation.usage.merge(event.usage)
             case Failed():
+                redact(event.error, self.headers)
                 self.error = event.error
             case _:
                 pass
@@ -113,12 +117,15 @@ class TranslatedRequest:
         decoder = way.backend.StreamDecoder(way.target)
         story = way.story
         if story is None:
-            return TranslationPipe(decoder, way.restore, way.encoder())
-        if story.encoder is None:
-            story.encoder = way.encoder()
+            pipe = TranslationPipe(decoder, way.restore, way.encoder())
         else:
-            story.resume()
-        return TranslationPipe(decoder, way.restore, story.encoder, story)
+            if story.encoder is None:
+                story.encoder = way.encoder()
+            else:
+                story.resume()
+            pipe = TranslationPipe(decoder, way.restore, story.encoder, story)
+        pipe.headers = self.request.headers
+        return pipe
 
     def whole(self, body: bytes) -> WholeAnswer:
         way = self._way
@@ -184,6 +191,7 @@ async def prepare_translated(
     written = translated.written
     headers = _headers(backend, written.headers, generation.stream, way.wire)
     headers.extend(option_headers(backend.options, backend_format))
+    headers.extend(trace_headers(generation.request.headers))
     written.body.update(option_members(backend.options, backend_format))
     request = BackendRequest("POST", url, headers, dump(written.body), backend.connect_timeout)
     return TranslatedRequest(request, way, [item.path for item in written.dropped])

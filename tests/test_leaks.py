@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.redaction import without_credentials
+from core.framing.eventstream import encode, frames_of
+from core.redaction import redacted, redacted_frames, without_secrets
 from tests.leaks import MARK, LeakGuard
 
 
@@ -34,4 +35,54 @@ async def test_the_watch_finds_credentials(messages: list[dict[str, Any]]) -> No
 def test_credentials_are_taken_out_of_what_a_backend_says() -> None:
     headers = [("authorization", "Bearer sk-0123456789"), ("x-api-key", "short"), ("accept", "application/json")]
     said = b'{"message":"wrong key sk-0123456789, in short: application/json"}'
-    assert without_credentials(said, headers) == b'{"message":"wrong key ***, in short: application/json"}'
+    assert redacted(said, headers) == b'{"message":"wrong key ***, in short: application/json"}'
+    assert redacted(b"\xff plain", headers) == b"\xff plain"
+    assert without_secrets(r"a\"b quoted", [("api-key", 'a"b quoted')]) == "***"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Incorrect API key provided: sk-proj-****************WXYZ.", "Incorrect API key provided: ***."),
+        ("Bearer abcdefghijklmnop.qrst was refused", "Bearer *** was refused"),
+        ("Limit reached in organization org-AbCdEf123456 on tokens", "Limit reached in organization org-*** on tokens"),
+        ("Project `proj_AbCdEf123456` has no access", "Project `proj_***` has no access"),
+        ("no quota for arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x",
+         "no quota for arn:aws:bedrock:us-east-1:***:inference-profile/us.x"),
+        ("Your account 123456789012 is not authorized", "Your account *** is not authorized"),
+        ("account id: 123456789012.", "account id: ***."),
+        ("/subscriptions/00000000-1111-2222-3333-444444444444/resourceGroups/rg",
+         "/subscriptions/***/resourceGroups/rg"),
+        ("limit of your organization (00000000-1111-2222-3333-444444444444)", "limit of your organization (***)"),
+        ("key AKIAIOSFODNN7EXAMPLE, AIzaSyA0123456789012345678901234567890", "key ***, ***"),
+        ("token dapi0123456789abcdef0123 and eyJhbGciOiJI.eyJzdWIiOiIx.sig", "token *** and ***"),
+    ],
+)  # fmt: skip
+def test_other_credentials_and_accounts_are_found_by_their_shape(said: str, told: str) -> None:
+    assert without_secrets(said, []) == told
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "prompt is too long: 123456789012 tokens > 200000 maximum",
+        "messages.1.content.0: Invalid signature in thinking block; skip_thought_signature_validator",
+        "tool toolu_01ABCDEFGHIJKLMNOP was not answered; request req_011CSHoEeqs5C35K2UUqR7Fy",
+        "The model `sk-learn` does not exist. Risk-averse organizations bear arms.",
+        "https://docs.example.com/errors/00000000-1111-2222-3333-444444444444",
+    ],
+)
+def test_what_is_no_secret_stays(said: str) -> None:
+    assert without_secrets(said, []) == said
+
+
+def test_frames_of_a_stream_stay_whole() -> None:
+    key = [("x-api-key", f"sk-{MARK}-1")]
+    good, bad = encode({":event-type": "chunk"}, b"{}"), encode({":exception-type": "e"}, f"no sk-{MARK}-1".encode())
+    [first, second] = frames_of(redacted_frames(good + bad, key, binary=True))
+    assert (first.payload, second.payload) == (b"{}", b"no ***")
+    assert redacted_frames(good, key, binary=True) == good
+    assert redacted_frames(b"no frames at all", key, binary=True) == b"no frames at all"
+    assert redacted_frames(b'data: {"error":"sk-%b-1"}\n\n' % MARK.encode(), key, binary=False) == (
+        b'data: {"error":"***"}\n\n'
+    )

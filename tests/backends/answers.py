@@ -246,16 +246,15 @@ def error(format_name: str, status: int, message: str) -> Script:
     return Script([json.dumps(body).encode()], status=status, headers=headers)
 
 
-def broken(format_name: str, model: str, how: str) -> Script:
-    """A stream that fails after its first words: with an error frame, or with its connection."""
+def broken(format_name: str, model: str, how: str, said: str = "the model fell over") -> Script:
+    """A stream that fails after its first words: with an error frame that says `said`, or with its connection."""
     good = answer(format_name, model, stream=True, tool=False)
     words = {"messages": 3, "invoke": 3, "chat_completions": 3, "responses": 4, "converse": 2, "generate_content": 1}
     begun: list[Any] = list(good.chunks)[: words[format_name]]
-    return Script([*begun, *([RESET] if how == "reset" else _error_frames(format_name))], headers=good.headers)
+    return Script([*begun, *([RESET] if how == "reset" else _error_frames(format_name, said))], headers=good.headers)
 
 
-def _error_frames(format_name: str) -> Sequence[bytes]:
-    said = "the model fell over"
+def _error_frames(format_name: str, said: str) -> Sequence[bytes]:
     if format_name in _AWS_FORMATS:
         return [aws("internalServerException", {"message": said}, "exception")]
     if format_name == "messages":
