@@ -1,4 +1,4 @@
-"""A backend that is not the bottleneck: answers Chat Completions, Messages, Responses and embeddings from memory.
+"""A backend that is not the bottleneck: answers every wire format, and embeddings, from memory.
 
     python -m bench.fake_backend [--port 0]
 
@@ -14,11 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from bench.answers import FORMATS, Format, Knobs
 
 _MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"]*/)?bench-(\d+)-(\d+)-(\d+)"')
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
@@ -29,143 +28,8 @@ _KNOB = {
 }
 
 
-@dataclass(frozen=True)
-class Knobs:
-    """How much is answered: `chunks` pieces of `size` characters, `delay` milliseconds apart."""
-
-    chunks: int
-    delay: int
-    size: int
-
-
 DEFAULT = Knobs(*(int(os.environ.get(f"BENCH_{name}", value)) for name, value in
                   (("CHUNKS", "8"), ("DELAY", "0"), ("SIZE", "16"))))  # fmt: skip
-
-
-def data(value: object) -> bytes:
-    """One SSE frame without an event name."""
-    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
-
-
-def event(value: dict[str, object]) -> bytes:
-    """One SSE frame whose event name is the value's type."""
-    return b"event: " + str(value["type"]).encode() + b"\n" + data(value)
-
-
-# Chat Completions: https://platform.openai.com/docs/api-reference/chat
-
-_USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
-
-
-def chat_whole(knobs: Knobs) -> bytes:
-    message = {"role": "assistant", "content": "x" * (knobs.size * knobs.chunks), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return json.dumps({"id": "chatcmpl-bench", "object": "chat.completion", "created": 1, "model": "bench",
-                       "choices": [choice], "usage": _USAGE}).encode()  # fmt: skip
-
-
-def chat_stream(knobs: Knobs) -> Iterator[bytes]:
-    def chunk(delta: dict[str, object], reason: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return data({"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "bench",
-                     "choices": [choice]})  # fmt: skip
-
-    piece = chunk({"content": "x" * knobs.size}, None)
-    yield chunk({"role": "assistant", "content": ""}, None)
-    for _ in range(knobs.chunks):
-        yield piece
-    yield chunk({}, "stop")
-    yield data({"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "bench",
-                "choices": [], "usage": _USAGE})  # fmt: skip
-    yield b"data: [DONE]\n\n"
-
-
-# Messages: https://docs.anthropic.com/en/api/messages
-
-
-def messages_whole(knobs: Knobs) -> bytes:
-    return json.dumps({"id": "msg_bench", "type": "message", "role": "assistant", "model": "bench",
-                       "content": [{"type": "text", "text": "x" * (knobs.size * knobs.chunks)}],
-                       "stop_reason": "end_turn", "stop_sequence": None,
-                       "usage": {"input_tokens": 9, "output_tokens": 12}}).encode()  # fmt: skip
-
-
-def messages_stream(knobs: Knobs) -> Iterator[bytes]:
-    yield event({"type": "message_start", "message": {
-        "id": "msg_bench", "type": "message", "role": "assistant", "model": "bench", "content": [],
-        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}})  # fmt: skip
-    yield event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-    piece = event({"type": "content_block_delta", "index": 0,
-                   "delta": {"type": "text_delta", "text": "x" * knobs.size}})  # fmt: skip
-    for _ in range(knobs.chunks):
-        yield piece
-    yield event({"type": "content_block_stop", "index": 0})
-    yield event({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-                 "usage": {"output_tokens": 12}})  # fmt: skip
-    yield event({"type": "message_stop"})
-
-
-# Responses: https://platform.openai.com/docs/api-reference/responses
-
-
-def _response(status: str, text: str | None) -> dict[str, object]:
-    content = [] if text is None else [{"type": "output_text", "text": text, "annotations": []}]
-    item = {"id": "msg_bench", "type": "message", "role": "assistant", "status": status, "content": content}
-    usage = {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 12,
-             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 21}  # fmt: skip
-    return {"id": "resp_bench", "object": "response", "created_at": 1, "model": "bench", "status": status,
-            "error": None, "output": [] if text is None else [item],
-            "usage": None if text is None else usage}  # fmt: skip
-
-
-def responses_whole(knobs: Knobs) -> bytes:
-    return json.dumps(_response("completed", "x" * (knobs.size * knobs.chunks))).encode()
-
-
-def responses_stream(knobs: Knobs) -> Iterator[bytes]:
-    text = "x" * (knobs.size * knobs.chunks)
-    done = _response("completed", text)
-    item = {"id": "msg_bench", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-    part = {"type": "output_text", "text": "", "annotations": []}
-    place = {"item_id": "msg_bench", "output_index": 0, "content_index": 0}
-    steps: list[dict[str, object]] = [
-        {"type": "response.created", "response": _response("in_progress", None)},
-        {"type": "response.output_item.added", "output_index": 0, "item": item},
-        {"type": "response.content_part.added", **place, "part": part},
-    ]
-    steps += [{"type": "response.output_text.delta", **place, "delta": "x" * knobs.size}] * knobs.chunks
-    steps += [
-        {"type": "response.output_text.done", **place, "text": text},
-        {"type": "response.content_part.done", **place, "part": {**part, "text": text}},
-        {"type": "response.output_item.done", "output_index": 0, "item": done["output"][0]},  # type: ignore[index]
-        {"type": "response.completed", "response": done},
-    ]
-    for number, step in enumerate(steps):
-        yield event({**step, "sequence_number": number})
-
-
-def embeddings_whole(knobs: Knobs) -> bytes:
-    vector = {"object": "embedding", "index": 0, "embedding": [0.1] * (knobs.size * knobs.chunks)}
-    return json.dumps({"object": "list", "data": [vector], "model": "bench",
-                       "usage": {"prompt_tokens": 9, "total_tokens": 9}}).encode()  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Format:
-    """How one endpoint answers; `stream` is None where it never streams, `opening` frames precede its content."""
-
-    path: bytes
-    whole: Callable[[Knobs], bytes]
-    stream: Callable[[Knobs], Iterator[bytes]] | None
-    opening: int = 0
-
-
-FORMATS = (
-    Format(b"/chat/completions", chat_whole, chat_stream, 1),
-    Format(b"/messages", messages_whole, messages_stream, 2),
-    Format(b"/responses", responses_whole, responses_stream, 3),
-    Format(b"/embeddings", embeddings_whole, None),
-)
 
 
 class Answers:
@@ -194,9 +58,10 @@ class Answers:
 
 
 _STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
-    b"transfer-encoding: chunked\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 )
+# Gemini's and Bedrock's paths name the model.
+_PATH_MODEL = re.compile(rb"bench-(\d+)-(\d+)-(\d+)")
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -235,12 +100,12 @@ class Backend(asyncio.Protocol):
             self._transport.write(_NOT_FOUND)
             return
         knobs = read_knobs(head, body)
-        if form.stream is None or not _STREAM.search(body):
+        if form.stream is None or not (form.always or _STREAM.search(body)):
             self._transport.write(self._answers.whole(form, knobs))
             return
         self._frames, self._next = self._answers.stream(form, knobs), 0
         self._delay, self._opening = knobs.delay / 1000, form.opening
-        self._transport.write(_STREAM_HEAD)
+        self._transport.write(_STREAM_HEAD % form.content_type)
         self._step()
 
     def _step(self) -> None:
@@ -267,7 +132,7 @@ class Backend(asyncio.Protocol):
 
 def read_knobs(head: bytes, body: bytes) -> Knobs:
     """The request's wishes, over the environment's."""
-    model = _MODEL.search(body)
+    model = _MODEL.search(body) or _PATH_MODEL.search(head, 0, head.find(b"\r\n"))
     if model:
         return Knobs(int(model[1]), int(model[2]), int(model[3]))
     found = {name: pattern.search(head) for name, pattern in _KNOB.items()}

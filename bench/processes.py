@@ -94,10 +94,19 @@ def cpu_seconds(pid: int) -> float:
 
 def peak_megabytes(pid: int) -> float:
     """The largest resident memory that the tree's processes have had, added up."""
+    return _status_kilobytes(pid, "VmHWM:") / 1024
+
+
+def resident_megabytes(pid: int) -> float:
+    """The resident memory of the tree's processes, added up."""
+    return _status_kilobytes(pid, "VmRSS:") / 1024
+
+
+def _status_kilobytes(pid: int, name: str) -> int:
     total = 0
     for one in tree(pid):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{one}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
+                if line.startswith(name):
                     total += int(line.split()[1])
-    return total / 1024
+    return total
