@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from core.http import HeaderList
@@ -39,11 +40,12 @@ REMOVED = object()
 
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The client's headers that go on to a backend."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name in _FORWARDED or (name.startswith(_FORWARDED_PREFIXES) and name not in _RETURNED)
-    }
+    return {name: value for name, value in headers.items() if _is_forwarded(name)}
+
+
+@lru_cache(maxsize=1024)
+def _is_forwarded(name: str) -> bool:
+    return name in _FORWARDED or (name.startswith(_FORWARDED_PREFIXES) and name not in _RETURNED)
 
 
 def returned_headers(headers: Mapping[str, str]) -> HeaderList:

@@ -20,6 +20,11 @@ from core.redaction import redact, redacted_frames
 # frames of megabytes).
 LARGEST_HELD_FRAME = 8 * 1024 * 1024
 
+# Nothing but plain members stands before it, so it is the object's own.
+_TOP_MODEL = re.compile(
+    rb'\s*\{(?:\s*(?!"model")"[^"\\]*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[-+.\deE]+|true|false|null)\s*,)*'
+    rb'\s*"model"\s*:\s*("(?:[^"\\]|\\.)*")'
+)
 _MODEL_MEMBER = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -74,24 +79,9 @@ class PassThroughPipe:
         self._buffer = buffer
         self._renamer = renamer
         self._headers = headers or []
-        self._alive = False
         self.observation = observer.observation
-
-    @property
-    def started(self) -> bool:
-        return self._observer.started
-
-    @property
-    def alive(self) -> bool:
-        return self._alive and self._observer.error is None
-
-    @property
-    def finished(self) -> bool:
-        return self._observer.finished
-
-    @property
-    def error(self) -> UpstreamFault | None:
-        return self._observer.error
+        self.started = self.alive = self.finished = False
+        self.error: UpstreamFault | None = None
 
     def feed(self, data: bytes) -> bytes:
         frames = self._buffer.feed(data)
@@ -99,29 +89,33 @@ class PassThroughPipe:
             if len(self._buffer.rest) <= LARGEST_HELD_FRAME:
                 return b""
             frames, self._buffer.rest = self._buffer.rest, b""
-        self._observer.feed(frames)
-        if self._observer.error is not None:
-            frames = self._redacted(frames, self._observer.error)
+        frames = self._observed(frames, frames)
         # Comments are no good start: OpenRouter sends them while it still looks for a provider.
-        self._alive = self._alive or self.observation.response_id is not None or self.observation.model is not None
+        if not self.alive and self.error is None:
+            self.alive = self.observation.response_id is not None or self.observation.model is not None
         return self._renamer.frames(frames, self.observation) if self._renamer else frames
 
     def close(self) -> bytes:
         """A last frame without its empty line goes out as it came if the stream is complete with it."""
         rest, self._buffer.rest = self._buffer.rest, b""
         if rest:
-            self._observer.feed(rest if self._observer.finished else rest + b"\n\n")
-        if self._observer.error is not None:
-            rest = self._redacted(rest, self._observer.error)
-        if not rest or not self._observer.finished:
+            rest = self._observed(rest if self.finished else rest + b"\n\n", rest)
+        if not rest or not self.finished:
             return b""
         return self._renamer.frames(rest, self.observation) if self._renamer else rest
 
     def fail(self, error: GatewayError, request_id: str) -> bytes:
         return self._wire.error_event(error, request_id)
 
-    def _redacted(self, frames: bytes, error: UpstreamFault) -> bytes:
-        redact(error, self._headers)
+    def _observed(self, copy: bytes, frames: bytes) -> bytes:
+        """`frames` as they may go on, once the observer has read the `copy` of them."""
+        observer = self._observer
+        observer.feed(copy)
+        self.started, self.finished = observer.started, observer.finished
+        if observer.error is None:
+            return frames
+        self.error, self.alive = observer.error, False
+        redact(observer.error, self._headers)
         return redacted_frames(frames, self._headers, not self._wire.STREAM_CONTENT_TYPE.startswith("text/"))
 
 
@@ -150,8 +144,12 @@ class Renamer:
                 self._new = self._old[: found.start(1) - found.start()] + self._asked
                 return
 
-    def whole(self, body: bytes) -> bytes:
-        """A whole JSON answer with its top-level `model` replaced; left alone when there is none to replace."""
+    def whole(self, body: bytes, served: str | None = None) -> bytes:
+        """A whole JSON answer with its top-level `model` replaced; left alone when there is none to replace. `served`:
+        its value as an observer has read it, which spares reading the body again where the member stands early."""
+        found = _TOP_MODEL.match(body) if served is not None else None
+        if found is not None and found.group(1) == json.dumps(served).encode():
+            return body[: found.start(1)] + self._asked + body[found.end(1) :]
         try:
             document = read_object(body)
         except ClientFault:
@@ -188,4 +186,4 @@ def pass_through_whole(wire: Wire, body: bytes, renamer: Renamer | None) -> Whol
     said_nothing = observation.response_id is None and observation.model is None and not observation.usage.raw
     if said_nothing and not _is_object(body):
         raise upstream_fault("upstream", "The backend's answer is not a JSON object.", 502)
-    return WholeAnswer(renamer.whole(body) if renamer else body, observation)
+    return WholeAnswer(renamer.whole(body, observation.model) if renamer else body, observation)

@@ -4,19 +4,18 @@ the neutral events. Imported when a request first needs it."""
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from core.continuation import Story
-from core.conversation import Conversation, ReasoningRequest, Source
+from core.conversation import Conversation, FormatName, ReasoningRequest, Source
 from core.errors import ClientFault, GatewayError, StreamBroken, UpstreamFault, upstream_fault
-from core.events import Event, Failed, Finished, PartStarted, Started
+from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.formats import load_format, load_wire
 from core.formats.contract import Call, Format, Observation, Reply, StreamDecoder, StreamEncoder, Target, Wire
 from core.generation import Generation
 from core.http import HeaderList, trace_headers
-from core.json_edit import dump
+from core.json_edit import dump, load
 from core.models.resolve import facts_for
 from core.passthrough import endpoint_url
 from core.ports import BackendRequest, Media
@@ -25,6 +24,7 @@ from core.redaction import redact
 from core.relay import Pipe, WholeAnswer
 from core.routing.registry import Backend, Candidate
 from core.slotted import replace
+from core.translation.answer_losses import AnswerLosses
 from core.translation.content import urls_to_inline, with_inlined
 from core.translation.pipeline import translate_request
 from core.translation.prepare import Restore
@@ -42,6 +42,7 @@ class TranslationPipe:
         self._encoder = encoder
         self.story = story
         self.headers: HeaderList = []  # the request's, whose credentials no error tells
+        self.losses: AnswerLosses | None = None
         self.observation = Observation()
         self.started = False
         self.alive = False
@@ -79,16 +80,27 @@ class TranslationPipe:
         return self.story is not None and self.story.can_go_on
 
     def _observe(self, event: Event) -> None:
+        losses = self.losses
         match event:
+            case PartDelta():
+                return  # nearly all of a stream
             case Started():
                 self.alive = True
+                if losses is not None:
+                    losses.begin(event.format, event.extra)
                 self.observation.model = event.model or None
                 self.observation.response_id = event.id or None
                 self.observation.usage.merge(event.usage)
             case PartStarted():
                 self.started = True
+                if losses is not None:
+                    losses.block(event.block)
+            case PartEnded() if losses is not None:
+                losses.ended(event.block)
             case Finished():
                 self.finished = self.started = True
+                if losses is not None:
+                    losses.members(event.extra)
                 self.observation.stop = event.stop
                 self.observation.usage.merge(event.usage)
             case Failed():
@@ -125,17 +137,19 @@ class TranslatedRequest:
                 story.resume()
             pipe = TranslationPipe(decoder, way.restore, story.encoder, story)
         pipe.headers = self.request.headers
+        pipe.losses = AnswerLosses(way.client_format, self.dropped)
         return pipe
 
     def whole(self, body: bytes) -> WholeAnswer:
         way = self._way
         try:
-            values = json.loads(body)
+            values = load(body)
         except (ValueError, RecursionError) as error:
             raise _unreadable(way.target, "is not JSON") from error
         if not isinstance(values, dict):
             raise _unreadable(way.target, "is not a JSON object")
         answer = way.restore.answer(way.backend.read_response(values, way.target))
+        AnswerLosses(way.client_format, self.dropped).whole(answer)
         observation = Observation(answer.model or None, answer.id or None, answer.stop, answer.usage)
         return WholeAnswer(dump(way.client.write_response(answer, way.reply)), observation)
 
@@ -144,7 +158,7 @@ class _Way:
     """Both formats of one translation and what the way back needs."""
 
     def __init__(self, generation: Generation, target: Target, backend_format: str, restore: Restore) -> None:
-        self.client_format = generation.native_format
+        self.client_format = cast(FormatName, generation.native_format)
         self.backend_format = backend_format
         self.client: Format = load_format(generation.native_format)
         self.backend: Format = load_format(backend_format)

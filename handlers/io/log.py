@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from time import gmtime, strftime
 from typing import TextIO
 
+from core.json_edit import compact_encoder
 from core.ports import Clock
 from core.usage import UsageRecord
 
-# Made once: json.dumps makes an encoder anew for each call that is not wholly by default.
-_encode = json.JSONEncoder(ensure_ascii=False, default=str, check_circular=False, separators=(",", ":")).encode
+_encode = compact_encoder(default=str)
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+# Told each line that is no mere information.
+type Watcher = Callable[[str, Mapping[str, object]], None]
 
 
 class JsonLog:
@@ -23,19 +26,30 @@ class JsonLog:
 
     def __init__(self, clock: Clock, level: str = "info", stream: TextIO | None = None) -> None:
         self._clock = clock
-        self._threshold = _LEVELS.get(level.lower(), 20)
+        self._threshold = LEVELS.get(level.lower(), 20)
         self._stream = stream or sys.stderr
         self._waiting: list[str] = []
+        self.watcher: Watcher | None = None
 
     def enabled(self, level: str) -> bool:
         """Whether lines of `level` are written."""
-        return _LEVELS.get(level, 20) >= self._threshold
+        return LEVELS.get(level, 20) >= self._threshold
+
+    def count(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """Lets what counts faults know of a line, whether it is written or not."""
+        if self.watcher is not None:
+            self.watcher(event, fields)
+
+    def text(self, level: str, event: str, fields: Mapping[str, object]) -> str:
+        """One line, without its end."""
+        return _encode({"time": date(self._clock.time()), "level": level, "event": event, **fields})
 
     def event(self, level: str, event: str, /, **fields: object) -> None:
+        if level != "info":
+            self.count(level, event, fields)
         if not self.enabled(level):
             return
-        line = {"time": _date(self._clock.time()), "level": level, "event": event, **fields}
-        self._waiting.append(_encode(line) + "\n")
+        self._waiting.append(self.text(level, event, fields) + "\n")
         loop = _running_loop() if level == "info" else None
         if loop is None:
             self.flush()
@@ -57,7 +71,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _date(seconds: float) -> str:
+def date(seconds: float) -> str:
     """Epoch seconds as ISO 8601, to the millisecond. By hand: `datetime` is for nothing else on the cold path."""
     milliseconds = int(seconds * 1000)
     return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"

@@ -6,7 +6,6 @@ choices, choices without a delta, a finish reason in the chunk of the last text,
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from core.conversation import JsonObject, Stop
@@ -19,6 +18,7 @@ from core.formats.chat_completions.wire import broken_by
 from core.formats.contract import Target
 from core.formats.openai_errors import read_error_object
 from core.framing import sse
+from core.json_edit import load
 from core.usage import Usage
 
 
@@ -139,7 +139,7 @@ class StreamDecoder:
         if text:
             return self._chunks.read_text(text)
         try:
-            chunk = json.loads(data)
+            chunk = load(data)
         except (ValueError, RecursionError):
             return self._no_json(data.strip())
         if not isinstance(chunk, dict):

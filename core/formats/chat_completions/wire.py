@@ -15,6 +15,7 @@ from core.formats.openai_errors import (
 from core.formats.openai_errors import read_openai_error as read_error
 from core.formats.openai_errors import write_openai_error as write_error
 from core.framing import sse
+from core.json_edit import load
 from core.stop import Stop
 
 __all__ = [
@@ -131,7 +132,7 @@ def broken_by(stop: Stop) -> UpstreamFault:
 
 def _json_object(data: str | bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = load(data)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

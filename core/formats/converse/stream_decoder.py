@@ -47,9 +47,8 @@ from core.formats.converse.response import broken_answer, read_tier
 from core.formats.converse.usage import read_stop, read_usage
 from core.formats.converse.wire import frame_error, is_error
 from core.framing.eventstream import CorruptFrame, Decoder, Frame
+from core.json_edit import load
 from core.usage import Usage
-
-_decode_json = json.JSONDecoder().decode
 
 _FIELDS = "additionalModelResponseFields"
 _FINAL_EXTRAS = ("metrics", "trace", "performanceConfig")
@@ -118,7 +117,7 @@ class StreamDecoder:
         reader = _READERS.get(frame.headers.get(":event-type", ""))
         if reader is not None:
             try:
-                event = _decode_json(frame.payload.decode())
+                event = load(frame.payload)
                 reader(self, event)
             except (ValueError, RecursionError, KeyError, TypeError, AttributeError, Invalid):
                 self._fail(_broken("an event of the stream cannot be read"))

@@ -15,7 +15,7 @@ from core.formats.contract import ErrorAnswer, Observation
 from core.formats.messages.usage import later_usage, read_stop, read_usage
 from core.framing import sse
 from core.http import HeaderList
-from core.json_edit import JsonObject
+from core.json_edit import JsonObject, load
 from core.usage import Usage
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -292,7 +292,7 @@ def _text_of(body: bytes) -> str:
 
 def _object(text: bytes | str) -> JsonObject:
     try:
-        value = json.loads(text)
+        value = load(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -19,7 +19,7 @@ from core.formats.openai_errors import (
 )
 from core.formats.responses.usage import read_stop, read_usage
 from core.framing.sse import comment, records_of
-from core.json_edit import JsonObject
+from core.json_edit import JsonObject, load
 
 PING = comment("ping")
 STREAM_CONTENT_TYPE = "text/event-stream"
@@ -200,7 +200,7 @@ def event_type(event: JsonObject, name: str) -> str:
 def json_object(data: str | bytes) -> JsonObject:
     """The JSON object in `data`, an empty one where there is none."""
     try:
-        value = json.loads(data)
+        value = load(data)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
