@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.leaks import MARK
+from tests.leaks import forget, leak_in
 
 type CheckGolden = Callable[[Path, Any], None]
 
@@ -22,10 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that printed or logged a credential has failed, whatever else it found."""
     report = yield
-    printed = next((text for title, text in report.sections if MARK in text), "")
-    if report.passed and printed:
+    lines = [line for _, text in report.sections if leak_in(text) for line in text.splitlines() if leak_in(line)]
+    if report.passed and lines:
         report.outcome = "failed"
-        report.longrepr = "a credential was logged: " + next(line for line in printed.splitlines() if MARK in line)
+        report.longrepr = f"a credential was logged: {lines[0]}"
+    if report.when == "teardown":
+        forget()
     return report
 
 

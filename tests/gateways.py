@@ -14,6 +14,7 @@ from core.http import Request, Response
 from core.ports import BackendRequest
 from core.routing.registry import Backend
 from core.usage import UsageRecord
+from tests.leaks import leak_in
 from tests.samples import PATHS, TYPES
 from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock
 
@@ -23,6 +24,7 @@ class RecordingLog:
         self.lines: list[tuple[str, str, dict[str, object]]] = []
 
     def event(self, level: str, event: str, /, **fields: object) -> None:
+        assert not leak_in(repr((event, fields)))
         self.lines.append((level, event, fields))
 
 

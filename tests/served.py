@@ -13,7 +13,7 @@ from typing import Any
 from core.usage import UsageRecord
 from handlers.composition import Composition, compose
 from handlers.local import Server, server_config
-from tests.leaks import LeakGuard
+from tests.leaks import LeakGuard, plant
 
 
 class Served:
@@ -35,6 +35,8 @@ async def served(
         path = tmp_path / "models.json"
         path.write_text(json.dumps(document), "utf-8")
     environment = {"LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0", **(variables or {})}
+    plant(environment)
+    plant(document or {})
     composition = compose(environment, None if path is None else str(path), local=True)
     records: list[UsageRecord] = []
     composition.gateway.ports.record = records.append

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from core.framing.eventstream import encode, frames_of
 from core.redaction import redacted, redacted_frames, without_secrets
-from tests.leaks import MARK, LeakGuard
+from tests.leaks import MARK, LeakGuard, forget, leak_in, plant, secret
+from tests.served import served
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,37 @@ async def test_the_watch_finds_credentials(messages: list[dict[str, Any]]) -> No
     guard = LeakGuard(app)
     await guard({}, None, send)
     assert guard.leaks
+
+
+def test_the_watch_knows_what_a_gateway_was_given() -> None:
+    plant({"backends": {"b": {"api_key": "planted-1", "base_url": "http://not-one"}}, "keys": [{"name": "not-a-key"}]})
+    plant({"AWS_SECRET_ACCESS_KEY": "planted-2", "IDENTITY_HEADER": "planted-3", "LOG_LEVEL": "not-one-either"})
+    assert [leak_in(f"x planted-{number} y") for number in (1, 2, 3)] == ["planted-1", "planted-2", "planted-3"]
+    assert leak_in("not-one-either http://not-one not-a-key") is None
+    forget()
+    assert leak_in("planted-1") is None and leak_in(f"a{MARK}") == MARK
+
+
+async def test_no_credential_of_a_caller_is_told_or_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Right and wrong ones, wherever a client may put them; at the level that logs most."""
+    variables = {"SERVICE_API_KEY": secret("service"), "LOG_LEVEL": "debug"}
+    wrong = secret("wrong")
+    places: list[dict[str, Any]] = [
+        {"headers": {"authorization": f"Bearer {wrong}"}}, {"headers": {"x-api-key": wrong}},
+        {"headers": {"api-key": wrong}}, {"headers": {"x-goog-api-key": wrong}}, {"params": {"key": wrong}},
+        {"headers": {"authorization": f"Basic {wrong}"}}, {"headers": {"cookie": f"key={wrong}"}},
+        {"headers": {"authorization": f"Bearer {secret('service')}"}}, {"headers": {"x-api-key": secret("service")}},
+    ]  # fmt: skip
+    demo = {"backends": {"d": {"type": "demo"}}, "models": {"m": {"backend": "d"}}}
+    async with served(tmp_path, demo, variables) as gateway, httpx.AsyncClient(base_url=gateway.url) as http:
+        for place in places:
+            for path in ("/v1/messages", "/v1/chat/completions", "/v1beta/models/m:generateContent", "/nowhere"):
+                answer = await http.post(path, json={"model": "m", "messages": []}, **place)
+                assert MARK not in answer.text + str(answer.headers)
+                assert answer.status_code >= 400
+    told = capsys.readouterr()
+    assert MARK not in told.out + told.err + repr(gateway.records)
+    assert gateway.records
 
 
 def test_credentials_are_taken_out_of_what_a_backend_says() -> None:
