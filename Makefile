@@ -44,6 +44,7 @@ test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the te
 	tests/system_packages.sh
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
+	$(BIN)/python -m bench.check
 
 test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests ## the slow tests too
 	tests/system_packages.sh containers
@@ -53,6 +54,9 @@ test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tes
 lint: $(VENV)/.tests ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict -p core -p handlers
+
+bench-check: $(VENV)/.tests ## count what requests take, and hold it to bench/budgets.toml
+	$(BIN)/python -m bench.check
 
 bench: $(VENV)/.tests ## measure the gateway; BENCH_PEERS=1 sets up and measures the others in the same run
 	$(BIN)/python -m bench.run

@@ -20,7 +20,6 @@ from bench.answers import (
 from bench.in_process import KEY
 
 DELTAS = 64
-STREAMED = Knobs(chunks=DELTAS, delay=0, size=16)
 WHOLE = Knobs(chunks=8, delay=0, size=16)
 # About this many bytes have an agent's tool results; with its tools and the rest it makes 100 KB.
 AGENT = 90_000
@@ -71,15 +70,16 @@ class Scenario:
             request["messages"] = [{"role": "user", "content": _QUESTION}]
         return json.dumps(request).encode()
 
-    def pieces(self) -> list[bytes]:
+    def pieces(self, deltas: int = DELTAS) -> list[bytes]:
         """The backend's answer as it arrives."""
         whole, stream = _ANSWERS[self.backend]
         if not self.stream:
             body = whole(WHOLE)
-            return [b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body]
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+            return [head + body]
         kind = b"application/vnd.amazon.eventstream" if self.backend == "converse" else b"text/event-stream"
         head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ntransfer-encoding: chunked\r\n\r\n"
-        return [head, *(b"%x\r\n%s\r\n" % (len(frame), frame) for frame in stream(STREAMED)), b"0\r\n\r\n"]
+        return [head, *(b"%x\r\n%s\r\n" % (len(frame), frame) for frame in stream(Knobs(deltas, 0, 16))), b"0\r\n\r\n"]
 
     def document(self) -> dict[str, Any]:
         """models.yaml, as JSON."""

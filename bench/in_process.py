@@ -101,6 +101,7 @@ class ClientEnd(_NoSocket):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
+        self.keep = True
         self.answered = asyncio.get_running_loop().create_future()
 
     def begin(self) -> None:
@@ -109,6 +110,8 @@ class ClientEnd(_NoSocket):
         self.answered = asyncio.get_running_loop().create_future()
 
     def write(self, data: Any) -> None:
+        if not self.keep:
+            self.written.clear()
         self.written.append(bytes(data))
         if not self.answered.done() and _is_whole(self.written):
             self.answered.set_result(None)
@@ -152,6 +155,7 @@ class InProcess:
         state = ServerState()
         self._make_connection = lambda: AbortableProtocol(config, state, {})
         self._door, self._client = self.connect()
+        self._begun: list[asyncio.Protocol] = []
 
     def connect(self) -> tuple[asyncio.Protocol, ClientEnd]:
         """One more client."""
@@ -159,9 +163,11 @@ class InProcess:
         door.connection_made(client)
         return door, client
 
-    async def exchange(self, request: bytes) -> bytes:
-        """One request on a connection that is kept alive, up to the end of its answer."""
+    async def exchange(self, request: bytes, *, keep: bool = True) -> bytes:
+        """One request on a connection that is kept alive, up to the end of its answer, of which only the last piece is
+        kept where nobody wants it."""
         self._client.begin()
+        self._client.keep = keep
         self._door.data_received(request)
         await self._client.answered
         while under_way := asyncio.all_tasks() - {asyncio.current_task()}:
@@ -169,6 +175,36 @@ class InProcess:
         self._log.seek(0)
         self._log.truncate()
         return b"".join(self._client.written)
+
+    def begin(self, request: bytes) -> None:
+        """One request on a connection of its own, whose answer is not waited for."""
+        door, client = self.connect()
+        self._begun.append(door)
+        client.keep = False
+        door.data_received(request)
+
+    def counted_store(self) -> CountingStore | None:
+        """Counts the calls of the accounts' store from here on; None where there is none."""
+        accounts = self.composition.accounts
+        if accounts is None or accounts.store is None:
+            return None
+        accounts._store = CountingStore(accounts.store)
+        return accounts._store
+
+    async def abandon(self) -> None:
+        """The clients that have begun something leave."""
+        for door in self._begun:
+            door.connection_lost(ConnectionResetError())
+        while under_way := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(under_way)
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends what is open."""
+        accounts = self.composition.accounts
+        if accounts is not None and accounts.store is not None:
+            await accounts.flush()
+            await accounts.store.close()
 
 
 def _is_whole(written: Sequence[bytes]) -> bool:
