@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from core.continuation import Story
-from core.conversation import Conversation, FormatName, ReasoningRequest, Source
+from core.conversation import Conversation, ReasoningRequest, Source
 from core.errors import ClientFault, GatewayError, StreamBroken, UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.formats import load_format, load_wire
@@ -100,7 +100,7 @@ class TranslationPipe:
             case Finished():
                 self.finished = self.started = True
                 if losses is not None:
-                    losses.members(event.extra)
+                    losses.finished(event.stop, event.extra)
                 self.observation.stop = event.stop
                 self.observation.usage.merge(event.usage)
             case Failed():
@@ -137,7 +137,7 @@ class TranslatedRequest:
                 story.resume()
             pipe = TranslationPipe(decoder, way.restore, story.encoder, story)
         pipe.headers = self.request.headers
-        pipe.losses = AnswerLosses(way.client_format, self.dropped)
+        pipe.losses = AnswerLosses(way.reply.conversation.format, self.dropped)
         return pipe
 
     def whole(self, body: bytes) -> WholeAnswer:
@@ -149,7 +149,7 @@ class TranslatedRequest:
         if not isinstance(values, dict):
             raise _unreadable(way.target, "is not a JSON object")
         answer = way.restore.answer(way.backend.read_response(values, way.target))
-        AnswerLosses(way.client_format, self.dropped).whole(answer)
+        AnswerLosses(way.reply.conversation.format, self.dropped).whole(answer)
         observation = Observation(answer.model or None, answer.id or None, answer.stop, answer.usage)
         return WholeAnswer(dump(way.client.write_response(answer, way.reply)), observation)
 
@@ -158,7 +158,7 @@ class _Way:
     """Both formats of one translation and what the way back needs."""
 
     def __init__(self, generation: Generation, target: Target, backend_format: str, restore: Restore) -> None:
-        self.client_format = cast(FormatName, generation.native_format)
+        self.client_format = generation.native_format
         self.backend_format = backend_format
         self.client: Format = load_format(generation.native_format)
         self.backend: Format = load_format(backend_format)

@@ -113,13 +113,13 @@ def add_citations(blocks: list[Block], candidate: JsonObject) -> None:
 
 
 def citations_of(candidate: JsonObject, text: str) -> list[Citation]:
-    """The citations in `groundingMetadata`, their places as characters of `text`."""
+    """The citations in `groundingMetadata` and `citationMetadata`, their places as characters of `text`."""
+    encoded = text.encode("utf-8", "replace")
+    found = _recited(candidate.get("citationMetadata"), encoded)
     grounding = candidate.get("groundingMetadata")
     if not isinstance(grounding, dict):
-        return []
+        return found
     chunks = _objects(grounding.get("groundingChunks"))
-    encoded = text.encode("utf-8", "replace")
-    found: list[Citation] = []
     for support in _objects(grounding.get("groundingSupports")):
         segment = support.get("segment")
         segment = segment if isinstance(segment, dict) else {}
@@ -128,6 +128,24 @@ def citations_of(candidate: JsonObject, text: str) -> list[Citation]:
             if isinstance(index, int) and 0 <= index < len(chunks):
                 found.append(_citation(chunks[index], segment, encoded))
     return found
+
+
+def _recited(metadata: object, encoded: bytes) -> list[Citation]:
+    """The sources that the answer repeats; Vertex calls the list `citations`.
+
+    https://ai.google.dev/api/generate-content#citationmetadata
+    """
+    if not isinstance(metadata, dict):
+        return []
+    sources = _objects(metadata.get("citationSources")) or _objects(metadata.get("citations"))
+    return [
+        Citation(
+            url=text_of(source.get("uri")) or None, title=text_of(source.get("title")) or None,
+            start=_characters(encoded, source.get("startIndex", 0)), end=_characters(encoded, source.get("endIndex")),
+        )
+        for source in sources
+        if source.get("uri")
+    ]  # fmt: skip
 
 
 def _citation(chunk: JsonObject, segment: JsonObject, encoded: bytes) -> Citation:
