@@ -24,7 +24,7 @@ from handlers.cli import LOCAL_STORE
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog
-from handlers.key_desk import KeyDesk, NoSuchKey
+from handlers.key_desk import KeyDesk, KeyEnded, NoSuchKey
 from handlers.stores import Machine, open_store
 from handlers.usage_reading import read_usage
 
@@ -108,6 +108,8 @@ def run(options: argparse.Namespace, variables: Mapping[str, str], output: Outpu
             keys = KeyDesk(store, clock, random, log, "the command line")
             return await command(options, Desk(keys, output or sys.stdout))
         except StoreFault as fault:
+            raise ConfigurationError("", str(fault)) from fault
+        except KeyEnded as fault:
             raise ConfigurationError("", str(fault)) from fault
         except NoSuchKey as fault:
             raise ConfigurationError("", f"{fault}; `skybridge keys list` shows them") from fault

@@ -16,7 +16,11 @@ from handlers.callers import KEYS
 
 
 class NoSuchKey(LookupError):
-    """There is no key of that name, or none that is active any more."""
+    """There is no key of that name."""
+
+
+class KeyEnded(Exception):
+    """The key has expired or was revoked."""
 
 
 @slotted(frozen=True)
@@ -64,11 +68,11 @@ class KeyDesk:
 
     async def rotate(self, name: str, overlap: float) -> tuple[str, Key]:
         """A new key with the id and the terms of the one called `name`, so that limits and budgets are one for both;
-        the old one goes on working for `overlap` seconds. Raises NoSuchKey where none is active any more."""
+        the old one goes on working for `overlap` seconds. Raises NoSuchKey, and KeyEnded where none is active."""
         now = self.clock.time()
         old = [key for key in await self.find(name) if key.state(now) == "active"]
         if not old:
-            raise NoSuchKey(f"{name} is not active any more: make a new key")
+            raise KeyEnded(f"{name} is not active any more: make a new key")
         secret, issued = await self.issue(replace(old[-1], created=now), action="rotated")
         ended = [ending(key, now, overlap) for key in old]
         await self.store.write(KEYS, {key.digest: key.document() for key in ended})
