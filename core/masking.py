@@ -17,13 +17,17 @@ _SECRETS: Final = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
 )
-# E-mail addresses, phone numbers with a country's prefix, payment cards, IBANs, US social security numbers.
+# E-mail addresses, phone numbers with a country's prefix, payment cards, IBANs, US social security numbers, and
+# addresses of the Internet Protocol (the sixth version's in full, or shortened with at least three groups told).
 _PERSONAL: Final = re.compile(
     r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"
     r"|(?<![\w+])\+\d[\d ()/-]{7,}\d\b"
     r"|\b(?:\d[ -]?){13,19}\b"
     r"|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"
     r"|\b\d{3}-\d{2}-\d{4}\b"
+    r"|(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.]\w)"
+    r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![\w:])"
+    r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){2,6}:(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,4})?(?![\w:])"
 )
 # Members whose values are credentials whatever they look like.
 _SECRET_MEMBERS: Final = re.compile(r"(?i)^(?:authorization|password|secret|.*api[_-]?key|.*_token|token)$")

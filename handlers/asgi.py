@@ -251,5 +251,6 @@ def create_app() -> AsgiApp:
     from handlers.composition import compose  # noqa: PLC0415  # the doors import this module before its settings
 
     composition = compose()
-    composition.app.warm = composition.warm  # type: ignore[attr-defined]  # the Lambda door looks for it
+    composition.app.warm = composition.warm  # type: ignore[attr-defined]  # the Lambda door looks for both
+    composition.app.finish = composition.gateway.ports.finish  # type: ignore[attr-defined]
     return composition.app

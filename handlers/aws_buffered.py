@@ -8,8 +8,7 @@ returned, because the environment may be frozen from then on.
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,8 @@ from handlers.aws_invocation import (
     guarded,
 )
 from handlers.aws_runtime_api import error_document
+from handlers.io.clock import SystemClock
+from handlers.io.lambda_log import CURRENT, ColdStart, LambdaInvocation, LambdaLog
 
 type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 LATE = b'{"error":{"type":"timeout_error","message":"The answer was not over before the function\'s time was."}}'
@@ -40,6 +41,7 @@ class Bounded:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._cold = ColdStart(os.environ)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one event. Raises what the app raised, which Mangum logs and answers with a 500."""
@@ -47,6 +49,7 @@ class Bounded:
         if event is not None:
             scope.update(event.scope())
         after: AfterWork = []
+        CURRENT.set(_invocation(scope["aws.context"], self._cold.take()))
         deadline = _deadline(scope["aws.context"])
         scope["extensions"] = extensions("lambda-buffered", deadline, after)
         scope["extensions"]["skybridge.request_id"] = getattr(scope["aws.context"], "aws_request_id", None)
@@ -79,6 +82,12 @@ async def _send_late(send: Send) -> None:
     await send({"type": "http.response.body", "body": LATE})
 
 
+def _invocation(context: Any, cold_start: bool) -> LambdaInvocation:
+    """What each log line tells of the invocation. The runtime puts the trace's id into the environment."""
+    about = [getattr(context, name, None) or "" for name in ("aws_request_id", "invoked_function_arn")]
+    return LambdaInvocation(about[0], about[1], os.environ.get("_X_AMZN_TRACE_ID", ""), cold_start)
+
+
 def _deadline(context: Any) -> float | None:
     """The invocation's deadline as a loop time; None where the context does not tell (in a test, say)."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)
@@ -86,8 +95,7 @@ def _deadline(context: Any) -> float | None:
 
 
 def _log(event: str, fault: Exception) -> None:
-    sys.stdout.write(json.dumps({"level": "error", "event": event, **error_document(fault)}) + "\n")
-    sys.stdout.flush()
+    LambdaLog(SystemClock(), "info", os.environ, depth=2).event("error", event, **error_document(fault))
 
 
 def make_handler(app: App) -> Handler:

@@ -18,7 +18,6 @@ if __name__ == "__main__":
     defer()
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -26,6 +25,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from handlers.aws_invocation import App, Handler, guarded
 from handlers.aws_runtime_api import Invocation, RuntimeApi, RuntimeApiFault, error_document
+from handlers.io.clock import SystemClock
+from handlers.io.lambda_log import CURRENT, ColdStart, LambdaInvocation, LambdaLog
 
 type CreateApp = Callable[[], App]
 
@@ -82,9 +83,8 @@ def concurrency(environment: Mapping[str, str]) -> int:
 
 
 def log(level: str, event: str, /, **fields: object) -> None:
-    """One JSON line, which Lambda's log takes as it is."""
-    sys.stdout.write(json.dumps({"level": level, "event": event, **fields}, default=str) + "\n")
-    sys.stdout.flush()
+    """One line of the door's own, in the shape of the gateway's."""
+    LambdaLog(SystemClock(), "info", os.environ, depth=2).event(level, event, **fields)
 
 
 class Runtime:
@@ -97,6 +97,7 @@ class Runtime:
         self._concurrency = concurrency(environment)
         self._stopping = False
         self._idle: set[asyncio.Task[None]] = set()
+        self._cold = ColdStart(environment)
         self._handler: Handler | None = None
         self._warm: Callable[[], None] | None = None
 
@@ -170,10 +171,19 @@ class Runtime:
         done, pending = await asyncio.wait(pollers, return_when=asyncio.FIRST_EXCEPTION)
         for poller in pending:
             poller.cancel()
+        await self._finish()
         faults = [poller.exception() for poller in done if not poller.cancelled()]
         for fault in filter(None, faults):
             log("error", "the runtime loop ended", **error_document(fault))
         return 1 if any(faults) else 0
+
+    async def _finish(self) -> None:
+        """Has the app write what it still holds."""
+        assert self._handler is not None
+        finish = getattr(self._handler.app, "finish", None)
+        fault = None if finish is None else await guarded(finish(), None)
+        if fault is not None:
+            log("error", "the last work failed", **error_document(fault))
 
     def stop(self) -> None:
         """SIGTERM: who waits for an invocation stops at once, who has one answers it first."""
@@ -194,6 +204,11 @@ class Runtime:
             self._idle.discard(poller)
             warm = None
             self._set_trace_id(invocation.trace_id)
+            CURRENT.set(
+                LambdaInvocation(
+                    invocation.id, invocation.function_arn, invocation.trace_id or "", self._cold.take()
+                )
+            )
             await handler.handle(api, invocation)
 
     async def _next(self, api: RuntimeApi, warm: Callable[[], None] | None) -> Invocation:

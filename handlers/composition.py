@@ -29,8 +29,8 @@ from handlers.io.log import JsonLog, write_record
 if TYPE_CHECKING:
     from handlers.accounts import Accounts
     from handlers.console import Console
-    from handlers.io.body_log import BodyLog
     from handlers.pricing import Pricing
+    from handlers.telemetry import Keeper
 
 NO_KEY = (
     "SERVICE_API_KEY not set in environment: the gateway does not serve a public address without a key. "
@@ -40,11 +40,20 @@ NO_KEY = (
 # Settings that say who may call besides the service key.
 _IDENTITIES = ("SKYBRIDGE_AUTH", "SKYBRIDGE_OIDC_ISSUER")
 
+# Settings that have bodies kept, and those that have requests measured or traced.
+_BODIES = ("SKYBRIDGE_BODY_LOG", "SKYBRIDGE_BODY_ARCHIVE")
+_MEASURED = ("SKYBRIDGE_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+# Variables of Azure Functions' workers.
+_AZURE = ("FUNCTIONS_EXTENSION_VERSION", "AzureWebJobsScriptRoot")
+
 # Bytes of randomness that the local door fetches at once; a cloud's snapshot may be copied with what is fetched.
 RANDOM_AHEAD = 4096
 
 # The limits of a function URL's request (6 MB) leave no room for more on Lambda.
 LAMBDA_BODY_LIMIT = 6 * 1024 * 1024
+
+
+type After = Callable[[], Awaitable[None]]
 
 
 @slotted
@@ -183,7 +192,7 @@ def compose(
     if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
         raise NotConfigured(NO_KEY)
     clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
-    log = JsonLog(clock, log_level(variables))
+    log = _make_log(clock, variables)
     announce(configuration, log)
     http = HttpTransport()
     accounts = None
@@ -192,8 +201,7 @@ def compose(
         stores = import_module("handlers.stores")
         machine = stores.Machine(variables, http, clock, random)
         accounts = cast("Accounts", stores.make_accounts(configuration, reference, machine, log))
-    bodies = _make_body_log(variables, clock)
-    keepers = [keeper for keeper in (accounts, bodies) if keeper is not None]
+    keepers: list[Keeper] = [] if accounts is None else [accounts]
 
     def record(usage: UsageRecord) -> None:
         for keeper in keepers:
@@ -209,7 +217,8 @@ def compose(
         ports.responses = _LazyResponses(accounts.store, clock, log, configuration.limits.responses_days)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
     ports.console = _LazyConsole(gateway, accounts, reference)
-    app = make_app(_with_body_log(gateway, bodies), _after_answers(accounts, gateway))
+    served, beside = _observe(gateway, variables, keepers, local=local)
+    app = make_app(served, _after_answers(accounts, gateway, beside))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
 
 
@@ -223,30 +232,60 @@ def _make_transports(http: HttpTransport, clock: SystemClock, variables: Mapping
     }  # fmt: skip
 
 
-def _make_body_log(variables: Mapping[str, str], clock: SystemClock) -> BodyLog | None:
-    """Where SKYBRIDGE_BODY_LOG wants whole requests and answers written."""
-    folder = variables.get("SKYBRIDGE_BODY_LOG")
-    if not folder:
-        return None
-    personal = variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") == "redact"
-    return cast("BodyLog", import_module("handlers.io.body_log").BodyLog(folder, clock, personal=personal))
+def _make_log(clock: SystemClock, variables: Mapping[str, str]) -> JsonLog:
+    """The log in the shape that the platform's own tools read."""
+    level = log_level(variables)
+    if "AWS_LAMBDA_FUNCTION_NAME" in variables:
+        return cast(JsonLog, import_module("handlers.io.lambda_log").LambdaLog(clock, level, variables))
+    if any(variables.get(name) for name in _AZURE):
+        return cast(JsonLog, import_module("handlers.io.azure_log").AzureLog(clock, level))
+    return JsonLog(clock, level)
 
 
-def _with_body_log(gateway: Gateway, bodies: BodyLog | None) -> Gateway:
-    if bodies is None:
-        return gateway
-    return cast(Gateway, import_module("handlers.io.body_log").BodyLoggingGateway(gateway, bodies))
+def _observe(
+    gateway: Gateway, variables: Mapping[str, str], keepers: list[Keeper], *, local: bool
+) -> tuple[Gateway, list[After]]:
+    """Has requests kept, measured and traced where `variables` ask for it, and loads nothing of that otherwise. Gives
+    the gateway for the door, and what is run after each answer."""
+    ports = gateway.ports
+    if local and not variables.get("SKYBRIDGE_METRICS"):
+        # Who is never asked counts nothing.
+        ports.metrics = lambda: cast(bytes, import_module("handlers.telemetry").begin_page(gateway, keepers))
+    served, after, finish = gateway, list[After](), list[After]()
+    if not any(variables.get(name) for name in (*_BODIES, *_MEASURED)):
+        return served, after
+    make = import_module("handlers.io.shipping").Outside
+    outside = make(variables, ports.transports["https"], ports.clock, ports.random, ports.log)
+    if any(variables.get(name) for name in _BODIES):
+        module = import_module("handlers.io.body_log")
+        bodies = module.make_body_log(outside)
+        keepers.append(bodies)
+        served = cast(Gateway, module.BodyLoggingGateway(gateway, bodies))
+        after.extend(bodies.after)
+        finish.extend(bodies.finish)
+    if any(variables.get(name) for name in _MEASURED):
+        observers = import_module("handlers.telemetry").observe(gateway, outside)
+        keepers.append(observers)
+        after.extend(observers.after)
+        finish.extend(observers.finish)
+    ports.finish = _in_turn(finish)
+    return served, after
 
 
-def _after_answers(accounts: Accounts | None, gateway: Gateway) -> Callable[[], Awaitable[None]] | None:
-    """What is run after each answer: usage goes to the store, and what is known of backends to the other instances."""
-    if accounts is None or accounts.store is None:
-        return None if accounts is None else accounts.flush
-    cooldowns = import_module("handlers.cooldowns")
-    shared = cooldowns.SharedCooldowns(accounts.store, gateway.health, gateway.ports.clock, gateway.ports.log)
-    responses = cast(_LazyResponses, gateway.ports.responses)
-    every: Callable[[], Awaitable[None]] = cooldowns.after_all(accounts.flush, shared.flush, responses.flush)
-    return every
+def _after_answers(accounts: Accounts | None, gateway: Gateway, beside: list[After]) -> After | None:
+    """What is run after each answer: usage goes to the store, what is known of backends to the other instances, and
+    what was observed `beside` to wherever it is wanted."""
+    steps: list[After] = [] if accounts is None else [accounts.flush]
+    if accounts is not None and accounts.store is not None:
+        cooldowns = import_module("handlers.cooldowns")
+        shared = cooldowns.SharedCooldowns(accounts.store, gateway.health, gateway.ports.clock, gateway.ports.log)
+        steps.extend((shared.flush, cast(_LazyResponses, gateway.ports.responses).flush))
+    steps.extend(beside)
+    return _in_turn(steps) if len(steps) > 1 else next(iter(steps), None)
+
+
+def _in_turn(steps: list[After]) -> After:
+    return cast(After, import_module("handlers.cooldowns").after_all(*steps))
 
 
 def find_configuration(variables: Mapping[str, str], config: str | None) -> tuple[Configuration, str | None]:

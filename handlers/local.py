@@ -49,11 +49,13 @@ class Server(uvicorn.Server):
                 self._gateway.ports.log.event("info", "listening", host=host, port=port)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Ends what is under way, and writes the last usage records."""
+        """Ends what is under way, and writes the last usage records and whatever else waits in memory."""
         await super().shutdown(sockets)
-        accounts = self._gateway.ports.accounts
-        if accounts is not None:
-            await accounts.flush()
+        ports = self._gateway.ports
+        if ports.accounts is not None:
+            await ports.accounts.flush()
+        if ports.finish is not None:
+            await ports.finish()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:

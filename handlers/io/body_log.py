@@ -1,7 +1,9 @@
-"""Whole requests and answers as JSON lines in rotating files, for whoever debugs at a desk. Off unless asked for.
+"""Whole requests and answers as JSON lines: in rotating files, in the platform's log, in an archive. Off unless asked
+for.
 
-SKYBRIDGE_BODY_LOG names the folder (`logs`), SKYBRIDGE_BODY_LOG_PERSONAL=redact masks personal data too; credentials
-are always masked. A line holds the bodies, usage, cost, times, backend, attempts and errors of one request.
+SKYBRIDGE_BODY_LOG names the folder of the files (`logs`); `-` is the platform's log. SKYBRIDGE_BODY_ARCHIVE names an
+archive (handlers.io.body_archive). SKYBRIDGE_BODY_LOG_PERSONAL=redact masks personal data too; credentials are always
+masked. A line holds the bodies, usage, cost, times, backend, attempts and errors of one request.
 """
 
 from __future__ import annotations
@@ -9,14 +11,19 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 from core.gateway import Gateway
 from core.http import Request, Response
 from core.masking import masked
 from core.ports import Clock
 from core.usage import UsageRecord
+from handlers.io.shipping import Outside
+
+if TYPE_CHECKING:
+    from handlers.io.body_archive import BodyArchive
 
 FILE = "requests.jsonl"
 FILE_BYTES = 10 * 1024 * 1024
@@ -27,31 +34,43 @@ BODY_BYTES = 1024 * 1024
 MOST_WAITING = 1000
 
 
-class BodyLog:
-    """The files of one folder."""
+type After = Callable[[], Awaitable[None]]
 
-    def __init__(self, folder: str, clock: Clock, *, personal: bool = False) -> None:
-        self._path = os.path.join(folder, FILE)
-        self._clock = clock
+
+class KeptExchange:
+    """One request and its answer, to be written down. `size` is about how many bytes it takes."""
+
+    __slots__ = ("_facts", "_personal", "_request", "_text", "answer", "size")
+
+    def __init__(self, facts: dict[str, Any], request: bytes, answer: bytes, personal: bool) -> None:
+        self._facts = facts
+        self._request = request
+        self.answer = answer
         self._personal = personal
-        self._records: OrderedDict[str, UsageRecord] = OrderedDict()
+        self._text: str | None = None
+        self.size = len(request) + len(answer) + 1024
+
+    def members(self) -> dict[str, Any]:
+        """The line's members, masked."""
+        line = {**self._facts, "request": _body(self._request), "response": _body(self.answer)}
+        return cast("dict[str, Any]", masked(line, personal=self._personal))
+
+    def text(self) -> str:
+        """The line, masked, without its end."""
+        if self._text is None:
+            self._text = json.dumps(self.members(), ensure_ascii=False, default=str)
+        return self._text
+
+
+class RotatingFile:
+    """`requests.jsonl` of a folder, of which FILES are kept, each of FILE_BYTES at most."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = os.path.join(folder, FILE)
         os.makedirs(folder, exist_ok=True)
 
-    def record(self, record: UsageRecord) -> None:
-        """Keeps a request's record until its answer has ended."""
-        self._records[record.request_id] = record
-        if len(self._records) > MOST_WAITING:
-            self._records.popitem(last=False)
-
-    def write(self, request: Request, response: Response, answer: bytes) -> None:
-        """The line of one request. `answer` is what the client was sent."""
-        request_id = response.header("x-request-id") or response.header("request-id") or ""
-        line = {
-            "time": self._clock.time(), "request_id": request_id, "method": request.method, "path": request.path,
-            "status": response.status, **_facts(self._records.pop(request_id, None)),
-            "request": _body(request.body), "response": _body(answer),
-        }  # fmt: skip
-        text = json.dumps(masked(line, personal=self._personal), ensure_ascii=False, default=str) + "\n"
+    def put(self, kept: KeptExchange) -> None:
+        text = kept.text() + "\n"
         self._rotate(len(text))
         with open(self._path, "a", encoding="utf-8", errors="replace") as file:
             file.write(text)
@@ -64,6 +83,61 @@ class BodyLog:
         for older, newer in zip(reversed(names), [*reversed(names[:-1])], strict=False):
             if os.path.exists(newer):
                 os.replace(newer, older)
+
+
+class BodyLog:
+    """Hands what is to be kept of each request to `sinks`."""
+
+    def __init__(self, clock: Clock, sinks: list[Callable[[KeptExchange], None]], *, personal: bool = False) -> None:
+        self._clock = clock
+        self._sinks = sinks
+        self._personal = personal
+        self._records: OrderedDict[str, UsageRecord] = OrderedDict()
+        self.archive: BodyArchive | None = None
+
+    @property
+    def after(self) -> list[After]:
+        """What is run after each answer."""
+        return [] if self.archive is None else [self.archive.shipper.after_answer]
+
+    @property
+    def finish(self) -> list[After]:
+        """What is run when the process ends."""
+        return [] if self.archive is None else [self.archive.shipper.finish]
+
+    def record(self, record: UsageRecord) -> None:
+        """Keeps a request's record until its answer has ended."""
+        self._records[record.request_id] = record
+        if len(self._records) > MOST_WAITING:
+            self._records.popitem(last=False)
+
+    def write(self, request: Request, response: Response, answer: bytes) -> None:
+        """Keeps one request. `answer` is what the client was sent."""
+        request_id = response.header("x-request-id") or response.header("request-id") or ""
+        facts = {
+            "time": self._clock.time(), "request_id": request_id, "method": request.method, "path": request.path,
+            "status": response.status, **_facts(self._records.pop(request_id, None)),
+        }  # fmt: skip
+        kept = KeptExchange(facts, request.body, answer, self._personal)
+        for put in self._sinks:
+            put(kept)
+
+
+def make_body_log(outside: Outside) -> BodyLog:
+    """The log that `outside.variables` ask for. Raises ConfigurationError."""
+    variables = outside.variables
+    sinks: list[Callable[[KeptExchange], None]] = []
+    folder = variables.get("SKYBRIDGE_BODY_LOG")
+    if folder == "-":
+        sinks.append(lambda kept: outside.log.event("info", "bodies", **_without_time(kept.members())))
+    elif folder:
+        sinks.append(RotatingFile(folder).put)
+    made = BodyLog(outside.clock, sinks, personal=variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") == "redact")
+    reference = variables.get("SKYBRIDGE_BODY_ARCHIVE")
+    if reference:
+        made.archive = import_module("handlers.io.body_archive").open_archive(reference, outside)
+        sinks.append(made.archive.put)
+    return made
 
 
 class BodyLoggingGateway:
@@ -117,6 +191,12 @@ class _Copied(AsyncGenerator[bytes]):
             self._copy.append(data)
             self._size += len(data)
         return data
+
+
+def _without_time(members: dict[str, Any]) -> dict[str, Any]:
+    """The log's lines have their own."""
+    del members["time"]
+    return members
 
 
 def _facts(record: UsageRecord | None) -> dict[str, Any]:

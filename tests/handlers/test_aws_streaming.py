@@ -50,7 +50,9 @@ def test_the_concurrency_is_at_least_one(value: str, count: int) -> None:
 
 def test_a_log_line_is_json_whatever_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     log("error", "odd", value=ValueError("x"))
-    assert json.loads(capsys.readouterr().out) == {"level": "error", "event": "odd", "value": "x"}
+    line = json.loads(capsys.readouterr().out)
+    assert (line["level"], line["event"], line["message"], line["value"]) == ("ERROR", "odd", "odd", "x")
+    assert line["location"].startswith("test_a_log_line_is_json_whatever_it_holds:")
 
 
 def test_two_restores_of_one_snapshot_draw_different_numbers() -> None:
