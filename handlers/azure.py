@@ -23,6 +23,7 @@ from handlers.azure_extension import (
     Send,
     outcome_of,
 )
+from handlers.io.azure_log import IN_INVOCATION
 
 # Azure's load balancer gives a request 230 s to be answered:
 # https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout
@@ -66,5 +67,6 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.route(route="{*path}")
 async def gateway(req: ForwardedRequest) -> AsgiAnswer:
-    """The one function. It only says who answers; the answer itself runs on the forwarded request."""
-    return AsgiAnswer(application)
+    """The one function. It answers the forwarded request, and lasts as long as that takes."""
+    IN_INVOCATION.set(True)
+    return await req.answer(application)

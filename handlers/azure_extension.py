@@ -3,7 +3,8 @@
 The worker calls this "HTTP V2": it looks for the module in which `WebApp` and `WebServer` of
 `azurefunctions.extensions.base` were subclassed, starts that server on a loopback port, tells the port to
 the host, and the host forwards every request there. The invocation itself carries nothing but the route: the
-function returns an `AsgiAnswer`, and the answer runs the application on the forwarded request.
+function runs the application on the forwarded request (`ForwardedRequest.answer`), and returns when the answer is
+over. As long as it lasts, the host takes log lines for the invocation; those that come later it drops.
 https://learn.microsoft.com/azure/azure-functions/functions-reference-python#http-streams
 """
 
@@ -41,8 +42,10 @@ logger = logging.getLogger("skybridge.azure")
 class ForwardedRequest:
     """One request that the host forwarded: what the worker needs to match it with its invocation."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, receive: Receive | None = None, send: Send | None = None) -> None:
         self.scope = scope
+        self._ends = (receive, send)
+        self.begun: Callable[[], None] = lambda: None
         self.headers: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -53,6 +56,14 @@ class ForwardedRequest:
         """The host's id of the invocation, "" when the request did not come from the host."""
         return self.headers.get(INVOCATION_HEADER, "")
 
+    async def answer(self, application: Application) -> AsgiAnswer:
+        """Runs `application` on this request, in the task of the invocation. Gives what the function is to return."""
+        receive, send = self._ends
+        assert receive is not None and send is not None
+        self.begun()
+        await application(self.scope, receive, send)
+        return AsgiAnswer()
+
 
 class RouteParameters(base.RequestSynchronizer):  # type: ignore[misc]  # the base package has no types
     """Copies what the invocation alone knows, the route's parameters, to the forwarded request."""
@@ -62,13 +73,7 @@ class RouteParameters(base.RequestSynchronizer):  # type: ignore[misc]  # the ba
 
 
 class AsgiAnswer:
-    """What the function returns: runs `application` on the request that was forwarded for this invocation."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._application(scope, receive, send)
+    """What the function returns: the request has been answered."""
 
 
 class RequestKind(metaclass=base.RequestTrackerMeta):  # type: ignore[metaclass]  # as above
@@ -138,12 +143,13 @@ class WebApp(base.WebApp):  # type: ignore[misc]  # the base package has no type
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._catch_all is not None
-        request = ForwardedRequest(scope)
+        request = ForwardedRequest(scope, receive, send)
         try:
-            answer = await asyncio.wait_for(self._catch_all(request), self._invocation_wait)
+            async with asyncio.timeout(self._invocation_wait) as limit:
+                request.begun = lambda: limit.reschedule(None)  # an answer takes as long as it takes
+                await self._catch_all(request)
         finally:
             self._forget(request.invocation_id)
-        await answer(scope, receive, send)
 
     def _forget(self, invocation_id: str) -> None:
         """Drops the worker's record of an invocation that has been answered: the worker itself keeps every

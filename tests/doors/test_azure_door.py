@@ -139,7 +139,7 @@ async def test_an_invocation_that_never_comes_ends() -> None:
 
 async def test_a_worker_that_keeps_no_records_is_fine() -> None:
     async def answered(request: ForwardedRequest) -> AsgiAnswer:
-        return AsgiAnswer(Probe())
+        return await request.answer(Probe())
 
     app, _ = web_app(answered)
     app._coordinator = None
@@ -148,7 +148,7 @@ async def test_a_worker_that_keeps_no_records_is_fine() -> None:
 
 async def test_the_server_serves_the_app() -> None:
     async def answered(request: ForwardedRequest) -> AsgiAnswer:
-        return AsgiAnswer(Probe())
+        return await request.answer(Probe())
 
     app, _ = web_app(answered)
     with socket.create_server(("127.0.0.1", 0)) as free:
