@@ -56,6 +56,10 @@ def _parts(cost: Cost) -> Mapping[str, int]:
 
 
 def is_unsettled(record: UsageRecord) -> bool:
-    """Whether a backend answered without ever saying what it counted: a stream that was left or broke early."""
+    """Whether a backend answered without ever saying what it counted: a stream that was left or broke early, or a
+    backend that does not count."""
     usage = record.usage
-    return record.outcome != "complete" and record.status == 200 and usage.total_tokens == 0
+    if record.outcome == "complete":
+        stated = usage.input_tokens is not None or usage.output_tokens is not None
+        return record.operation == "generate" and not stated
+    return record.status == 200 and usage.total_tokens == 0

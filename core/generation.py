@@ -43,7 +43,7 @@ class Generation:
 
     `native_format` is the format that a backend must speak for a pass-through: the client's own. `array`: the
     stream is framed as one JSON array (Gemini without `alt=sse`). `memo` holds what is computed once for all
-    candidates (the neutral conversation).
+    candidates (the neutral conversation). `metered`: somebody counts its tokens.
     """
 
     request: Request
@@ -54,6 +54,7 @@ class Generation:
     native_format: str
     route: Route | None = None
     array: bool = False
+    metered: bool = False
     memo: dict[str, Any] = field(default_factory=dict)
 
     def prefix_digest(self) -> bytes:

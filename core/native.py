@@ -14,7 +14,7 @@ from core.http import HeaderList
 from core.passthrough import REMOVED, backend_headers, edit_body, endpoint_url
 from core.ports import BackendRequest
 from core.providers.bedrock import OPTION_NAMES, option_headers, option_members
-from core.relay import PassThroughPipe, Pipe, Renamer, WholeAnswer, pass_through_whole
+from core.relay import PassThroughPipe, Pipe, Renamer, UsageHider, WholeAnswer, pass_through_whole
 from core.routing.registry import Backend, Candidate
 
 # Formats whose body names the model; the others have it in the path.
@@ -24,7 +24,7 @@ MODEL_IN_BODY = frozenset({"chat_completions", "responses", "messages"})
 class NativeRequest:
     """A passed-through request (core.attempts.Prepared)."""
 
-    __slots__ = ("_renamer", "_wire", "backend_format", "dropped", "edits", "request", "translation")
+    __slots__ = ("_renamer", "_wire", "backend_format", "dropped", "edits", "hides_usage", "request", "translation")
 
     def __init__(self, request: BackendRequest, edits: list[str], format_name: str, renamer: Renamer | None) -> None:
         self.request = request
@@ -34,13 +34,15 @@ class NativeRequest:
         self.translation = "none"
         self._wire: Wire = load_wire(format_name)
         self._renamer = renamer
+        self.hides_usage = False
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
         return self._wire.read_error(status, headers, body)
 
     def pipe(self) -> Pipe:
         buffer = frame_buffer(self._wire.STREAM_CONTENT_TYPE)
-        return PassThroughPipe(self._wire, buffer, self._renamer, self.request.headers)
+        rewriter = UsageHider(self._renamer) if self.hides_usage else self._renamer
+        return PassThroughPipe(self._wire, buffer, rewriter, self.request.headers)
 
     def whole(self, body: bytes) -> WholeAnswer:
         return pass_through_whole(self._wire, body, self._renamer)
@@ -51,6 +53,9 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     backend = candidate.backend
     format_name = generation.native_format
     forced = _forced(generation, candidate)
+    hides_usage = _must_ask_for_usage(generation, backend)
+    if hides_usage:
+        forced["stream_options"] = {**(generation.document.values.get("stream_options") or {}), "include_usage": True}
     headers = backend_headers(backend, generation.request.headers)
     dropped = _keep_served(generation, backend, headers, forced) if backend.provider.surface else []
     if backend.provider.signing_service:
@@ -64,7 +69,22 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     request = BackendRequest("POST", url, headers, body, backend.connect_timeout)
     prepared = NativeRequest(request, edits, format_name, renamer)
     prepared.dropped = dropped
+    prepared.hides_usage = hides_usage
     return prepared
+
+
+def _must_ask_for_usage(generation: Generation, backend: Backend) -> bool:
+    """Whether a stream would end without a word about its tokens, which somebody counts. Chat Completions streams tell
+    them on request only. A backend that refuses the question is configured with `include_usage: false`.
+
+    https://platform.openai.com/docs/api-reference/chat/create#chat_create-stream_options
+    """
+    if not (generation.metered and generation.stream and generation.native_format == "chat_completions"):
+        return False
+    options = generation.document.values.get("stream_options")
+    if options is not None and (not isinstance(options, dict) or options.get("include_usage") is True):
+        return False
+    return backend.options.get("include_usage") not in (False, "false")
 
 
 def _keep_served(generation: Generation, backend: Backend, headers: HeaderList, forced: dict[str, Any]) -> list[str]:

@@ -67,12 +67,20 @@ class Pipe(Protocol):
         ...
 
 
+class Rewriter(Protocol):
+    """What is changed in the frames of an answer that is passed through."""
+
+    def frames(self, frames: bytes, observation: Observation) -> bytes:
+        """Whole frames as the client may have them."""
+        ...
+
+
 class PassThroughPipe:
     """The backend's own bytes, unchanged but for the model's name; an observer reads a copy. An error among them is
     told without the credentials of `headers`, the request's."""
 
     def __init__(
-        self, wire: Wire, buffer: FrameBuffer, renamer: Renamer | None = None, headers: HeaderList | None = None
+        self, wire: Wire, buffer: FrameBuffer, renamer: Rewriter | None = None, headers: HeaderList | None = None
     ) -> None:
         self._wire = wire
         observer = self._observer = wire.StreamObserver()
@@ -158,6 +166,33 @@ class Renamer:
             return body
         document.set("model", json.loads(self._asked))
         return document.edited()
+
+
+_SSE_FRAME = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
+
+
+class UsageHider:
+    """Keeps the frame from the client that the gateway alone has asked for: the tokens of a Chat Completions stream,
+    without a choice, on which clients that look at `choices[0]` would fail."""
+
+    def __init__(self, renamer: Renamer | None) -> None:
+        self._renamer = renamer
+
+    def frames(self, frames: bytes, observation: Observation) -> bytes:
+        """`frames` without that one."""
+        if b'"choices":[]' in frames or b'"choices": []' in frames:
+            frames = b"".join(frame for frame in _SSE_FRAME.findall(frames) if not _tells_usage_alone(frame))
+        return self._renamer.frames(frames, observation) if self._renamer is not None else frames
+
+
+def _tells_usage_alone(frame: bytes) -> bool:
+    """Azure's first frame has no choice either, and no usage: it tells what the content filter said."""
+    _, separator, data = frame.partition(b"data:")
+    try:
+        chunk = json.loads(data) if separator else None
+    except ValueError:
+        return False
+    return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
 
 
 class WholeAnswer:

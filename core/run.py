@@ -62,7 +62,7 @@ class Ports:
     for a caller and under a request id. `in_background`: see core.attempts.AttemptPorts.
     `responses`: where answers of the Responses API are kept, None where there is no store. `trace` follows a request,
     `metrics` gives the page of /metrics, `refused` takes format and kind of what is turned away before routing;
-    `finish` writes what is left when the process ends."""
+    `finish` writes what is left when the process ends. `metered`: backends are asked to count where they must be."""
 
     transports: Mapping[str, Transport]
     clock: Clock
@@ -80,6 +80,7 @@ class Ports:
     metrics: Callable[[], bytes] | None = None
     refused: Callable[[str, str], None] | None = None
     finish: Callable[[], Awaitable[None]] | None = None
+    metered: bool = False
 
 
 class Accounts(Protocol):
@@ -147,6 +148,7 @@ class Run:
         self._faults = self._read_faults()
         generation = self._generation = read_generation(self._request, self._endpoint)
         record = self._record
+        generation.metered = self._ports.metered
         record.model = generation.model
         record.streamed = generation.stream
         record.tier = str(generation.document.values.get("service_tier") or "")

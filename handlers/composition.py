@@ -214,6 +214,7 @@ def compose(
     ports = Ports(transports, clock, random, log, authorizer.authorize, record, media, BackgroundTransport)
     ports.accounts, ports.price = accounts, _LazyPrice(configuration)
     if accounts is not None and accounts.store is not None:
+        ports.metered = True
         ports.responses = _LazyResponses(accounts.store, clock, log, configuration.limits.responses_days)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
     ports.console = _LazyConsole(gateway, accounts, reference)
@@ -264,6 +265,7 @@ def _observe(
         after.extend(bodies.after)
         finish.extend(bodies.finish)
     if any(variables.get(name) for name in _MEASURED):
+        ports.metered = True
         observers = import_module("handlers.telemetry").observe(gateway, outside)
         keepers.append(observers)
         after.extend(observers.after)

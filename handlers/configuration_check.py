@@ -44,6 +44,7 @@ class BackendRow(BaseModel):
     idle_timeout: Seconds | None = None
     max_retries: Annotated[int, Field(ge=0, le=10)] | None = None
     keeps_responses: Flag | None = None
+    include_usage: Flag | None = None
 
 
 class PolicySection(BaseModel):
@@ -101,6 +102,7 @@ class LimitsSection(BaseModel):
     commit_grace_seconds: Annotated[float, Field(ge=0)] | None = None
     reader_stall_seconds: Seconds | None = None
     responses_days: Seconds | None = None
+    sessions_days: Seconds | None = None
 
 
 class NativeDocument(BaseModel):

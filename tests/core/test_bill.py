@@ -35,5 +35,7 @@ def test_days_and_folders() -> None:
 def test_an_answer_that_was_never_counted() -> None:
     assert is_unsettled(record(1, outcome="abandoned", usage=Usage()))
     assert not is_unsettled(record(1, outcome="abandoned"))
-    assert not is_unsettled(record(1, usage=Usage()))
+    assert is_unsettled(record(1, usage=Usage()))
+    assert not is_unsettled(record(1, usage=Usage(0)))
+    assert not is_unsettled(record(1, usage=Usage(), operation="embeddings"))
     assert not is_unsettled(record(1, outcome="failed", status=502, usage=Usage()))

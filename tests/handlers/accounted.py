@@ -36,6 +36,7 @@ class AccountedBench(Bench):
         self.gateway.ports.random = SystemRandom()
         self.gateway.ports.accounts = self.accounts
         self.gateway.ports.price = pricing.record
+        self.gateway.ports.metered = True
         self.gateway.ports.record = self._record
         self.gateway.rules = rules or AccessRules(stored=True)
 
