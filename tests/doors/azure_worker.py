@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import sys
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,13 +91,36 @@ def inspection() -> dict[str, Any]:
         "function_app": getattr(sys.modules.get("function_app"), "__file__", None),
         "core": getattr(sys.modules.get("core"), "__file__", None),
         "path": sys.path,
+        "kept_log": HOST_LOG.kept,
     }
+
+
+# The invocation whose task this is, as Azure's proxy worker tells it with each log line.
+INVOCATION: ContextVar[str] = ContextVar("invocation", default="")
+
+
+class HostLog(logging.Handler):
+    """What the host keeps of the worker's log: lines of users' loggers that belong to an invocation under way."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.executing: set[str] = set()
+        self.kept: list[list[str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if INVOCATION.get() in self.executing and not record.name.startswith("azure_functions"):
+            self.kept.append([record.levelname, record.name, record.getMessage()])
+
+
+HOST_LOG = HostLog()
 
 
 async def main(descriptor: int) -> None:
     import azure_functions_runtime as runtime
 
-    logging.basicConfig(level=os.environ.get("WORKER_LOG_LEVEL", "ERROR"))
+    logging.basicConfig(level=logging.INFO)
+    logging.getLogger().handlers[0].setLevel(os.environ.get("WORKER_LOG_LEVEL", "ERROR"))
+    logging.getLogger().addHandler(HOST_LOG)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     running: set[asyncio.Task[None]] = set()
 
@@ -104,7 +128,11 @@ async def main(descriptor: int) -> None:
         if message["name"] == "inspect":
             response = inspection()
         else:
+            invocation_id = message["request"].get("invocation_id", "")
+            INVOCATION.set(invocation_id)
+            HOST_LOG.executing.add(invocation_id or "none")
             response = await ask_worker(runtime, message["name"], message["request"])
+            HOST_LOG.executing.discard(invocation_id)
         writer.write(json.dumps({"id": message["id"], "response": response}).encode() + b"\n")
 
     while line := await reader.readline():

@@ -19,15 +19,18 @@ pytestmark = pytest.mark.doors
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHost]:
     config = tmp_path_factory.mktemp("config") / "models.yaml"
     config.write_text(json.dumps(MODELS))
     settings = {"SERVICE_API_KEY": "made-key", "MODEL_CONFIG_PATH": str(config), "SKYBRIDGE_DEMO_PACE": "0.002"}
+    with AzureHost(ROOT, settings) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(host: AzureHost) -> Iterator[httpx.Client]:
     headers = {"authorization": "Bearer made-key"}
-    with (
-        AzureHost(ROOT, settings) as host,
-        httpx.Client(base_url=host.url, headers=headers, timeout=20, trust_env=False) as opened,
-    ):
+    with httpx.Client(base_url=host.url, headers=headers, timeout=20, trust_env=False) as opened:
         yield opened
 
 
@@ -46,6 +49,16 @@ def test_a_stream_comes_in_pieces(client: httpx.Client, path: str) -> None:
         pieces = list(response.iter_raw())
     assert len(pieces) > 5
     assert "Azure" in b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_host_keeps_the_line_of_a_request(client: httpx.Client, host: AzureHost, stream: bool) -> None:
+    """The real worker runs the function; the host takes lines of an invocation under way, and no others."""
+    response = client.post("/v1/messages", json={**ASKED, "stream": stream})
+    lines = [(level, json.loads(text)) for level, name, text in host.inspect()["kept_log"] if name == "skybridge"]
+    (line,) = [line for _, line in lines if line["request_id"] == response.headers["x-request-id"]]
+    assert (line["event"], line["outcome"], line["streamed"]) == ("request", "complete", stream)
+    assert {level for level, _ in lines} == {"INFO"}
 
 
 def test_a_wrong_key_and_an_unknown_path(client: httpx.Client) -> None:
