@@ -42,7 +42,8 @@ class ConfigurationError(ValueError):
 @slotted
 class Limits:
     """Bounds of this gateway. `max_body_bytes` None takes the platform's default. A reader that takes nothing for
-    `reader_stall_seconds` is taken for gone. Responses that the gateway keeps are kept for `responses_days`."""
+    `reader_stall_seconds` is taken for gone. Responses that the gateway keeps are kept for `responses_days`,
+    sessions of the chat API for `sessions_days` after their last turn."""
 
     max_body_bytes: int | None = None
     max_in_flight: int | None = None
@@ -50,6 +51,7 @@ class Limits:
     commit_grace_seconds: float = 5.0
     reader_stall_seconds: float = 300.0
     responses_days: float = 30.0
+    sessions_days: float = 30.0
 
 
 @slotted

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.configuration import ConfigurationError, read_configuration
 from core.providers.table import PROVIDERS
-from handlers.accounts import read_quotas
 from handlers.io.configuration_files import read_document
 from handlers.pricing import read_pricing
+from handlers.quotas import read_quotas
 
 type FormatName = Literal["chat_completions", "responses", "messages", "converse", "invoke", "generate_content"]
 type Seconds = Annotated[float, Field(gt=0)]

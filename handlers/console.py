@@ -22,7 +22,7 @@ from core.errors import ClientFault, GatewayError
 from core.formats.api import wire
 from core.gateway import Gateway
 from core.http import HeaderList, Request, Response
-from handlers import admin_api, chat_api, console_page, openapi_document
+from handlers import admin_api, chat_api, compare_api, console_page, openapi_document
 from handlers.accounts import Accounts
 from handlers.console_ground import CALLER, REQUEST, REQUEST_ID, STREAMS, Ground
 
@@ -42,8 +42,8 @@ class Console:
             redirect_slashes=False, exception_handlers=cast(Any, handlers),
         )
         self.app.state.ground = ground
-        for router in (chat_api.router, admin_api.router, openapi_document.router, console_page.router):
-            self.app.include_router(router)
+        for part in (chat_api, compare_api, admin_api, openapi_document, console_page):
+            self.app.include_router(part.router)
 
     async def handle(self, request: Request, caller: Caller | None, request_id: str) -> Response:
         """Answers `request` of `caller` (None on the open pages). Faults are answered; a defect of ours is raised."""
@@ -65,7 +65,7 @@ def make_console(gateway: Gateway, accounts: Accounts | None, reference: str) ->
     """The console of a gateway; `reference` is where its store is, as SKYBRIDGE_STORE says it."""
     store = None if accounts is None else accounts.store
     kind = "none" if store is None else _STORE_KINDS[reference.partition(":")[0]]
-    return Console(Ground(gateway, store, kind))
+    return Console(Ground(gateway, store, kind, accounts))
 
 
 class _Answer:

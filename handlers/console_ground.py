@@ -17,6 +17,7 @@ from core.gateway import Gateway
 from core.http import Request
 from core.ports import Store
 from core.slotted import slotted
+from handlers.accounts import Accounts
 
 # Where the scope of a request keeps what the gateway knows of it.
 CALLER = "skybridge.caller"
@@ -37,6 +38,7 @@ class Ground:
     gateway: Gateway
     store: Store | None
     store_kind: str
+    accounts: Accounts | None = None
 
     def need_store(self) -> Store:
         """The store. Raises NotConfigured (503) that says how to have one."""

@@ -1,0 +1,272 @@
+"""The chat API's requests and answers as pydantic models: they validate, and they are the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from core.chat.attachments import MOST
+from core.conversation import Effort
+from handlers.admin_models import Fault
+
+LONGEST_PROMPT = 1_000_000
+
+type Model = Annotated[str, Field(min_length=1, max_length=500, description="A name of `GET /api/v1/models`.")]
+type Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
+type Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+type MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Asked(BaseModel):
+    """What clients send. Unknown members are refused, so a misspelt one does not go unnoticed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AttachmentIn(Asked):
+    """An image (PNG, JPEG, GIF, WebP) or a PDF."""
+
+    type: Literal["image", "document"]
+    media_type: str = Field(max_length=100, examples=["image/png", "application/pdf"])
+    data: str = Field(min_length=1, description="The file, base64.")
+    name: str = Field("", max_length=200)
+
+
+class MessageIn(Asked):
+    role: Literal["user", "assistant", "system"]
+    content: Prompt
+
+
+class Knobs(Asked):
+    system_prompt: Prompt | None = Field(None, description="Instructions; DEFAULT_SYSTEM_PROMPT where there is none.")
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+
+
+class ChatIn(Knobs):
+    """A message in a session (`message`), or a whole conversation (`messages`)."""
+
+    message: Prompt | None = Field(None, examples=["What is a gateway?"])
+    messages: list[MessageIn] | None = Field(None, min_length=1, max_length=10_000)
+    model: Model
+    session_id: str | None = Field(
+        None, min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Goes on with a session; one of a name of your own is made on demand.",
+    )
+    attachments: list[AttachmentIn] = Field(default_factory=list, max_length=MOST)
+    reasoning_effort: Effort | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.message is None) == (self.messages is None):
+            raise ValueError("give either 'message' or 'messages'")
+        if self.message is not None and not self.message.strip() and not self.attachments:
+            raise ValueError("'message' must not be empty")
+        if self.messages is not None and all(each.role == "system" for each in self.messages):
+            raise ValueError("'messages' must hold a message of the user")
+        return self
+
+
+class CompareIn(Knobs):
+    """A prompt for two to four models at once: `modelA` and `modelB`, or `models`."""
+
+    prompt: Prompt = Field(min_length=1)
+    modelA: Model | None = None
+    modelB: Model | None = None
+    models: list[Model] | None = Field(None, min_length=2, max_length=4)
+    reasoning_effort: Effort | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        named = self.modelA is not None and self.modelB is not None
+        either = self.modelA is not None or self.modelB is not None
+        if (self.models is None) != named or (self.models is not None and either):
+            raise ValueError("give either 'modelA' and 'modelB', or 'models'")
+        if not self.prompt.strip():
+            raise ValueError("'prompt' must not be empty")
+        return self
+
+    def names(self) -> list[str]:
+        return self.models if self.models is not None else [name for name in (self.modelA, self.modelB) if name]
+
+
+class StepIn(Knobs):
+    """A step of a chain. `prompt_template` may hold {input}, the first message, and {previous}, the answer before."""
+
+    model: Model
+    prompt_template: Prompt | None = None
+
+
+class ChainIn(Asked):
+    message: Prompt = Field(min_length=1)
+    steps: list[StepIn] = Field(min_length=1, max_length=10)
+    stream: bool = False
+
+
+class TitleIn(Asked):
+    title: str = Field(min_length=1, max_length=200)
+
+
+class UsageOut(BaseModel):
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    reasoning_tokens: int
+    total_tokens: int
+
+
+class ToolCallOut(BaseModel):
+    id: str
+    name: str
+    arguments: Any
+
+
+class AnswerMessage(BaseModel):
+    role: Literal["assistant"]
+    content: str = Field(description="Markdown, as the model wrote it.")
+    reasoning: str | None = None
+    tool_calls: list[ToolCallOut] | None = None
+
+
+class ChatOut(BaseModel):
+    id: str
+    session_id: str | None
+    model: str
+    message: AnswerMessage
+    usage: UsageOut
+    cost_usd: float | None
+    finish_reason: str
+    backend: str
+    served_model: str
+    attempts: int
+    time_to_first_token_ms: int | None
+    duration_ms: int
+    notices: list[str]
+    created: float
+
+
+class SessionOut(BaseModel):
+    id: str
+    title: str
+    model: str
+    message_count: int
+    created: float
+    updated: float
+    expires: float
+
+
+class SessionsOut(BaseModel):
+    sessions: list[SessionOut]
+    next_cursor: str | None
+    total: int | None = Field(description="How many there are; null for more than a thousand.")
+
+
+class AttachmentOut(BaseModel):
+    type: Literal["image", "document"]
+    media_type: str
+    name: str
+    data: str | None = None
+
+
+class KeptMessage(BaseModel):
+    id: str
+    role: Literal["user", "assistant"]
+    content: str
+    status: Literal["complete", "partial", "failed"]
+    created: float
+    reasoning: str | None = None
+    attachments: list[AttachmentOut] | None = None
+    tool_calls: list[ToolCallOut] | None = None
+    model: str | None = None
+    usage: UsageOut | None = None
+    cost_usd: float | None = None
+
+
+class WholeSession(SessionOut):
+    system_prompt: str | None
+    messages: list[KeptMessage]
+
+
+class ComparedOut(BaseModel):
+    model: str
+    content: str
+    reasoning: str | None = None
+    usage: UsageOut
+    cost_usd: float | None
+    time_to_first_token_ms: int | None
+    duration_ms: int
+    tokens_per_second: float | None
+    finish_reason: str
+    backend: str
+    error: Fault | None
+
+
+class CompareOut(BaseModel):
+    prompt: str
+    results: list[ComparedOut]
+
+
+class StepOut(BaseModel):
+    index: int
+    model: str
+    content: str
+    usage: UsageOut
+    cost_usd: float | None
+    duration_ms: int
+    error: Fault | None
+
+
+class ChainOut(BaseModel):
+    message: str
+    steps: list[StepOut]
+    usage: UsageOut
+    cost_usd: float | None
+
+
+class Capabilities(BaseModel):
+    streaming: bool
+    tools: bool
+    images: bool
+    documents: bool
+    audio: bool
+    reasoning: bool
+    structured_output: bool
+
+
+class ModelLimits(BaseModel):
+    context_tokens: int | None
+    max_output_tokens: int | None
+
+
+class PriceOut(BaseModel):
+    """USD for a million tokens."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+
+class ModelBackend(BaseModel):
+    backend: str
+    api_model: str
+    region: str | None
+    priority: int
+    state: Literal["ok", "cooling", "down", "not_configured"]
+
+
+class ModelOut(BaseModel):
+    id: str
+    display_name: str
+    capabilities: Capabilities | None
+    limits: ModelLimits
+    price: PriceOut | None
+    backends: list[ModelBackend]
+    status: Literal["available", "degraded", "unavailable"]
+    quota: dict[str, Any] | None
+
+
+class ModelsOut(BaseModel):
+    models: list[ModelOut]
+    default: str | None

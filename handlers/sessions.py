@@ -1,0 +1,320 @@
+"""Keeps sessions in the store: one document for the head, one for each message, one for the place in the list.
+
+Folders: `chat:<owner>` has the heads by id, `chat-order:<owner>` their order, `chat:<owner>:<id>:<epoch>` the messages
+and, under `prompt`, the session's system prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from core.chat import sessions as rules
+from core.chat.asking import Room
+from core.chat.messages import Assembler, Said, documents_of, name_of, number_of, said_of, trimmed
+from core.chat.sessions import Head, Lease, read_head
+from core.errors import ClientFault, NotConfigured
+from core.ports import Clock, Log, Random, Store, StoredDocument, StoreFault
+from core.slotted import replace, slotted
+
+# So many messages of a history are read at once.
+PAGE = 50
+# A list is counted up to here.
+MOST_COUNTED = 1000
+PROMPT = "prompt"
+
+
+@slotted
+class SessionPorts:
+    """What sessions are kept with. `days`: how long one is kept after its last turn."""
+
+    store: Store
+    clock: Clock
+    random: Random
+    log: Log
+    days: float
+
+
+@slotted
+class Opening:
+    """What a turn says of its session, in case it is new: its title, and the model that is asked."""
+
+    title: str
+    model: str
+    asked: int
+    prompt: str | None = None
+
+
+class Sessions:
+    """The sessions of one owner."""
+
+    def __init__(self, ports: SessionPorts, owner: str) -> None:
+        self.ports = ports
+        self.heads = f"chat:{owner}"
+        self.order = f"chat-order:{owner}"
+
+    async def claim(self, session_id: str | None, opening: Opening) -> Turn:
+        """Begins a turn; a session that there is not is made. Raises ClientFault: 409 while another turn is under way,
+        404 for an id that the gateway gave to somebody else or to a session that is over."""
+        now = self.ports.clock.time()
+        name = session_id or rules.new_id(self.ports.random.token(24))
+        found = await self.ports.store.read(self.heads, name)
+        standing = None if found is None else read_head(found)
+        fresh = standing is None or not rules.is_alive(standing, now)
+        if fresh and session_id is not None and rules.is_own_id(session_id):
+            raise rules.no_session(session_id)
+        head = self._new_head(name, opening, now) if fresh or standing is None else standing
+        lease = Lease(self.ports.random.token(16), opening.asked, now + rules.LEASE_SECONDS)
+        crashed = head.lease
+        claimed = rules.claimed(head, lease, now)
+        if crashed is not None:
+            claimed = await self._with_lost_question(claimed, crashed)
+        after = claimed.document()
+        if not await self.ports.store.replace(self.heads, name, (found, after), claimed.expires):
+            raise rules.busy(head)
+        return Turn(self, claimed, None if fresh else head, opening)
+
+    def _new_head(self, name: str, opening: Opening, now: float) -> Head:
+        expires = now + self.ports.days * rules.DAY
+        return Head(name, self.ports.random.token(8), opening.title, opening.model, now, now, expires)
+
+    async def _with_lost_question(self, head: Head, crashed: Lease) -> Head:
+        """A turn that died may have kept its question: it counts, and its answer has failed."""
+        folder = self.messages(head)
+        first = await self.ports.store.read(folder, name_of(head.count))
+        last = await self.ports.store.read(folder, name_of(head.count + crashed.asked - 1))
+        if first is None or last is None:
+            return head
+        answer = Said("assistant", "", status="failed", created=self.ports.clock.time(), id=f"m_{crashed.turn}")
+        await self.write(head, head.count + crashed.asked, [answer])
+        return replace(head, count=head.count + crashed.asked + 1)
+
+    def messages(self, head: Head) -> str:
+        """The folder of a session's messages."""
+        return f"{self.heads}:{head.id}:{head.epoch}"
+
+    async def write(self, head: Head, number: int, said: Sequence[Said]) -> None:
+        """Keeps messages from `number` on."""
+        documents: dict[str, dict[str, Any]] = {}
+        for index, each in enumerate(said):
+            documents |= documents_of(name_of(number + index), each.document())
+        await self.ports.store.write(self.messages(head), documents, self.kept_until())
+
+    async def write_prompt(self, head: Head, text: str) -> None:
+        """Keeps a session's own system prompt."""
+        await self.ports.store.write(self.messages(head), documents_of(PROMPT, {"text": text}), self.kept_until())
+
+    def kept_until(self) -> float:
+        """When messages that are written now may be dropped."""
+        return self.ports.clock.time() + rules.KEPT_LONGER * self.ports.days * rules.DAY
+
+    async def find(self, session_id: str) -> Head:
+        """The head of a session. Raises ClientFault (404)."""
+        return (await self._find(session_id))[1]
+
+    async def _find(self, session_id: str) -> tuple[StoredDocument, Head]:
+        found = await self.ports.store.read(self.heads, session_id)
+        if found is not None:
+            head = read_head(found)
+            if head.order and rules.is_alive(head, self.ports.clock.time()):
+                return found, head
+        raise rules.no_session(session_id)
+
+    async def page(self, cursor: str, limit: int) -> tuple[list[Head], str | None]:
+        """The last used sessions after `cursor` ("" for the first page), and where the next page begins."""
+        after = rules.read_cursor(cursor) if cursor else ""
+        heads: list[Head] = []
+        while len(heads) <= limit:
+            entries = await self.ports.store.read_page(self.order, after, limit + 1 - len(heads))
+            if not entries:
+                return heads, None
+            after = list(entries)[-1]
+            found = await asyncio.gather(*(self._listed(name, entry["id"]) for name, entry in entries.items()))
+            heads += [head for head in found if head is not None]
+        return heads[:limit], rules.cursor_of(heads[limit - 1].order)
+
+    async def _listed(self, order: str, session_id: str) -> Head | None:
+        """The session of an entry; None where it is gone or has a later entry."""
+        try:
+            head = await self.find(session_id)
+        except ClientFault:
+            return None
+        return head if head.order == order else None
+
+    async def total(self) -> int | None:
+        """How many sessions there are; None for more than MOST_COUNTED."""
+        now, after = self.ports.clock.time(), ""
+        seen: set[str] = set()
+        while len(seen) <= MOST_COUNTED:
+            entries = await self.ports.store.read_page(self.order, after, MOST_COUNTED)
+            if not entries:
+                return len(seen)
+            after = list(entries)[-1]
+            seen |= {entry["id"] for entry in entries.values() if entry["expires"] > now}
+        return None
+
+    async def newest_first(self, head: Head, count: int) -> AsyncGenerator[tuple[int, Said]]:
+        """The messages of a session that are before the number `count`."""
+        assembler, after = Assembler(), name_of(count)
+        while count:
+            page = await self.ports.store.read_page(self.messages(head), after, PAGE)
+            for name, document in page.items():
+                whole = None if name.startswith(PROMPT) else assembler.feed(name, document)
+                if whole is not None:
+                    yield number_of(whole[0]), said_of(whole[1])
+                    count = number_of(whole[0])
+            if not page:
+                return
+            after = list(page)[-1]
+
+    async def all_messages(self, head: Head) -> list[Said]:
+        """The whole history, the oldest first."""
+        found = [said async for _, said in self.newest_first(head, head.count)]
+        return found[::-1]
+
+    async def prompt(self, head: Head) -> str | None:
+        """The session's own system prompt."""
+        if not head.prompted:
+            return None
+        assembler, after = Assembler(), ""
+        first = await self.ports.store.read(self.messages(head), PROMPT)
+        whole = None if first is None else assembler.feed(PROMPT, first)
+        after = PROMPT
+        while first is not None and whole is None:
+            page = await self.ports.store.read_page(self.messages(head), after, PAGE)
+            if not page:
+                return None
+            for name, document in page.items():
+                whole = whole or assembler.feed(name, document)
+            after = list(page)[-1]
+        return None if whole is None else str(whole[1]["text"])
+
+    async def rename(self, session_id: str, title: str) -> Head:
+        """Gives a session a title. Raises ClientFault: 404, or 409 while a turn is under way."""
+        found, head = await self._find(session_id)
+        if head.lease is not None and head.lease.until > self.ports.clock.time():
+            raise rules.busy(head)
+        renamed = replace(head, title=title)
+        change = (found, renamed.document())
+        if not await self.ports.store.replace(self.heads, session_id, change, head.expires):
+            raise rules.busy(head)
+        return renamed
+
+    async def delete(self, session_id: str) -> None:
+        """Forgets a session with all that was said in it. Raises ClientFault (404)."""
+        head = await self.find(session_id)
+        store = self.ports.store
+        await store.delete(self.heads, session_id)
+        await store.delete(self.order, head.order)
+        await self.forget(head)
+
+    async def forget(self, head: Head, before: str = "~") -> None:
+        """Drops the messages whose names are before `before`."""
+        folder = self.messages(head)
+        while page := await self.ports.store.read_page(folder, "", PAGE):
+            names = [name for name in page if name < before]
+            await asyncio.gather(*(self.ports.store.delete(folder, name) for name in names))
+            if len(names) < len(page):
+                return
+
+
+class Turn:
+    """A turn that holds its session. It is committed, or abandoned and then never was."""
+
+    def __init__(self, sessions: Sessions, head: Head, before: Head | None, opening: Opening) -> None:
+        self._sessions = sessions
+        self._ports = sessions.ports
+        self.head = head
+        self._before = before
+        self._opening = opening
+        self._renew_at = self._ports.clock.monotonic() + rules.RENEW_SECONDS
+        self._asked = 0
+
+    async def prompt(self) -> str | None:
+        """The system prompt of the session: this turn's, or the one that was kept."""
+        given = self._opening.prompt
+        return await self._sessions.prompt(self.head) if given is None else given
+
+    async def history(self, room: Room) -> tuple[list[Said], int]:
+        """What was said before, as much as fits, the oldest first; and how many messages do not."""
+        found: list[Said] = []
+        left = room.left
+        async with aclosing(self._sessions.newest_first(self.head, self.head.count)) as messages:
+            async for _, said in messages:
+                found.insert(0, said)
+                left -= room.tokens(said)
+                if left < 0:
+                    break
+        kept = trimmed(found, room.left, room.tokens)
+        return kept, self.head.count - len(kept)
+
+    async def ask(self, said: Sequence[Said]) -> None:
+        """Keeps the question, so that a process that dies does not take it along."""
+        await self._sessions.write(self.head, self.head.count, said)
+        self._asked = len(said)
+
+    async def keep_alive(self) -> None:
+        """Renews the lease when it is time. Raises ClientFault (409) where it was over and somebody came."""
+        if self._ports.clock.monotonic() < self._renew_at or self.head.lease is None:
+            return
+        self._renew_at = self._ports.clock.monotonic() + rules.RENEW_SECONDS
+        until = self._ports.clock.time() + rules.LEASE_SECONDS
+        try:
+            await self._put(replace(self.head, lease=replace(self.head.lease, until=until)))
+        except StoreFault as fault:  # it may be back before the lease is over
+            store_away(self._ports.log, "renewing a turn's lease", fault)
+
+    async def commit(self, answer: Said) -> None:
+        """Keeps the answer and gives the session free. Raises ClientFault (409) where the lease was over."""
+        sessions, now = self._sessions, self._ports.clock.time()
+        await sessions.write(self.head, self.head.count + self._asked, [answer])
+        if self._opening.prompt is not None:
+            await sessions.write_prompt(self.head, self._opening.prompt)
+        old = self.head.order
+        done = rules.ended(self.head, self._asked + 1, self._opening.model, now, self._ports.days)
+        done = replace(done, prompted=done.prompted or self._opening.prompt is not None)
+        if done.kept_until < done.expires:
+            done = await self._prolonged(done)
+        entry = {done.order: {"id": done.id, "expires": done.expires}}
+        await self._ports.store.write(sessions.order, entry, done.expires)
+        await self._put(done)
+        if old and old != done.order:
+            await self._ports.store.delete(sessions.order, old)
+
+    async def _prolonged(self, head: Head) -> Head:
+        """All messages of a session written once more, so that they live as long as it does."""
+        folder, after = self._sessions.messages(head), ""
+        until = self._sessions.kept_until()
+        while page := await self._ports.store.read_page(folder, after, PAGE):
+            await self._ports.store.write(folder, page, until)
+            after = list(page)[-1]
+        return replace(head, kept_until=until)
+
+    async def abandon(self) -> None:
+        """Undoes the turn: its question is forgotten, and a session that it made is too."""
+        if self._asked:
+            await self._sessions.forget(self.head, name_of(self.head.count - 1) if self.head.count else "~")
+        if self._before is None:
+            await self._ports.store.delete(self._sessions.heads, self.head.id)
+            return
+        await self._put(replace(self.head, lease=None))
+
+    async def _put(self, head: Head) -> None:
+        """Puts `head` in the place of this turn's. Raises ClientFault (409) where it has lost the session."""
+        store, folder = self._ports.store, self._sessions.heads
+        if not await store.replace(folder, head.id, (self.head.document(), head.document()), head.expires):
+            # A write whose answer was lost is this turn's too.
+            standing = await store.read(folder, head.id)
+            lease = None if standing is None else read_head(standing).lease
+            ours = lease is not None and self.head.lease is not None and lease.turn == self.head.lease.turn
+            if not ours or not await store.replace(folder, head.id, (standing, head.document()), head.expires):
+                raise rules.taken_over(head)
+        self.head = head
+
+
+def store_away(log: Log, during: str, fault: StoreFault) -> NotConfigured:
+    """The 503 for a store that cannot be reached; what it said is logged."""
+    log.event("warning", "store_fault", during=during, error=str(fault), metric="store_faults")
+    return NotConfigured("The gateway cannot reach its store now; try again in a moment.")
