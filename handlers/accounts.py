@@ -6,74 +6,38 @@ memory until `flush`, which the doors call after each answer and before the proc
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core import bill, limits
 from core.access import AccessRules, Caller, is_admin
-from core.configuration import ConfigurationError
 from core.errors import NotConfigured
 from core.estimate import input_tokens, output_tokens
 from core.generation import Generation
-from core.http import Request
+from core.http import HeaderList, Request
 from core.keys import check_model
 from core.limits import Quota, Subject
 from core.ports import Clock, Hold, Log, Random, Shortage, Store, StoreFault
-from core.slotted import field, slotted
+from core.slotted import slotted
 from core.usage import UsageRecord
 from handlers.callers import Callers
 from handlers.pricing import Pricing
+from handlers.quotas import Quotas
+from handlers.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from core.usage_report import UsageQuery
     from handlers.usage_reading import UsageReading
 
-# No request lives longer: Lambda's longest invocation, and a minute for what follows it.
-LEASE_SECONDS = 960.0
-PURGE_SECONDS = 86_400.0
 # A store that is away for long must not fill the memory.
 MOST_WAITING = 20_000
-
-
-@slotted
-class Quotas:
-    """A configuration's `quotas:`: what each key (without limits of its own), owner, model, and all together may take.
-    "*" stands for each one that is not named."""
-
-    keys: Quota = field(default_factory=dict)
-    owners: Mapping[str, Quota] = field(default_factory=dict)
-    models: Mapping[str, Quota] = field(default_factory=dict)
-    everyone: Quota = field(default_factory=dict)
-    on_store_fault: str = "open"
-    lease_seconds: float = LEASE_SECONDS
-
-
-def read_quotas(section: Mapping[str, Any]) -> Quotas:
-    """Raises ConfigurationError that names the member."""
-    try:
-        unknown = set(section) - {"keys", "owners", "models", "everyone", "on_store_fault", "lease_seconds"}
-        if unknown:
-            raise ValueError(f"quotas.{min(unknown)}: unknown key")
-        stance = section.get("on_store_fault", "open")
-        if stance not in ("open", "closed"):
-            raise ValueError(f"quotas.on_store_fault: expected `open` or `closed`; got {stance!r}")
-        named = {
-            group: {
-                str(name): limits.read_quota(row, f"quotas.{group}.{name}")
-                for name, row in (section.get(group) or {}).items()
-            }
-            for group in ("owners", "models")
-        }
-        return Quotas(
-            limits.read_quota(section.get("keys") or {}, "quotas.keys"), named["owners"], named["models"],
-            limits.read_quota(section.get("everyone") or {}, "quotas.everyone"), stance,
-            float(section.get("lease_seconds", LEASE_SECONDS)),
-        )  # fmt: skip
-    except (ValueError, TypeError, AttributeError) as error:
-        key, _, message = str(error).partition(": ")
-        raise ConfigurationError(key, message) from error
+# A store in a file makes one transaction of them, a remote one answers them side by side.
+CALLS_AT_ONCE = 32
+# So long a store that has not answered is not asked for limits: each question may take two seconds.
+AWAY_SECONDS = 5.0
 
 
 @slotted
@@ -98,7 +62,8 @@ class Accounts:
         self._quotas = quotas
         self._pricing = pricing
         self._waiting: list[UsageRecord] = []
-        self._purge_at = ports.clock.time() + PURGE_SECONDS
+        self._upkeep = None if ports.store is None else Upkeep(ports.store, ports.clock, ports.random, ports.log)
+        self._away_until = 0.0
         self._flushing = False
 
     @property
@@ -109,23 +74,35 @@ class Accounts:
     async def identify(self, request: Request, rules: AccessRules) -> Caller:
         return await self._callers.identify(request, rules)
 
-    async def admit(self, caller: Caller, generation: Generation, format_name: str) -> Hold | None:
-        """Raises Refused: 403 for a model that the caller may not use, 429 for a limit that is reached."""
+    async def admit(self, caller: Caller, generation: Generation, record: UsageRecord) -> HeaderList:
+        """Notes in `record` what it holds, and gives the answer's headers about what is left. Raises Refused: 403 for a
+        model that the caller may not use, 429 for a limit that is reached."""
         check_model(caller, generation.model)
         subjects = self._subjects(caller, generation.model)
         if not subjects or self._store is None:
-            return None
+            return []
         now = self._clock.time()
         tokens, cost = self._estimate(generation, limits.has_budget(subjects))
         charges = limits.charges_of(subjects, tokens, cost, now)
         hold = Hold(self._random.token(24), charges, now + self._quotas.lease_seconds)
+        must_hold = limits.is_budgeted(charges) or self._quotas.on_store_fault == "closed"
+        if now < self._away_until and not must_hold:
+            return []
         try:
-            shortage = await self._store.reserve(hold, now)
+            outcome = await self._store.reserve(hold, now)
         except StoreFault as fault:
-            return self._without_store(hold, fault)
-        if isinstance(shortage, Shortage):
-            raise limits.refusal(shortage, subjects, format_name, now)
-        return hold
+            self._away_until = now + AWAY_SECONDS
+            self._log.event("warning", "store_fault", during="admission", error=str(fault), metric="store_faults")
+            if must_hold:
+                raise NotConfigured(UNCHECKED) from fault
+            record.hold = hold  # what an unclear call may have taken is settled after all
+            return []
+        if isinstance(outcome, Shortage):
+            raise limits.refusal(outcome, subjects, record.client_format, now)
+        record.hold = hold
+        assert self._upkeep is not None
+        self._upkeep.begin(record, hold, self._quotas.note_seconds)
+        return limits.rate_headers(charges, outcome.used, record.client_format, now)
 
     async def quotas_left(self, caller: Caller, models: Sequence[str]) -> Mapping[str, Mapping[str, Any] | None]:
         """For each of `models` what `caller` may still take of it: limits and budgets by name, each with `limit`,
@@ -141,14 +118,6 @@ class Accounts:
             self._log.event("warning", "store_fault", during="quotas", error=str(fault), metric="store_faults")
             return dict.fromkeys(models)
         return {model: limits.left(each, totals, now) or None for model, each in subjects.items()}
-
-    def _without_store(self, hold: Hold, fault: StoreFault) -> Hold | None:
-        """Limits are let go, budgets are not: nobody could say that they hold. What an unclear call may have taken is
-        settled after all."""
-        self._log.event("warning", "store_fault", during="admission", error=str(fault), metric="store_faults")
-        if limits.is_budgeted(hold.charges) or self._quotas.on_store_fault == "closed":
-            raise NotConfigured("The gateway cannot check limits and budgets now; try again in a moment.") from fault
-        return hold
 
     def _subjects(self, caller: Caller, model: str) -> list[Subject]:
         quotas = self._quotas
@@ -183,8 +152,9 @@ class Accounts:
 
     def record(self, record: UsageRecord) -> None:
         """Takes a record, to be written at the next flush."""
-        if self._store is None:
+        if self._upkeep is None:
             return
+        self._upkeep.end(record)
         if bill.is_unsettled(record):
             # The backend never said; the prompt at least was read. Four bytes a token is near for most text.
             record.usage.input_tokens = record.request_bytes // 4
@@ -198,7 +168,7 @@ class Accounts:
 
     async def flush(self) -> None:
         """Writes what waits. What a store does not take waits on; nothing is raised."""
-        if self._flushing or self._store is None:
+        if self._flushing or self._store is None or self._upkeep is None:
             return
         self._flushing = True
         try:
@@ -206,14 +176,16 @@ class Accounts:
                 batch, self._waiting = self._waiting, []
                 try:
                     await self._write(self._store, batch)
+                    await self._upkeep.forget(batch)
                 except StoreFault as fault:
                     self._waiting[:0] = batch
-                    self._log.event("warning", "store_fault", during="recording", error=str(fault), waiting=len(batch))
+                    about = {"error": str(fault), "waiting": len(self._waiting), "metric": "store_faults"}
+                    self._log.event("warning", "store_fault", during="recording", **about)
                     return
                 except BaseException:
                     self._waiting[:0] = batch
                     raise
-            await self._purge(self._store)
+            await self._upkeep.tend()
         finally:
             self._flushing = False
 
@@ -243,31 +215,26 @@ class Accounts:
         """Settles and records. Both may be done twice without harm."""
         now = self._clock.time()
         days: dict[str, dict[str, bill.Document]] = {}
+        calls: list[Coroutine[Any, Any, None]] = []
         for record in batch:
             wasted = self._wasted_cost(record)
             if record.hold is not None:
                 tokens = record.usage.total_tokens + sum(each.usage.total_tokens for each in record.wasted)
                 cost = (record.cost.total if record.cost is not None else 0) + wasted
-                await store.settle(record.hold, limits.used(record.hold.charges, tokens, cost), now)
+                calls.append(store.settle(record.hold, limits.used(record.hold.charges, tokens, cost), now))
             folder = bill.folder_of(bill.day_of(record.started))
             days.setdefault(folder, {})[record.request_id] = bill.usage_document(record, wasted)
-        for folder, documents in days.items():
-            await store.write(folder, documents, now + bill.RETENTION_DAYS * 86_400)
+        expires = now + bill.RETENTION_DAYS * 86_400
+        calls += [store.write(folder, documents, expires) for folder, documents in days.items()]
+        for start in range(0, len(calls), CALLS_AT_ONCE):
+            await asyncio.gather(*calls[start : start + CALLS_AT_ONCE])
 
     def _wasted_cost(self, record: UsageRecord) -> int:
         costs = (self._pricing.of(each.backend, each.api_model, each.usage, record.tier) for each in record.wasted)
         return sum(cost.total for cost in costs if cost is not None)
 
-    async def _purge(self, store: Store) -> None:
-        """Once a day, in a process that lives so long: stores without a TTL of their own keep nothing for ever."""
-        now = self._clock.time()
-        if now < self._purge_at:
-            return
-        self._purge_at = now + PURGE_SECONDS
-        try:
-            await store.purge(now)
-        except StoreFault as fault:
-            self._log.event("warning", "store_fault", during="purge", error=str(fault))
+
+UNCHECKED = "The gateway cannot check limits and budgets now; try again in a moment."
 
 
 def _named(quotas: Mapping[str, Quota], name: str) -> Quota:

@@ -1,7 +1,7 @@
 """core.ports.Store in a SQLite file, safe for several processes of one machine.
 
-WAL mode lets readers and one writer work at once; every change is one immediate transaction, so a counter is read
-and raised without anybody in between. A thread of its own does the work: the event loop never waits for a disk.
+WAL mode lets readers and one writer work at once; every change is part of one immediate transaction, so a counter is
+raised and read without anybody in between. Reading, and whatever may take long, is done by a thread of its own.
 https://www.sqlite.org/wal.html
 """
 
@@ -13,8 +13,10 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault, Taken
+from handlers.io.sqlite_changes import Change, Changes, Undone, transact
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -33,6 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX documents_by_expiry ON documents (expires) WHERE expires IS NOT NULL",
         "CREATE INDEX counters_by_end ON counters (until) WHERE until IS NOT NULL",
     ),
+    ("CREATE INDEX holds_by_lease ON holds (lease) WHERE amount > 0",),
 )
 
 
@@ -43,6 +46,8 @@ class SqliteStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, "skybridge-sqlite")
         self._connection: sqlite3.Connection | None = None
+        self._near: sqlite3.Connection | None = None
+        self._changes: Changes | None = None
 
     async def prepare(self) -> None:
         await self._run(lambda connection: None)
@@ -59,12 +64,8 @@ class SqliteStore:
         self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
     ) -> None:
         rows = [(folder, name, json.dumps(document), expires) for name, document in documents.items()]
-
-        def work(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection):
-                connection.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", rows)
-
-        await self._run(work)
+        query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
+        await self._change(lambda connection: connection.executemany(query, rows))
 
     async def replace(
         self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
@@ -72,17 +73,17 @@ class SqliteStore:
         before, after = change
 
         def work(connection: sqlite3.Connection) -> bool:
-            with _Transaction(connection):
-                query = "SELECT body FROM documents WHERE folder = ? AND name = ?"
-                row = connection.execute(query, (folder, name)).fetchone()
-                standing = None if row is None else _document(row[0])
-                if standing not in (before, after):
-                    return False
-                query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
-                connection.execute(query, (folder, name, json.dumps(after), expires))
+            query = "SELECT body FROM documents WHERE folder = ? AND name = ?"
+            row = connection.execute(query, (folder, name)).fetchone()
+            standing = None if row is None else _document(row[0])
+            if standing not in (before, after):
+                return False
+            query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
+            connection.execute(query, (folder, name, json.dumps(after), expires))
             return True
 
-        return await self._run(work)
+        replaced: bool = await self._change(work)
+        return replaced
 
     async def read_all(self, folder: str) -> Mapping[str, StoredDocument]:
         def work(connection: sqlite3.Connection) -> Mapping[str, StoredDocument]:
@@ -99,48 +100,37 @@ class SqliteStore:
         return await self._run(work)
 
     async def delete(self, folder: str, name: str) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection):
-                connection.execute("DELETE FROM documents WHERE folder = ? AND name = ?", (folder, name))
-
-        await self._run(work)
+        query = "DELETE FROM documents WHERE folder = ? AND name = ?"
+        await self._change(lambda connection: connection.execute(query, (folder, name)))
 
     async def purge(self, now: float) -> int:
         def work(connection: sqlite3.Connection) -> int:
-            with _Transaction(connection):
-                dropped = connection.execute("DELETE FROM documents WHERE expires < ?", (now,)).rowcount
-                ended = now - LAPSED_SECONDS
-                connection.execute("DELETE FROM counters WHERE until < ?", (ended,))
-                connection.execute("DELETE FROM holds WHERE lease < ?", (ended,))
+            dropped = connection.execute("DELETE FROM documents WHERE expires < ?", (now,)).rowcount
+            ended = now - LAPSED_SECONDS
+            connection.execute("DELETE FROM counters WHERE until < ?", (ended,))
+            connection.execute("DELETE FROM holds WHERE lease < ?", (ended,))
             return dropped
 
-        return await self._run(work)
+        (dropped,) = await self._run(lambda connection: transact(connection, [work]))
+        return int(dropped)
 
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
-        def work(connection: sqlite3.Connection) -> Taken | Shortage:
-            used: dict[str, int] = {}
-            with _Transaction(connection) as transaction:
-                for charge in hold.charges:
-                    outcome = _take(connection, hold, charge, now)
-                    if isinstance(outcome, Shortage):
-                        transaction.undo = True
-                        return outcome
-                    used[charge.counter] = outcome
-            return Taken(used)
+        def work(connection: sqlite3.Connection) -> Taken:
+            _give_back_lapsed(connection, now)
+            return Taken({charge.counter: _take(connection, hold, charge) for charge in hold.charges})
 
-        return await self._run(work)
+        taken: Taken | Shortage = await self._change(work)
+        return taken
 
     async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection):
-                for charge in hold.charges:
-                    key = (charge.counter, hold.id)
-                    query = "DELETE FROM holds WHERE counter = ? AND id = ? RETURNING amount"
-                    row = connection.execute(query, key).fetchone()
-                    if row is not None:
-                        _raise(connection, charge, actual.get(charge.counter, 0) - row[0])
+            for charge in hold.charges:
+                query = "DELETE FROM holds WHERE counter = ? AND id = ? RETURNING amount"
+                row = connection.execute(query, (charge.counter, hold.id)).fetchone()
+                if row is not None:
+                    _raise(connection, charge, actual.get(charge.counter, 0) - row[0])
 
-        await self._run(work)
+        await self._change(work)
 
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
         def work(connection: sqlite3.Connection) -> Mapping[str, int]:
@@ -151,8 +141,20 @@ class SqliteStore:
     async def close(self) -> None:
         if self._connection is not None:
             await self._run(lambda connection: connection.close())
-            self._connection = None
+        if self._near is not None:
+            self._near.close()
+        self._connection = self._near = self._changes = None
         self._thread.shutdown(wait=False)
+
+    async def _change(self, change: Change) -> Any:
+        """Makes a change together with others of its moment. Raises StoreFault."""
+        if self._changes is None:
+            await self.prepare()
+        assert self._changes is not None
+        try:
+            return await self._changes.make(change)
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
 
     async def _run[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
@@ -160,30 +162,21 @@ class SqliteStore:
     def _do[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
             if self._connection is None:
-                self._connection = _open(self._path)
+                self._connection = _open(self._path, BUSY_SECONDS)
+                self._near = _open(self._path, 0.0)
+                self._changes = Changes(self._near, self._connection, self._thread)
             return work(self._connection)
         except (sqlite3.Error, OSError) as error:
-            raise StoreFault(f"the SQLite store {self._path.name}: {error}") from error
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> StoreFault:
+        return StoreFault(f"the SQLite store {self._path.name}: {error}")
 
 
-class _Transaction:
-    """One immediate transaction: undone by an exception, or where `undo` was set."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self.undo = False
-
-    def __enter__(self) -> _Transaction:
-        self._connection.execute("BEGIN IMMEDIATE")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("ROLLBACK" if self.undo or kind is not None else "COMMIT")
-
-
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    # One is opened by the thread and used by the loop: each has one user at a time.
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL mode a process that dies loses nothing with this setting; a power cut may lose the last commits.
@@ -198,7 +191,8 @@ def _open(path: Path) -> sqlite3.Connection:
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection) == len(MIGRATIONS):
         return
-    with _Transaction(connection):
+
+    def work(connection: sqlite3.Connection) -> None:
         version = _version(connection)  # again: another process may have been quicker
         if version > len(MIGRATIONS):
             raise StoreFault(f"the SQLite store {path.name} has schema {version}; this version reads {len(MIGRATIONS)}")
@@ -206,6 +200,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             for statement in step:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    transact(connection, [work])
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -217,26 +213,33 @@ def _document(body: str) -> StoredDocument:
     return document
 
 
-def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge, now: float) -> int | Shortage:
-    """What the counter stands at afterwards."""
-    held = "SELECT 1 FROM holds WHERE counter = ? AND id = ?"
-    if connection.execute(held, (charge.counter, hold.id)).fetchone() is not None:
+def _give_back_lapsed(connection: sqlite3.Connection, now: float) -> None:
+    """What dead processes had reserved goes back to its counters; the holds stay, of nothing, for a late settlement."""
+    query = "SELECT counter, id, amount FROM holds WHERE lease < ? AND amount > 0"
+    for counter, name, amount in connection.execute(query, (now,)).fetchall():
+        connection.execute("UPDATE holds SET amount = 0 WHERE counter = ? AND id = ?", (counter, name))
+        connection.execute("UPDATE counters SET total = total - ? WHERE counter = ?", (amount, counter))
+
+
+def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge) -> int:
+    """What the counter stands at afterwards. Raises Undone with a Shortage."""
+    query = "INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?)"
+    row = (charge.counter, hold.id, charge.amount, hold.lease)
+    if connection.execute(query, row).rowcount == 0:
         return _total(connection, charge.counter)  # an earlier try of the same request got through
-    lapsed = _lapsed(connection, charge.counter, now)
-    if lapsed:
-        query = "UPDATE holds SET amount = 0 WHERE counter = ? AND lease < ?"
-        connection.execute(query, (charge.counter, now))
-    used = _total(connection, charge.counter) - lapsed
-    if charge.limit is not None and used + charge.amount > charge.limit:
-        return Shortage(charge, used)
-    _raise(connection, charge, charge.amount - lapsed)
-    connection.execute("INSERT INTO holds VALUES (?, ?, ?, ?)", (charge.counter, hold.id, charge.amount, hold.lease))
-    return used + charge.amount
+    total = _raise(connection, charge, charge.amount)
+    if charge.limit is not None and total > charge.limit:
+        raise Undone(Shortage(charge, total - charge.amount))
+    return total
 
 
-def _raise(connection: sqlite3.Connection, charge: Charge, amount: int) -> None:
-    query = "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (counter) DO UPDATE SET total = total + excluded.total"
-    connection.execute(query, (charge.counter, amount, charge.until))
+def _raise(connection: sqlite3.Connection, charge: Charge, amount: int) -> int:
+    """What the counter stands at afterwards."""
+    query = (
+        "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (counter) DO UPDATE SET total = total + excluded.total "
+        "RETURNING total"
+    )
+    return int(connection.execute(query, (charge.counter, amount, charge.until)).fetchone()[0])
 
 
 def _total(connection: sqlite3.Connection, counter: str) -> int:

@@ -1,0 +1,117 @@
+"""Changes to a SQLite file, in groups: all that one turn of the event loop asks for is one transaction.
+
+A change is made on the loop itself. In WAL mode it is appended to a file without waiting for the disk, which takes less
+time than handing it to a thread and back. What does have to wait, for another process that is writing or for the disk,
+is left to a thread. https://www.sqlite.org/wal.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+type Change = Callable[[sqlite3.Connection], Any]
+type Asked = tuple[Change, asyncio.Future[Any]]
+
+# How often the thread moves what was appended into the file, in groups; and the pages (of 4 KiB) at which a writer does
+# it itself, lest the appended part grow without end under a load that leaves the thread no gap.
+CHECKPOINT_GROUPS = 500
+CHECKPOINT_PAGES = 10_000
+
+
+class Undone(Exception):
+    """Raised by a change that is to leave nothing behind. `outcome` is what who asked for it gets."""
+
+    def __init__(self, outcome: object) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class Changes:
+    """Gathers changes. `near` is the loop's own connection, which never waits; `far` the thread's."""
+
+    def __init__(self, near: sqlite3.Connection, far: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._near = near
+        self._far = far
+        self._thread = thread
+        self._asked: list[Asked] = []
+        self._groups = 0
+        near.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+
+    async def make(self, change: Change) -> Any:
+        """What the change returned, once it is committed. Raises sqlite3.Error."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._asked.append((change, future))
+        if len(self._asked) == 1:
+            loop.call_soon(self._commit, loop)
+        return await future
+
+    def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
+        asked, self._asked = self._asked, []
+        changes = [change for change, _ in asked]
+        try:
+            outcomes = transact(self._near, changes)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                _tell(asked, error)
+                return
+            waiting = loop.run_in_executor(self._thread, transact, self._far, changes)
+            waiting.add_done_callback(lambda done: _tell(asked, done.exception() or done.result()))
+        except sqlite3.Error as error:
+            _tell(asked, error)
+        else:
+            _tell(asked, outcomes)
+            self._groups += 1
+            if self._groups % CHECKPOINT_GROUPS == 0:
+                loop.run_in_executor(self._thread, _checkpoint, self._far)
+
+
+def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Any]:
+    """What each change returned or raised, after one transaction. Raises sqlite3.Error where nothing was changed."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        outcomes = [_made(connection, change) for change in changes]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return outcomes
+
+
+def _made(connection: sqlite3.Connection, change: Change) -> Any:
+    connection.execute("SAVEPOINT one")
+    try:
+        outcome = change(connection)
+    except Undone as undone:
+        connection.execute("ROLLBACK TO one")
+        outcome = undone.outcome
+    except sqlite3.Error as error:
+        if not connection.in_transaction:  # a full disk and the like have undone the whole group
+            raise
+        connection.execute("ROLLBACK TO one")
+        outcome = error
+    connection.execute("RELEASE one")
+    return outcome
+
+
+def _tell(asked: Sequence[Asked], outcomes: Sequence[Any] | BaseException) -> None:
+    """Gives each who asked their outcome, or all the same error."""
+    if isinstance(outcomes, BaseException):
+        outcomes = [outcomes] * len(asked)
+    for (_, future), outcome in zip(asked, outcomes, strict=True):
+        if future.done():  # whoever asked has gone
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _checkpoint(far: sqlite3.Connection) -> None:
+    # It moves what it can without waiting for anybody; the next one moves the rest.
+    far.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
