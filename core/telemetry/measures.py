@@ -85,10 +85,6 @@ class Distribution:
     counts: list[int]
     sum: float = 0.0
 
-    @property
-    def count(self) -> int:
-        return sum(self.counts)
-
 
 @slotted
 class Measures:

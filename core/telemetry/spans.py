@@ -175,7 +175,7 @@ def begin(ports: TracePorts, request: Request, endpoint: Endpoint) -> RequestTra
     caller = caller_of(request.headers, ports.platform())
     trace_id = caller.trace_id if caller is not None else ports.new_id(16)
     attributes: dict[str, Value] = {
-        "http.request.method": request.method, "url.path": request.path, "url.scheme": "http",
+        "http.request.method": request.method, "url.path": request.path,
         "http.route": route_of(request.path, endpoint),
     }  # fmt: skip
     agent = request.headers.get("user-agent")

@@ -32,6 +32,8 @@ def test_credentials_go(text: str, left: str) -> None:
         ("card 4111 1111 1111 1111", "card ***"),
         ("DE89 3704 0044 0532 0130 00", "***"),
         ("ssn 078-05-1120", "ssn ***"),
+        ("from 192.0.2.17, 2001:db8::1 and 2001:db8:0:0:0:0:0:1", "from ***, *** and ***"),
+        ("version 1.2.3.400 at 10:20:30, std::vector", "version 1.2.3.400 at 10:20:30, std::vector"),
         ("in 2026 there were 1,234,567 of 42", "in 2026 there were 1,234,567 of 42"),
     ],
 )
