@@ -35,7 +35,7 @@ node_modules/.tests: package.json
 	@touch $@
 
 run: $(VENV)/.runtime ## serve the gateway on port 8000 (demo backend unless models.yaml says otherwise)
-	$(BIN)/python -m handlers.cli serve --port $(PORT)
+	$(BIN)/python -m handlers.cli serve --port $(PORT) --store sqlite:.skybridge/skybridge.db
 
 check: $(VENV)/.runtime ## check models.yaml without serving it
 	$(BIN)/python -m handlers.cli check

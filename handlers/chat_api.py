@@ -108,6 +108,7 @@ async def chat_stream(body: ChatIn, client: ClientOf, _: Annotated[None, Limited
 
 async def _begin(body: ChatIn, client: Client) -> ChatTurn:
     """The turn, of which the answer has begun. Raises GatewayError."""
+    body.check()
     gateway = client.ground.gateway
     route = gateway.configuration.registry.resolve(body.model)
     said, system, notices = _said(body)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.chat.attachments import MOST
 from core.conversation import Effort
+from core.errors import ClientFault
 from handlers.admin_models import Fault
 
 LONGEST_PROMPT = 1_000_000
@@ -16,6 +17,18 @@ type Model = Annotated[str, Field(min_length=1, max_length=500, description="A n
 type Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
 type Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 type MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+def _one_of(*forms: tuple[str, ...]) -> dict[str, Any]:
+    """JSON Schema for members that come in one of several forms."""
+    present = [{"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}}
+               for names in forms]
+    return {"oneOf": present}
+
+
+def wrong(field: str, problem: str) -> ClientFault:
+    """The 400 for a field."""
+    return ClientFault("bad_request", f"The field '{field}' is not valid: {problem}.", param=field)
 
 
 class Asked(BaseModel):
@@ -57,15 +70,16 @@ class ChatIn(Knobs):
     attachments: list[AttachmentIn] = Field(default_factory=list, max_length=MOST)
     reasoning_effort: Effort | None = None
 
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
+    model_config = ConfigDict(json_schema_extra=_one_of(("message",), ("messages",)))
+
+    def check(self) -> None:
+        """What concerns several fields. Raises ClientFault that names one."""
         if (self.message is None) == (self.messages is None):
-            raise ValueError("give either 'message' or 'messages'")
+            raise wrong("message", "either it or 'messages' must be there")
         if self.message is not None and not self.message.strip() and not self.attachments:
-            raise ValueError("'message' must not be empty")
+            raise wrong("message", "it must not be empty")
         if self.messages is not None and all(each.role == "system" for each in self.messages):
-            raise ValueError("'messages' must hold a message of the user")
-        return self
+            raise wrong("messages", "one of them must be the user's")
 
 
 class CompareIn(Knobs):
@@ -77,15 +91,17 @@ class CompareIn(Knobs):
     models: list[Model] | None = Field(None, min_length=2, max_length=4)
     reasoning_effort: Effort | None = None
 
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        named = self.modelA is not None and self.modelB is not None
-        either = self.modelA is not None or self.modelB is not None
-        if (self.models is None) != named or (self.models is not None and either):
-            raise ValueError("give either 'modelA' and 'modelB', or 'models'")
+    model_config = ConfigDict(json_schema_extra=_one_of(("modelA", "modelB"), ("models",)))
+
+    def check(self) -> None:
+        """What concerns several fields. Raises ClientFault that names one."""
+        pair = [name for name, value in (("modelA", self.modelA), ("modelB", self.modelB)) if value is not None]
+        if self.models is not None and pair:
+            raise wrong("models", f"it does not go with '{pair[0]}'")
+        if self.models is None and len(pair) < 2:
+            raise wrong("modelB" if pair == ["modelA"] else "modelA", "two models are compared, or more in 'models'")
         if not self.prompt.strip():
-            raise ValueError("'prompt' must not be empty")
-        return self
+            raise wrong("prompt", "it must not be empty")
 
     def names(self) -> list[str]:
         return self.models if self.models is not None else [name for name in (self.modelA, self.modelB) if name]

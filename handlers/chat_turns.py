@@ -39,7 +39,7 @@ class Running:
         self.headers: dict[str, str] = {}
         self.is_recorded = False
         self._body: AsyncGenerator[bytes] | None = None
-        self._began = gateway.ports.clock.monotonic()
+        self._began = self._ended = 0.0
         self._first: float | None = None
 
     def hand_on(self) -> None:
@@ -51,6 +51,7 @@ class Running:
 
     async def start(self, route: Route, caller: Caller, client: Request, source: str) -> None:
         """Asks, and returns when the answer has begun. Raises GatewayError."""
+        self._began = self._gateway.ports.clock.monotonic()
         asked = ask(self.question, route, client)
         self.notices += [f"The model does not take '{name}': it was left out." for name in asked.dropped]
         self._decoder = asked.decoder
@@ -87,6 +88,7 @@ class Running:
         if body is None:
             return
         await body.aclose()
+        self._ended = self._gateway.ports.clock.monotonic()
         record, price = self.record, self._gateway.ports.price
         if record.cost is None and price is not None:
             record.cost = price(record)
@@ -96,7 +98,9 @@ class Running:
     def figures(self) -> dict[str, Any]:
         """Tokens, cost, times and the backend, once the answer is over."""
         first = None if self._first is None else round((self._first - self._began) * 1000)
-        return {**figures_of(self.record, self.answering), "time_to_first_token_ms": first}
+        seconds = max(0.0, self._ended - self._began)
+        times = {"time_to_first_token_ms": first, "duration_ms": round(seconds * 1000)}
+        return {**figures_of(self.record, self.answering), **times}
 
 
 class ChatTurn:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.configuration import ConfigurationError
 from core.errors import NotConfigured
+from core.ports import StoreFault
 
 # Where `keys` and `usage` keep things in a folder without SKYBRIDGE_STORE.
 LOCAL_STORE = "sqlite:.skybridge/skybridge.db"
@@ -37,6 +38,7 @@ def _parser(*, serves: bool) -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
     serve.add_argument("--grace", type=float, default=25.0, help="seconds for streams to end on SIGTERM (%(default)s)")
+    serve.add_argument("--store", help="where sessions and usage are kept, without asking for keys (sqlite:PATH)")
     serve.add_argument("--faults", action="store_true", help="obey x-skybridge-fault headers (SKYBRIDGE_FAULTS=1)")
     check = commands.add_parser("check", help="check a configuration without serving it")
     for command in (serve, check):
@@ -74,9 +76,12 @@ def _serve(options: argparse.Namespace) -> int:
     if options.faults:
         variables["SKYBRIDGE_FAULTS"] = "1"
     _validate_apart(options, variables)
-    if "SKYBRIDGE_STORE" not in variables and Path(LOCAL_STORE.partition(":")[2]).is_file():
-        variables["SKYBRIDGE_STORE"] = LOCAL_STORE  # `skybridge keys` has made it in this folder
-    composition = compose(variables, options.config, local=True)
+    remembering = options.store or ""
+    if not variables.get("SKYBRIDGE_STORE") and Path(LOCAL_STORE.partition(":")[2]).is_file():
+        remembering = remembering or LOCAL_STORE
+        if _holds_keys(Path(LOCAL_STORE.partition(":")[2])):
+            variables["SKYBRIDGE_STORE"] = LOCAL_STORE  # where there are keys, nobody is let in without one
+    composition = compose(variables, options.config, local=True, default_store=remembering)
     if composition.gateway.rules.open and options.host not in local.LOOPBACK:
         raise NotConfigured(
             f"SERVICE_API_KEY is not set: without a key the gateway serves loopback only, not {options.host}."
@@ -87,6 +92,26 @@ def _serve(options: argparse.Namespace) -> int:
     print(f"Models: {names}", file=sys.stderr)
     local.serve(composition, options.host, options.port, options.grace)
     return 0
+
+
+def _holds_keys(path: Path) -> bool:
+    """Whether `skybridge keys` or the console has made keys in this folder."""
+    import asyncio  # noqa: PLC0415  # only where there is a store
+
+    from handlers.callers import KEYS  # noqa: PLC0415
+    from handlers.io.sqlite_store import SqliteStore  # noqa: PLC0415
+
+    async def look() -> bool:
+        store = SqliteStore(path)
+        try:
+            return bool(await store.read_page(KEYS, "", 1))
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(look())
+    except StoreFault as fault:
+        raise ConfigurationError("SKYBRIDGE_STORE", str(fault)) from fault
 
 
 def _check(options: argparse.Namespace) -> int:

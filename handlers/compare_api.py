@@ -108,7 +108,8 @@ async def _nothing() -> None:
 
 
 def _outcomes(body: CompareIn, client: Client) -> list[Outcome]:
-    """One for each model. Raises ClientFault (404) where none of them is known."""
+    """One for each model. Raises ClientFault."""
+    body.check()
     gateway = client.ground.gateway
     outcomes = []
     for model in body.names():

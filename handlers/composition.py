@@ -37,6 +37,9 @@ NO_KEY = (
     "Set it, or set SKYBRIDGE_AUTH=platform where the platform authenticates callers (AWS_IAM, Entra)."
 )
 
+# Settings of the chat API, in any form of configuration.
+_CHAT_VARIABLES = ("DEFAULT_SYSTEM_PROMPT", "MAX_TOKENS", "RATE_LIMIT")
+
 # Settings that say who may call besides the service key.
 _IDENTITIES = ("SKYBRIDGE_AUTH", "SKYBRIDGE_OIDC_ISSUER")
 
@@ -186,6 +189,8 @@ def compose(
     variables = os.environ if variables is None else variables
     variables = with_secrets(variables, variables)
     configuration, path = find_configuration(variables, config)
+    if any(variables.get(name) for name in _CHAT_VARIABLES):
+        configuration.chat = import_module("core.forms.chat_backend").chat_defaults(variables)
     if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
         configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
     rules = read_access_rules(variables)

@@ -128,12 +128,26 @@ async def _answer_http_exception(request: WebRequest, error: HTTPException) -> W
 
 async def _answer_invalid(request: WebRequest, error: RequestValidationError) -> WebResponse:
     """One fault for the first field that is wrong; the details list all of them."""
+    if error.errors()[0]["type"] == "json_invalid" or not _says_json(request):
+        return await _answer_fault(request, _no_json(request))
     rows = [{"field": _field_of(row["loc"]), "problem": str(row["msg"])} for row in error.errors()]
     first = rows[0]
     named = f"The field '{first['field']}' is not valid" if first["field"] else "The request body is not valid"
     fault = ClientFault("bad_request", f"{named}: {first['problem']}.", param=first["field"] or None)
     fault.about = {"problems": rows[:20]}
     return await _answer_fault(request, fault)
+
+
+def _says_json(request: WebRequest) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return request.method == "GET" or kind == "application/json" or kind.endswith("+json")
+
+
+def _no_json(request: WebRequest) -> ClientFault:
+    """A body of another type is not read as JSON: a web page elsewhere could send it without being asked for leave."""
+    if _says_json(request):
+        return ClientFault("bad_request", "The request body is not valid JSON.")
+    return ClientFault("bad_request", "Send JSON, with the header `content-type: application/json`.")
 
 
 def _field_of(location: tuple[Any, ...]) -> str:

@@ -110,9 +110,8 @@ def sum_of(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def figures_of(record: UsageRecord, answering: Answering) -> dict[str, Any]:
-    """What an answer took: tokens, cost, times, and which backend gave it. `record` is complete."""
+    """What an answer took: tokens, cost, and which backend gave it. `record` is complete."""
     usage = record.usage if record.usage.total_tokens else answering.usage
-    seconds = record.seconds
     return {
         "usage": usage_of(usage),
         "cost_usd": None if record.cost is None else float(in_usd(record.cost.total)),
@@ -120,7 +119,6 @@ def figures_of(record: UsageRecord, answering: Answering) -> dict[str, Any]:
         "backend": record.backend,
         "served_model": record.api_model,
         "attempts": record.attempts,
-        "duration_ms": round(seconds * 1000),
     }
 
 
