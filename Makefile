@@ -34,6 +34,9 @@ node_modules/.tests: package.json
 	npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
 
+.bench/litellm/bin/litellm: $(VENV)/.tests
+	BENCH_PEERS=1 $(BIN)/python -c "from bench.peers import LITELLM_PROXY; print(LITELLM_PROXY.obstacle())"
+
 run: $(VENV)/.runtime ## serve the gateway on port 8000 (demo backend unless models.yaml says otherwise)
 	$(BIN)/python -m handlers.cli serve --port $(PORT) --store sqlite:.skybridge/skybridge.db
 
@@ -46,7 +49,7 @@ test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the te
 	$(BIN)/python tests/coverage_gate.py
 	$(BIN)/python -m bench.check
 
-test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests ## the slow tests too
+test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests .bench/litellm/bin/litellm ## the slow tests too
 	tests/system_packages.sh containers
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
@@ -428,8 +429,7 @@ class Attempts:
         """Reads a stream up to its first content, which is where the answer is committed."""
         pipe = racer.pipe
         if pipe is None:
-            await self._check_stream_type(racer, head)
-            pipe = racer.pipe = racer.prepared.pipe()
+            pipe = racer.pipe = await self._begin_stream(racer, head)
         while True:
             data = await racer.exchange.read(self._wait(racer, until))
             now = self._ports.clock.monotonic()
@@ -459,13 +459,20 @@ class Attempts:
     def _grace_is_over(self, racer: _Racer, now: float) -> bool:
         return racer.alive_since is not None and now >= racer.alive_since + self._timing.commit_grace
 
-    async def _check_stream_type(self, racer: _Racer, head: Head) -> None:
-        """A JSON answer to a request for a stream is an error inside a 200 (OpenRouter's form), or no stream."""
+    async def _begin_stream(self, racer: _Racer, head: Head) -> Pipe:
+        """A JSON answer to a request for a stream is an error inside a 200 (OpenRouter's form), or a whole answer of
+        a server that does not stream."""
+        prepared = racer.prepared
         if not head.headers.get("content-type", "").startswith("application/json"):
-            return
-        body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
-        body = redacted(body, racer.prepared.request.headers)
-        fault = racer.prepared.read_error(502, head.headers, body)
+            return prepared.pipe()
+        body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, LARGEST_ANSWER)
+        whole = import_module("core.whole_stream")  # few servers do so
+        stream = whole.as_stream(prepared.backend_format, body, racer.attempt.candidate)
+        if stream is not None:
+            pipe = prepared.pipe()
+            racer.pending.append(pipe.feed(stream))
+            return pipe
+        fault = prepared.read_error(502, head.headers, redacted(body, prepared.request.headers))
         fault.retryable = True
         raise fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
@@ -18,7 +19,7 @@ from core.http import HeaderList, Request, Response
 from core.native import prepare_native
 from core.overload import InFlight
 from core.passthrough import returned_headers
-from core.ports import BackendRequest, Clock, Hold, KeptResponses, Log, Media, Random, Transport, TransportFault
+from core.ports import BackendRequest, Clock, KeptResponses, Log, Media, Random, Transport, TransportFault
 from core.redaction import without_secrets
 from core.routes import Endpoint
 from core.routing.health import Health
@@ -90,8 +91,9 @@ class Accounts(Protocol):
         """Whose request it is. Raises Refused."""
         ...
 
-    async def admit(self, caller: Caller, generation: Generation, format_name: str) -> Hold | None:
-        """Reserves what the request may take at most; None where nothing is limited. Raises Refused."""
+    async def admit(self, caller: Caller, generation: Generation, record: UsageRecord) -> HeaderList:
+        """Reserves what the request may take at most, and notes it in `record`. Gives the answer's headers about what
+        is left, [] where nothing is limited. Raises Refused."""
         ...
 
     async def flush(self) -> None:
@@ -140,6 +142,7 @@ class Run:
         self._ordered: Sequence[Candidate] = ()
         self._broken: list[Candidate] = []
         self._story: Story | None = None
+        self._limits: HeaderList = []
         self._watch = None if self._ports.trace is None else self._ports.trace(request, endpoint)
         self._keeping: Keeping | None = None
 
@@ -156,7 +159,7 @@ class Run:
         if self._ports.responses is not None and self._endpoint.format == "responses":
             generation = await self._with_kept(generation, route)
         if self._ports.accounts is not None:
-            record.hold = await self._ports.accounts.admit(self._caller, generation, self._endpoint.format)
+            self._limits = await self._ports.accounts.admit(self._caller, generation, record)
         limits = self._gateway.configuration.limits
         ordered = self._ordered = self._order(generation, route) if len(route.candidates) > 1 else route.candidates
         attempts = self._attempts = self._attempts_on(ordered, route.policy)
@@ -449,10 +452,18 @@ class Run:
     def _backend_headers(self, winner: Winner | None) -> HeaderList:
         if winner is None or winner.prepared.translation != "none":
             return []
-        headers = returned_headers(winner.head.headers)
+        headers = self._returned(winner.head.headers)
         if winner.pipe is not None:
             headers = [item for item in headers if item[0] not in ("content-type", "cache-control")]
         return headers
+
+    def _returned(self, headers: Mapping[str, str]) -> HeaderList:
+        """A backend's headers, but what this gateway tells of its own limits it tells alone."""
+        found = returned_headers(headers)
+        if self._limits:
+            told = {name for name, _ in self._limits}
+            found = [item for item in found if item[0] not in told]
+        return found
 
     def relayed_error(self, error: GatewayError) -> Response | None:
         """The backend's own error answer, byte for byte, for a client of the same format. None where it is not
@@ -462,9 +473,11 @@ class Run:
         raw = error.raw
         if error.kind in _OWN_FAULTS or raw.status in (401, 403):
             return None
+        if error.kind == "context_length" and not any(word in raw.body for word in _OVERFLOW[self._endpoint.format]):
+            return None
         if raw.status < 400 or not raw.headers.get("content-type", "").startswith("application/json"):
             return None
-        headers = [item for item in returned_headers(raw.headers) if item[0] not in ("retry-after", "retry-after-ms")]
+        headers = [item for item in self._returned(raw.headers) if item[0] not in ("retry-after", "retry-after-ms")]
         if error.retry_after is not None:
             headers.append(("retry-after", str(max(1, math.ceil(error.retry_after)))))
         # Only Anthropic's clients know 529.
@@ -473,7 +486,7 @@ class Run:
 
     def headers(self) -> HeaderList:
         """The gateway's own headers: which backend answered, and what was done to the request."""
-        headers = [("x-request-id", self._record.request_id)]
+        headers = [("x-request-id", self._record.request_id), *self._limits]
         attempts = self._attempts
         if attempts is None or attempts.candidate is None:
             return headers
@@ -539,6 +552,15 @@ def _soonest(*moments: float | None) -> float | None:
 
 # Operations that ask for no answer of a model, and the modules that prepare them.
 _ASIDE = {"count_tokens": "core.counting.requests", "embeddings": "core.embeddings"}
+
+# What clients know a full context window by (wire-formats 8.4): a proxy's words are not always these. Where nothing is
+# known of a format's clients, any words will do.
+_OVERFLOW = defaultdict(
+    lambda: (b"",),
+    messages=(b"prompt is too long", b"exceed context limit"),
+    chat_completions=(b"context_length_exceeded",),
+    responses=(b"context_length_exceeded",),
+)
 
 # Failures that are about the gateway's own credential.
 _OWN_FAULTS = frozenset({"authentication", "permission", "configuration"})

@@ -45,7 +45,8 @@ class Received:
 class BackendServer:
     """Use as an async context manager; `url` is where it listens."""
 
-    def __init__(self, scripts: Sequence[Script] | Callable[[Received], Script]) -> None:
+    def __init__(self, scripts: Sequence[Script] | Callable[[Received], Script], port: int = 0) -> None:
+        self._port = port
         self._choose = scripts if callable(scripts) else _in_turn(scripts)
         self.received: list[Received] = []
         self.closed = asyncio.Event()
@@ -53,7 +54,7 @@ class BackendServer:
         self.url = ""
 
     async def __aenter__(self) -> BackendServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 

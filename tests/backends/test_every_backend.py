@@ -93,6 +93,23 @@ async def test_whole_and_streamed_with_and_without_tools(tmp_path: Path, name: s
         assert [record.outcome for record in gateway.records] == ["complete"] * 4
 
 
+@pytest.mark.parametrize("client_name", CLIENTS)
+@pytest.mark.parametrize("name", BACKENDS)
+async def test_a_backend_that_does_not_stream(tmp_path: Path, name: str, client_name: str) -> None:
+    """Some servers, proxies' caches and mocks give the whole answer: the client gets the stream that it asked for."""
+
+    def play(received: Received) -> Script:
+        tool = any(member in received.json for member in ("tools", "toolConfig"))
+        return answer(format_of(received), "served-model", stream=False, tool=tool)
+
+    async with BackendServer(play) as backend, gateway_to(tmp_path, name, backend) as gateway:
+        async with closing(CLIENTS[client_name](gateway.url)) as client:
+            assert await client.ask(True, tool=False) == ("Hi", [])
+            assert await client.ask(True, tool=True) == ("", [("weather", CITY)])
+        assert [record.outcome for record in gateway.records] == ["complete"] * 2
+        assert [record.usage.output_tokens for record in gateway.records] == [2, 2]
+
+
 # What the client sees of a backend's status: the statuses, and the vendor's words for the kind where the gateway writes
 # them. A refusal of the gateway's own credential is the gateway's fault. Sources: wire-formats 7.7, 4.5 (Bedrock), 5
 # (Gemini).

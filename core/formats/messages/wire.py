@@ -25,7 +25,9 @@ STREAM_CONTENT_TYPE = "text/event-stream; charset=utf-8"
 TOO_LONG = "prompt is too long"
 # It lowers max_tokens, and does not compact, when it reads this one.
 TOO_LONG_WITH_OUTPUT = "exceed context limit"
-_TOO_LONG_WORDINGS = (TOO_LONG, TOO_LONG_WITH_OUTPUT, "input is too long", "maximum context length")
+_TOO_LONG_WORDINGS = (
+    TOO_LONG, TOO_LONG_WITH_OUTPUT, "input is too long", "maximum context length", "contextwindowexceedederror",
+)  # fmt: skip
 
 SPEND_LIMIT_CODE = "enforced_spend_limit_reached"
 
