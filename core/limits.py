@@ -13,6 +13,7 @@ from time import gmtime, strftime
 from typing import Any, Final, Literal
 
 from core.errors import Refused
+from core.http import HeaderList
 from core.ports import Charge, Shortage
 from core.slotted import slotted
 from core.usage import in_usd
@@ -179,6 +180,29 @@ def refusal(shortage: Shortage, subjects: Sequence[Subject], format_name: str, n
     )
     error.headers.update(_headers(limit, most, max(0, most - shortage.used), charge.until, (format_name, now)))
     return error
+
+
+def rate_headers(charges: Sequence[Charge], used: Mapping[str, int], format_name: str, now: float) -> HeaderList:
+    """What is left of the limits of requests and of tokens once `charges` are taken, and the counters stand at `used`,
+    in the words of the client's vendor. Of several limits it is the one with the least left, as vendors tell it; a
+    limit on requests at once is none of these.
+
+    https://platform.claude.com/docs/en/api/rate-limits#response-headers
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+    """
+    tightest: dict[Unit, tuple[int, Charge]] = {}
+    for charge in charges:
+        unit = _limit_of(charge.counter).unit
+        if unit not in ("requests", "tokens") or charge.limit is None:
+            continue
+        room = max(0, charge.limit - used.get(charge.counter, 0))
+        if unit not in tightest or room < tightest[unit][0]:
+            tightest[unit] = room, charge
+    headers: HeaderList = []
+    for room, charge in tightest.values():
+        told = _headers(_limit_of(charge.counter), charge.limit or 0, room, charge.until, (format_name, now))
+        headers.extend(told.items())
+    return headers
 
 
 def _shown(counter: str, subjects: Sequence[Subject]) -> str:

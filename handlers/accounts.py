@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ class Accounts:
         self._upkeep = None if ports.store is None else Upkeep(ports.store, ports.clock, ports.random, ports.log)
         self._away_until = 0.0
         self._flushing = False
+        # What a request costs on the platform, where it asks for anything (handlers.compute).
+        self.compute: Callable[[UsageRecord], int] | None = None
 
     @property
     def store(self) -> Store | None:
@@ -223,7 +225,9 @@ class Accounts:
                 cost = (record.cost.total if record.cost is not None else 0) + wasted
                 calls.append(store.settle(record.hold, limits.used(record.hold.charges, tokens, cost), now))
             folder = bill.folder_of(bill.day_of(record.started))
-            days.setdefault(folder, {})[record.request_id] = bill.usage_document(record, wasted)
+            days.setdefault(folder, {})[record.request_id] = bill.usage_document(
+                record, wasted, self.compute(record) if self.compute is not None else None
+            )
         expires = now + bill.RETENTION_DAYS * 86_400
         calls += [store.write(folder, documents, expires) for folder, documents in days.items()]
         for start in range(0, len(calls), CALLS_AT_ONCE):

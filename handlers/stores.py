@@ -13,9 +13,10 @@ from pathlib import Path
 from core.configuration import Configuration, ConfigurationError
 from core.ports import Clock, Log, Random, Store, Transport
 from core.slotted import slotted
-from handlers.accounts import AccountPorts, Accounts, read_quotas
+from handlers.accounts import AccountPorts, Accounts
 from handlers.callers import Callers, KeyCache, TokenVerifier
 from handlers.pricing import read_pricing
+from handlers.quotas import DEFAULT_SHARDS, read_quotas
 
 STORAGE_AUDIENCE = "https://storage.azure.com/"
 # An account's path before the table, as emulators write it: http://127.0.0.1:10002/ACCOUNT/TABLE.
@@ -32,25 +33,27 @@ class Machine:
     random: Random
 
 
-def open_store(reference: str, machine: Machine) -> Store:
-    """The store at `reference`; nothing is connected yet. Raises ConfigurationError."""
+def open_store(reference: str, machine: Machine, shards: int = DEFAULT_SHARDS) -> Store:
+    """The store at `reference`; nothing is connected yet. `shards`: over how many items a counter is spread that is
+    found to be hot. Raises ConfigurationError."""
     kind, _, place = reference.partition(":")
     make = _KINDS.get(kind)
     if make is None or not place:
         raise ConfigurationError("SKYBRIDGE_STORE", f"expected {FORMS}; got {reference!r}")
-    return make(place, machine)
+    return make(place, machine, shards)
 
 
-def _sqlite(place: str, machine: Machine) -> Store:
+def _sqlite(place: str, machine: Machine, shards: int) -> Store:
     from handlers.io.sqlite_store import SqliteStore  # noqa: PLC0415  # one kind of store is loaded
 
     return SqliteStore(Path(place))
 
 
-def _dynamodb(place: str, machine: Machine) -> Store:
+def _dynamodb(place: str, machine: Machine, shards: int) -> Store:
     from handlers.io.authenticators import SigV4  # noqa: PLC0415  # one kind of store is loaded
     from handlers.io.aws_credentials import environment_credentials  # noqa: PLC0415
     from handlers.io.dynamodb_store import DynamoStore, is_throttled  # noqa: PLC0415
+    from handlers.io.shards import Spread  # noqa: PLC0415
     from handlers.io.store_http import CloudClient  # noqa: PLC0415
 
     variables = machine.variables
@@ -61,14 +64,16 @@ def _dynamodb(place: str, machine: Machine) -> Store:
     client = CloudClient(
         f"DynamoDB table {place}", machine.transport, machine.clock, machine.random, signer.authorize, is_throttled
     )
-    return DynamoStore(client, (endpoint or f"https://dynamodb.{region}.amazonaws.com").rstrip("/"), place)
+    address = (endpoint or f"https://dynamodb.{region}.amazonaws.com").rstrip("/")
+    return DynamoStore(client, address, place, Spread(shards, machine.random))
 
 
-def _azure_table(place: str, machine: Machine) -> Store:
+def _azure_table(place: str, machine: Machine, shards: int) -> Store:
     from core.auth.tokens import Token  # noqa: PLC0415  # one kind of store is loaded
-    from handlers.io import table_store  # noqa: PLC0415
+    from handlers.io import azure_table, table_store  # noqa: PLC0415
     from handlers.io.identities import Outside, managed_identity  # noqa: PLC0415
     from handlers.io.renewing import Renewing  # noqa: PLC0415
+    from handlers.io.shards import Spread  # noqa: PLC0415
     from handlers.io.store_http import CloudClient  # noqa: PLC0415
 
     endpoint, _, table = place.rstrip("/").rpartition("/")
@@ -77,7 +82,7 @@ def _azure_table(place: str, machine: Machine) -> Store:
     key = machine.variables.get("AZURE_STORAGE_KEY")
     if key:
         account = endpoint.rpartition("/")[2].partition(".")[0]
-        authorize = table_store.SharedKey(account, key, machine.clock).authorize
+        authorize = azure_table.SharedKey(account, key, machine.clock).authorize
     else:
         outside = Outside(machine.variables, machine.transport, machine.clock)
         client_id = machine.variables.get("AZURE_CLIENT_ID", "")
@@ -86,14 +91,14 @@ def _azure_table(place: str, machine: Machine) -> Store:
         async def token() -> str:
             return (await tokens.current()).value
 
-        authorize = table_store.TokenKey(token, machine.clock).authorize
+        authorize = azure_table.TokenKey(token, machine.clock).authorize
     client = CloudClient(
-        f"Azure table {table}", machine.transport, machine.clock, machine.random, authorize, table_store.is_throttled
+        f"Azure table {table}", machine.transport, machine.clock, machine.random, authorize, azure_table.is_throttled
     )
-    return table_store.TableStore(client, endpoint, table)
+    return table_store.TableStore(client, endpoint, table, Spread(shards, machine.random))
 
 
-_KINDS: Mapping[str, Callable[[str, Machine], Store]] = {
+_KINDS: Mapping[str, Callable[[str, Machine, int], Store]] = {
     "sqlite": _sqlite,
     "dynamodb": _dynamodb,
     "azure-table": _azure_table,
@@ -103,7 +108,7 @@ _KINDS: Mapping[str, Callable[[str, Machine], Store]] = {
 def make_accounts(configuration: Configuration, reference: str, machine: Machine, log: Log) -> Accounts:
     """The accounts of a gateway; `reference` "" keeps nothing. Raises ConfigurationError."""
     quotas = read_quotas(configuration.quotas)
-    store = open_store(reference, machine) if reference else None
+    store = open_store(reference, machine, quotas.shards) if reference else None
     if store is None and configuration.quotas:
         raise ConfigurationError("quotas", f"limits and budgets need a store: set SKYBRIDGE_STORE to {FORMS}")
     keys = None if store is None else KeyCache(store, machine.clock, log)

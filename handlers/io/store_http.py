@@ -15,13 +15,14 @@ MAX_ANSWER = 16 * 1024 * 1024
 type Authorize = Callable[[BackendRequest], Awaitable[None]]
 
 
-@slotted(frozen=True)
+@slotted
 class Answer:
-    """A whole answer; header names are lower case."""
+    """A whole answer; header names are lower case. `tries`: how many times it was asked for."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    tries: int = 1
 
 
 @slotted(frozen=True)
@@ -50,11 +51,13 @@ class CloudClient:
     async def send(self, call: Call) -> Answer:
         """The answer, whatever its status. Raises StoreFault when there is none in time."""
         until = self.clock.monotonic() + self.seconds
-        pause = FIRST_PAUSE
+        pause, tries = FIRST_PAUSE, 1
         while True:
             reason = await self._try(call, until)
             if isinstance(reason, Answer):
+                reason.tries = tries
                 return reason
+            tries += 1
             delay = pause * (0.5 + self.random.uniform())
             if self.clock.monotonic() + delay >= until:
                 raise StoreFault(f"{self.name}: {reason}")

@@ -15,11 +15,13 @@ import pytest
 
 from core.ports import BackendRequest, Charge, Hold
 from handlers.io.dynamodb_store import DynamoStore
+from handlers.io.shards import Spread
 from handlers.io.http_client import HttpTransport
 from tests.doors.aws_conditions import deployed
 from tests.doors.test_aws_template import OPTIONS, ROOT, TOOLS, run_tools, statements
 from tests.gateways import Bench, body_of
 from tests.scripted import Play
+from tests.scripted import FixedRandom
 from tests.stores import real_stores
 
 REGION, ACCOUNT = "eu-west-1", "111122223333"
@@ -120,12 +122,19 @@ async def recorded_calls() -> AsyncIterator[set[tuple[str, str]]]:
         async def record(request: BackendRequest) -> None:
             target = dict(request.headers)["x-amz-target"].partition(".")[2]
             named = json.loads(request.body)
-            tables = [named["TableName"]] if "TableName" in named else list(named["RequestItems"])
-            calls.update((f"dynamodb:{target}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}") for name in tables)
+            found = [(target, name) for name in ([named["TableName"]] if "TableName" in named else ())]
+            found += [(target, name) for name in named.get("RequestItems", ())]
+            # A transaction needs the permissions of what it is made of, and none of its own.
+            parts = [part for item in named.get("TransactItems", ()) for part in item.items()]
+            found += [(f"{operation}Item", part["TableName"]) for operation, part in parts]
+            calls.update(
+                (f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
+                for operation, name in found
+            )
             await sign(request)
 
         client.authorize = record
-        await use(DynamoStore(client, endpoint, "skybridge-Table"))
+        await use(DynamoStore(client, endpoint, "skybridge-Table", Spread(2, FixedRandom(0.5), always=True)))
         await transport.aclose()
         yield calls
 
@@ -135,6 +144,7 @@ async def use(store: DynamoStore) -> None:
     await store.write("keys", {"a": {"n": 1}})
     await store.read("keys", "a")
     await store.read_all("keys")
+    await store.replace("keys", "a", (None, {"n": 2}))
     await store.delete("keys", "a")
     hold = Hold("h", (Charge("usd", 5, 10, 2_000_000_000.0),), 1_900_000_000.0)
     await store.reserve(hold, 1_800_000_000.0)

@@ -9,11 +9,12 @@ from typing import Any
 from core.access import AccessRules
 from core.keys import SHOWN, Key, digest_of
 from core.ports import Store
-from handlers.accounts import AccountPorts, Accounts, read_quotas
+from handlers.accounts import AccountPorts, Accounts
 from handlers.callers import KEYS, Callers, KeyCache
 from handlers.io.clock import SystemRandom
 from handlers.io.sqlite_store import SqliteStore
 from handlers.pricing import read_pricing
+from handlers.quotas import read_quotas
 from tests.gateways import Bench
 from tests.scripted import Play
 

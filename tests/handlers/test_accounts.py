@@ -15,8 +15,8 @@ from core.configuration import ConfigurationError
 from core.estimate import input_tokens
 from core.http import Request, Response
 from core.ports import Hold, Shortage, StoredDocument, StoreFault
-from handlers.accounts import read_quotas
 from handlers.io.sqlite_store import SqliteStore
+from handlers.quotas import read_quotas
 from tests.gateways import body_of, path_of
 from tests.handlers.accounted import SECRET, AccountedBench, sqlite
 from tests.samples import TYPES, answer_body, request_body, stream_frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,9 @@ import pytest
 
 from core.ports import Store
 from handlers.io.http_client import HttpTransport
+from handlers.io.shards import Spread
 from handlers.io.sqlite_store import SqliteStore
+from tests.scripted import FixedRandom
 from tests.stores import real_stores
 
 
@@ -33,19 +36,29 @@ async def transport() -> AsyncIterator[HttpTransport]:
     await transport.aclose()
 
 
-@pytest.fixture(params=["sqlite", "dynamodb", "tables"])
+SHARDS = 4
+
+
+@pytest.fixture(params=["sqlite", "dynamodb", "dynamodb-shards", "tables", "tables-shards"])
 def open_store(
     request: pytest.FixtureRequest, tmp_path: Path, transport: HttpTransport
 ) -> Callable[[], Store]:
-    """Opens the store of this test, as often as a test wants to: each is another process's view of it."""
+    """Opens the store of this test, as often as a test wants to: each is another process's view of it, and with
+    `-shards` takes from another shard of each counter."""
     name = f"t{uuid4().hex}"
     if request.param == "sqlite":
         return lambda: SqliteStore(tmp_path / "skybridge.db")
-    if request.param == "dynamodb":
+    kind, _, shared = request.param.partition("-")
+    homes = cycle((1, 3, 0, 2))
+
+    def spread() -> Spread | None:
+        return Spread(SHARDS, FixedRandom(next(homes) / SHARDS), always=True) if shared else None
+
+    if kind == "dynamodb":
         endpoint = request.getfixturevalue("moto_server")
-        return lambda: real_stores.dynamo_store(transport, endpoint, name)
+        return lambda: real_stores.dynamo_store(transport, endpoint, name, spread())
     endpoint = request.getfixturevalue("azurite_server")
-    return lambda: real_stores.azure_store(transport, endpoint, name)
+    return lambda: real_stores.azure_store(transport, endpoint, name, spread())
 
 
 @pytest.fixture

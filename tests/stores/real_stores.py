@@ -17,10 +17,11 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from core.auth.credentials import Credentials
-from handlers.io import dynamodb_store, table_store
+from handlers.io import azure_table, dynamodb_store, table_store
 from handlers.io.authenticators import SigV4
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
+from handlers.io.shards import Spread
 from handlers.io.store_http import CloudClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,16 +44,20 @@ def signed_client(transport: HttpTransport, service: str, seconds: float = 20.0)
     return CloudClient(service, transport, clock, SystemRandom(), signer.authorize, throttled, seconds)
 
 
-def dynamo_store(transport: HttpTransport, endpoint: str, table: str) -> dynamodb_store.DynamoStore:
-    return dynamodb_store.DynamoStore(signed_client(transport, "dynamodb"), endpoint, table)
+def dynamo_store(
+    transport: HttpTransport, endpoint: str, table: str, spread: Spread | None = None
+) -> dynamodb_store.DynamoStore:
+    return dynamodb_store.DynamoStore(signed_client(transport, "dynamodb"), endpoint, table, spread)
 
 
-def azure_store(transport: HttpTransport, endpoint: str, table: str) -> table_store.TableStore:
+def azure_store(
+    transport: HttpTransport, endpoint: str, table: str, spread: Spread | None = None
+) -> table_store.TableStore:
     clock = SystemClock()
-    signer = table_store.SharedKey(ACCOUNT, ACCOUNT_KEY, clock)
-    throttled = table_store.is_throttled
+    signer = azure_table.SharedKey(ACCOUNT, ACCOUNT_KEY, clock)
+    throttled = azure_table.is_throttled
     client = CloudClient("Azurite", transport, clock, SystemRandom(), signer.authorize, throttled, 20.0)
-    return table_store.TableStore(client, endpoint, table)
+    return table_store.TableStore(client, endpoint, table, spread)
 
 
 @contextmanager

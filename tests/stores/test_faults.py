@@ -13,7 +13,7 @@ import pytest
 
 from core.configuration import ConfigurationError, read_configuration
 from core.errors import NotConfigured
-from core.ports import BackendRequest, Charge, Hold, StoreFault
+from core.ports import BackendRequest, Charge, Hold, StoreFault, Taken
 from handlers.io import sqlite_store
 from handlers.io.sqlite_store import SqliteStore
 from handlers.stores import Machine, make_accounts, open_store
@@ -31,16 +31,27 @@ PLACES = {
 }
 
 
+VERSION_1 = {
+    "dynamodb": Play(200, {}, [b'{"Item": {"body": {"S": "{\\"version\\": 1}"}}}']),
+    "tables": Play(200, {}, [b'{"body0": "{\\"version\\": 1}"}']),
+}
+
+
 def play(status: int, body: Any = None, **headers: str) -> Play:
     return Play(status, headers, [json.dumps(body or {}).encode()])
 
 
-def opened(kind: str, plays: list[Play], variables: dict[str, str] | None = None) -> tuple[Any, ScriptedTransport]:
+def opened(
+    kind: str, plays: list[Play], variables: dict[str, str] | None = None, *, checked: bool = True
+) -> tuple[Any, ScriptedTransport]:
+    """A store over scripted answers; its schema was looked at before."""
     place, settings = PLACES[kind]
     clock = VirtualClock()
     transport = ScriptedTransport(plays, clock)
     environment = settings if variables is None else variables
-    return open_store(place, Machine(environment, transport, clock, FixedRandom())), transport
+    store: Any = open_store(place, Machine(environment, transport, clock, FixedRandom()))
+    store._schema._checked = checked
+    return store, transport
 
 
 @pytest.mark.parametrize("kind", sorted(PLACES))
@@ -142,9 +153,12 @@ async def test_endless_contention_is_a_fault(kind: str) -> None:
 async def test_a_table_that_is_being_made_is_waited_for() -> None:
     creating, active = ({"Table": {"TableStatus": status}} for status in ("CREATING", "ACTIVE"))
     missing = play(400, {"__type": "x#ResourceNotFoundException"})
-    done = play(200, {"Item": {"body": {"S": '{"version": 1}'}}})
-    store, _ = opened("dynamodb", [missing, play(200), play(200, creating), play(200, active), done])
+    making = [missing, play(200), play(200, creating), play(200, active)]
+    store, _ = opened("dynamodb", [*making, play(200), VERSION_1["dynamodb"]])
     await store.prepare()
+    store, _ = opened("dynamodb", [*making, play(400, {"__type": "x#AccessDeniedException"})])
+    with pytest.raises(StoreFault, match="UpdateTimeToLive answered AccessDenied"):
+        await store.prepare()
     store, _ = opened("dynamodb", [missing, play(200), *[play(200, creating)] * 30])
     with pytest.raises(StoreFault, match="does not become active"):
         await store.prepare()
@@ -205,7 +219,7 @@ async def test_a_sqlite_file_that_somebody_holds_is_given_up_in_time(
         await store.reserve(HOLD, 1.0)
     other.execute("ROLLBACK")
     other.close()
-    assert await store.reserve(HOLD, 1.0) is None
+    assert isinstance(await store.reserve(HOLD, 1.0), Taken)
     await store.close()
 
 
@@ -224,38 +238,61 @@ def test_quotas_need_a_store_and_tokens_an_audience() -> None:
 
 
 class TogetherTransport(ScriptedTransport):
-    """Answers nobody before so many requests are under way at once."""
+    """Answers nobody before so many requests are under way at once: first `parties[0]`, then `parties[1]`, ..."""
 
-    def __init__(self, plays: list[Play], clock: VirtualClock, parties: int) -> None:
+    def __init__(self, plays: list[Play], clock: VirtualClock, *parties: int) -> None:
         super().__init__(plays, clock)
-        self._barrier = asyncio.Barrier(parties)
+        self._barriers = [barrier for each in parties for barrier in [asyncio.Barrier(each)] * each]
 
     async def send(self, request: BackendRequest) -> ScriptedExchange:
+        barrier = self._barriers.pop(0)
         exchange = await super().send(request)
-        await self._barrier.wait()
+        await barrier.wait()
         return exchange
 
 
 async def test_every_charge_of_a_request_goes_out_in_one_round_trip() -> None:
+    """In a process that has just started the schema's version is asked for beside them."""
     clock = VirtualClock()
-    transport = TogetherTransport([play(200)] * 2, clock, 2)
+    transport = TogetherTransport([VERSION_1["dynamodb"], *[play(200)] * 4], clock, 3, 2)
     store = open_store(PLACES["dynamodb"][0], Machine(DYNAMO, transport, clock, FixedRandom()))
     async with asyncio.timeout(5):
-        assert await store.reserve(HOLD, 1000.0) is None
+        for _ in range(2):
+            assert isinstance(await store.reserve(HOLD, 1000.0), Taken)
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_the_first_key_is_looked_up_beside_the_schemas_version(kind: str) -> None:
+    clock = VirtualClock()
+    transport = TogetherTransport([VERSION_1[kind], play(404 if kind == "tables" else 200)], clock, 2)
+    store = open_store(PLACES[kind][0], Machine(PLACES[kind][1], transport, clock, FixedRandom()))
+    async with asyncio.timeout(5):
+        assert await store.read("keys", "a") is None
     assert len(transport.requests) == 2
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_a_first_call_that_fails_does_not_pass_for_checked(kind: str) -> None:
+    refusal = play(400, {"__type": "x#ValidationException"}) if kind == "dynamodb" else play(403)
+    missing = play(404) if kind == "tables" else play(200)
+    store, transport = opened(kind, [refusal, missing, VERSION_1[kind], refusal, missing], checked=False)
+    for _ in range(2):  # the check fails, then the call
+        with pytest.raises(StoreFault, match="403|ValidationException"):
+            await store.read("keys", "a")
+    assert await store.read("keys", "a") is None and len(transport.requests) == 5
 
 
 _PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from core.ports import Charge, Hold
+from core.ports import Charge, Hold, Taken
 from handlers.io.sqlite_store import SqliteStore
 
 async def main():
     store = SqliteStore(Path(sys.argv[1]))
     holds = (Hold(f"{sys.argv[2]}-{n}", (Charge("usd", 3, 300, None),), 9e9) for n in range(100))
     outcomes = await asyncio.gather(*(store.reserve(hold, 1.0) for hold in holds))
-    print(outcomes.count(None))
+    print(sum(isinstance(outcome, Taken) for outcome in outcomes))
     await store.close()
 
 asyncio.run(main())

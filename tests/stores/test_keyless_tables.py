@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from core.ports import Charge, Hold, StoreFault
+from core.ports import Charge, Hold, StoreFault, Taken
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
 from handlers.stores import Machine, open_store
@@ -78,7 +78,7 @@ async def test_a_managed_identity_reaches_tables(tmp_path: Path) -> None:
             store = open_store(f"azure-table:{endpoint}/keyless", machine)
             await store.prepare()
             hold = Hold("r1", (Charge("usd", 3, 5, None),), 4e9)
-            assert await store.reserve(hold, 1.0) is None
+            assert await store.reserve(hold, 1.0) == Taken({"usd": 3})
             await store.settle(hold, {"usd": 2}, 1.0)
             assert await store.totals(["usd"], 1.0) == {"usd": 2}
             wrong = open_store(f"azure-table:{endpoint}/keyless", machine)
