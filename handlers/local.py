@@ -1,87 +1,97 @@
-"""The local door: uvicorn on the one ASGI application."""
+"""The local door: the one ASGI application behind a server of our own."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import math
 import signal
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from socket import socket
-from types import FrameType
-
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Any
 
 from core.gateway import Gateway
 from handlers.asgi import AsgiApp
 from handlers.composition import Composition
+from handlers.io.http_server import HttpServer
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # How long streams may go on after SIGTERM. Container platforms kill after 30 s.
 GRACE_SECONDS = 25.0
 # For error events to be written after the grace, before connections are cut.
 LAST_WORDS_SECONDS = 3.0
+# Connections that wait to be accepted.
+BACKLOG = 2048
 
 
-class AbortableProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, whose connection the application can drop: a plain close waits until a reader that has
-    stalled has taken what is buffered for it."""
+class Server:
+    """Serves `app`. Leaves properly on the first signal: no new requests, a grace for streams, exit code 0. A second
+    SIGINT cuts everything off."""
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {"skybridge.abort": self.transport.abort}  # type: ignore[dict-item]
-
-
-class Server(uvicorn.Server):
-    """Leaves properly on SIGTERM and SIGINT: no new requests, a grace for streams, exit code 0. A second SIGINT
-    cuts everything off."""
-
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, grace: float) -> None:
-        super().__init__(config)
+    def __init__(self, app: AsgiApp, gateway: Gateway, grace: float) -> None:
         self._gateway = gateway
         self._grace = grace
+        self._http = HttpServer(app, gateway.ports.clock)
+        self._leaving = asyncio.Event()
+        self._cut_off = asyncio.Event()
+        self.started = asyncio.Event()
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Opens the door and says where it is: with port 0 the system chooses."""
-        await super().startup(sockets)
-        for server in self.servers:
+    async def run(self, host: str, port: int) -> None:
+        """Serves on `host` and `port` until SIGINT or SIGTERM. With port 0 the system chooses, and the log says."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.signalled, number)
+        await self._serve([await loop.create_server(self._http.connect, host, port, backlog=BACKLOG)])
+
+    async def serve(self, listener: socket) -> None:
+        """Serves on a socket until `signalled` is called."""
+        loop = asyncio.get_running_loop()
+        await self._serve([await loop.create_server(self._http.connect, sock=listener, backlog=BACKLOG)])
+
+    def signalled(self, number: int) -> None:
+        """What a signal means: to leave, and if it comes again to do so at once."""
+        if self._leaving.is_set():
+            if number == signal.SIGINT:
+                self._cut_off.set()
+            return
+        self._gateway.drain(self._grace)
+        self._leaving.set()
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self._cut_off.is_set()
+
+    async def _serve(self, listening: Sequence[asyncio.Server]) -> None:
+        for server in listening:
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
                 self._gateway.ports.log.event("info", "listening", host=host, port=port)
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Ends what is under way, and writes the last usage records and whatever else waits in memory."""
-        await super().shutdown(sockets)
+        self.started.set()
+        await self._leaving.wait()
+        for server in listening:
+            server.close()
+        self._http.shut_down()
+        await self._let_go()
         ports = self._gateway.ports
         if ports.accounts is not None:
             await ports.accounts.flush()
         if ports.finish is not None:
             await ports.finish()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            self.force_exit = self.force_exit or sig == signal.SIGINT
-            return
-        self._gateway.drain(self._grace)
-        self.should_exit = True
-
-
-def server_config(app: AsgiApp, host: str, port: int, grace: float = GRACE_SECONDS) -> uvicorn.Config:
-    """How uvicorn serves the application here."""
-    return uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        interface="asgi3",
-        http=AbortableProtocol,
-        lifespan="off",
-        proxy_headers=False,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=math.ceil(grace + LAST_WORDS_SECONDS),
-    )
+    async def _let_go(self) -> None:
+        """Waits for what is under way, up to the grace and some last words; then cuts it off."""
+        ends = [asyncio.ensure_future(self._http.empty.wait()), asyncio.ensure_future(self._cut_off.wait())]
+        await asyncio.wait(ends, timeout=self._grace + LAST_WORDS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        self._http.abort()
+        tasks = list(self._http.tasks)
+        if not self._http.empty.is_set():
+            for task in tasks:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 # Objects that are made before a collection of the youngest generation. A request makes few cycles; the default
@@ -96,9 +106,19 @@ def _settle() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop where it is installed: it has no wheels for every system."""
+    if find_spec("uvloop") is None:
+        return asyncio.new_event_loop()
+    uvloop: Any = import_module("uvloop")
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 def serve(composition: Composition, host: str, port: int, grace: float = GRACE_SECONDS) -> None:
     """Serves until SIGINT or SIGTERM; streams then have `grace` seconds to finish. The caller has made sure that a
     gateway without keys stays on loopback."""
-    config = server_config(composition.app, host, port, grace)
-    _settle()
-    Server(config, composition.gateway, grace).run()
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        server = Server(composition.app, composition.gateway, grace)
+        _settle()
+        runner.run(server.run(host, port))
