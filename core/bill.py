@@ -27,9 +27,9 @@ def folder_of(day: str) -> str:
     return f"usage:{day}"
 
 
-def usage_document(record: UsageRecord, wasted_cost: int) -> Document:
+def usage_document(record: UsageRecord, wasted_cost: int, compute_cost: int | None = None) -> Document:
     """The record of a request as JSON. Money is in picodollars; `cost` is None where no price is known, and
-    `wasted_cost` is what attempts cost that nobody got an answer from."""
+    `wasted_cost` is what attempts cost that nobody got an answer from, `compute_cost` what the platform asks for."""
     usage, cost = record.usage, record.cost
     return {
         "id": record.request_id, "started": record.started, "operation": record.operation,
@@ -44,6 +44,7 @@ def usage_document(record: UsageRecord, wasted_cost: int) -> Document:
         "cost": None if cost is None else cost.total,
         "cost_parts": None if cost is None else _parts(cost),
         "wasted_tokens": sum(wasted.usage.total_tokens for wasted in record.wasted), "wasted_cost": wasted_cost,
+        "compute_cost": compute_cost, "source": record.source,
     }  # fmt: skip
 
 

@@ -198,6 +198,8 @@ class Gateway:
             labels=caller.labels, session=request.headers.get("x-claude-code-session-id", ""),
             agent=request.headers.get("x-claude-code-agent-id", ""), request_bytes=len(request.body),
         )
+        if request.sent is not None:
+            record.sent = request.sent
         return Run(self, request, endpoint, record, caller), record
 
     @staticmethod

@@ -6,7 +6,7 @@ a response's stay apart, because `set-cookie` may not be joined.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from core.slotted import field, slotted
 
@@ -28,7 +28,8 @@ class Request:
     `path` is still percent-encoded and has no query; `query` has no question mark. `deadline` is the
     platform's: a reading of `Clock.monotonic()` by which the answer must have ended, None where there is none;
     `first_byte_deadline` the same for its beginning, which bounds an answer that is not streamed. `principal` is who
-    the platform says is calling (an IAM ARN), "" where it authenticates nobody; it never comes from a header.
+    the platform says is calling (an IAM ARN), "" where it authenticates nobody; it never comes from a header. `sent`
+    tells how many bytes of the answer have gone out, where the platform asks for money for them.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Request:
     deadline: float | None = None
     first_byte_deadline: float | None = None
     principal: str = ""
+    sent: Callable[[], int] | None = None
 
 
 @slotted

@@ -6,7 +6,7 @@ convention; OpenAI's and Gemini's prompt counts include it). `output_tokens` inc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.slotted import field, slotted
@@ -101,6 +101,8 @@ class UsageRecord:
     (the client left). `caller` is whose counters it is on, `key` what people recognise a key by; `session` and
     `agent` are Claude Code's, or the chat API's; `source` is the part of the console that asked, "" for a client of an
     endpoint. `tier` is the service tier that was asked for. `hold` is what was reserved for it.
+    `compute_milliseconds` is its share of the instance's time where that is shared; `sent` tells the bytes of the
+    answer where the platform asks for money for them.
     """
 
     request_id: str
@@ -136,3 +138,5 @@ class UsageRecord:
     request_bytes: int = 0
     source: str = ""
     hold: Hold | None = None
+    compute_milliseconds: float | None = None
+    sent: Callable[[], int] | None = None

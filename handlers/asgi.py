@@ -1,7 +1,8 @@
 """The one ASGI application, without a framework.
 
 A door may put into `scope["extensions"]`: `skybridge.deadline` (a reading of time.monotonic() by which the answer
-must have ended), `skybridge.principal` (the IAM principal that the platform has authenticated),
+must have ended), `skybridge.principal` (the IAM principal that the platform has authenticated), `skybridge.sent`
+(called for the bytes of the answer that have gone out, where the platform asks for money for them),
 `skybridge.first_byte_deadline` (by which it must have begun: whole answers are held to it),
 `skybridge.after` (a list; what is appended is run by the door after the last byte) and `skybridge.abort` (called to
 drop the connection of a client that has stopped reading).
@@ -87,7 +88,7 @@ def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
     return Request(
         scope["method"], path.partition("?")[0], scope.get("query_string", b"").decode("latin-1"), headers, b"",
         extensions.get("skybridge.deadline"), extensions.get("skybridge.first_byte_deadline"),
-        extensions.get("skybridge.principal", ""),
+        extensions.get("skybridge.principal", ""), extensions.get("skybridge.sent"),
     )
 
 

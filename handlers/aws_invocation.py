@@ -128,6 +128,7 @@ class Cycle:
         self._request: bytes | None = body
         self._answer = answer
         self._head: Head | None = None
+        self._sent = 0
         self.ended = asyncio.Event()
 
     async def receive(self) -> Message:
@@ -137,6 +138,10 @@ class Cycle:
             return {"type": "http.request", "body": body, "more_body": False}
         await self.ended.wait()
         return {"type": "http.disconnect"}
+
+    def sent(self) -> int:
+        """The bytes of the answer so far."""
+        return self._sent
 
     def abort(self) -> None:
         """Nobody takes the answer: it is not ended but dropped, as waiting for its reader may take for ever."""
@@ -160,6 +165,7 @@ class Cycle:
         try:
             more = message.get("more_body", False)
             data = message.get("body", b"")
+            self._sent += len(data)
             if data or more:
                 await self._answer.body(head, data)
             if not more:
@@ -247,6 +253,8 @@ class Handler:
         scope["extensions"]["skybridge.abort"] = cycle.abort
         scope["extensions"]["skybridge.trace_id"] = invocation.trace_id
         scope["extensions"]["skybridge.principal"] = event.principal
+        if streams:
+            scope["extensions"]["skybridge.sent"] = cycle.sent  # beyond some megabytes they are not free
         await self.app(scope, cycle.receive, cycle.send)
         if not cycle.ended.is_set():
             raise IncompleteAnswer("the app returned without having ended its answer")

@@ -48,6 +48,7 @@ _BODIES = ("SKYBRIDGE_BODY_LOG", "SKYBRIDGE_BODY_ARCHIVE")
 _MEASURED = ("SKYBRIDGE_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 # Variables of Azure Functions' workers.
 _AZURE = ("FUNCTIONS_EXTENSION_VERSION", "AzureWebJobsScriptRoot")
+_LAMBDA_MEMORY = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
 # Bytes of randomness that the local door fetches at once; a cloud's snapshot may be copied with what is fetched.
 RANDOM_AHEAD = 4096
@@ -222,6 +223,7 @@ def compose(
         ports.metered = True
         ports.responses = _LazyResponses(accounts.store, clock, log, configuration.limits.responses_days)
     gateway = Gateway(configuration, ports, rules, faults_enabled=variables.get("SKYBRIDGE_FAULTS") == "1")
+    _account_compute(accounts, gateway, variables, keepers)
     ports.console = _LazyConsole(gateway, accounts, reference)
     served, beside = _observe(gateway, variables, keepers, local=local)
     app = make_app(served, _after_answers(accounts, gateway, beside))
@@ -246,6 +248,21 @@ def _make_log(clock: SystemClock, variables: Mapping[str, str]) -> JsonLog:
     if any(variables.get(name) for name in _AZURE):
         return cast(JsonLog, import_module("handlers.io.azure_log").AzureLog(clock, level))
     return JsonLog(clock, level)
+
+
+def _account_compute(
+    accounts: Accounts | None, gateway: Gateway, variables: Mapping[str, str], keepers: list[Keeper]
+) -> None:
+    """Has records say what the platform's function costs. On Lambda nothing is loaded before the first is written."""
+    if accounts is None or not any(variables.get(name) for name in (*_AZURE, _LAMBDA_MEMORY)):
+        return
+    accounts.compute = lambda usage: cast(int, import_module("handlers.compute").cost_of(usage, variables))
+    if _LAMBDA_MEMORY not in variables:
+        module = import_module("handlers.compute")
+        price, _ = module.compute_price(variables)
+        shared = module.SharedInFlight(gateway.configuration.limits.max_in_flight, gateway.ports.clock, price)
+        gateway.in_flight = shared
+        keepers.insert(0, shared)
 
 
 def _observe(

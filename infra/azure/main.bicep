@@ -386,6 +386,8 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     // The gateway reads it itself, and does not start without: a reference of App Service that fails would be taken
     // for the key.
     SERVICE_API_KEY: withEntra ? '' : 'azure-keyvault://${vault.name}/gateway-key'
+    SKYBRIDGE_COMPUTE: alwaysReady == 0 ? 'flex' : 'flex/always-ready'
+    SKYBRIDGE_INSTANCE_MB: string(instanceMemoryMegabytes)
     SKYBRIDGE_AUTH: withEntra ? 'platform' : ''
     SKYBRIDGE_STORE: 'azure-table:${storage.properties.primaryEndpoints.table}${tableName}'
   }, settings)

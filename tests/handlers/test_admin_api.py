@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -35,6 +36,13 @@ class Ground:
         """Status and JSON of an answer."""
         answer = await self.client.request(method, f"/api/v1{path}", json=body, headers=headers)
         return answer.status_code, answer.json() if answer.content else None
+
+    async def settled(self, requests: int) -> None:
+        """Waits until so many requests are recorded, which is after their answers."""
+        for _ in range(500):
+            if (await self.call("GET", "/usage"))[1]["records"] >= requests:
+                return
+            await asyncio.sleep(0.01)
 
     async def chat(self, key: str, model: str = "demo") -> int:
         body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": True}
@@ -106,6 +114,7 @@ async def test_a_keys_life(made: Ground) -> None:
     secret = created.pop("key")
     assert status == 201 and secret.startswith(created["prefix"])
     assert await made.chat(secret) == 200
+    await made.settled(1)
     status, listed = await made.call("GET", "/keys")
     (row,) = listed["keys"]
     assert {name: row[name] for name in ("id", "name", "owner", "labels", "models", "budget", "limits", "state")} == {
@@ -227,6 +236,7 @@ async def test_usage(made: Ground) -> None:
     for key in (keys[0], keys[0], keys[1]):
         assert await made.chat(key["key"]) == 200
     assert await made.chat(keys[1]["key"], "gpt") == 503
+    await made.settled(4)
     _, page = await made.call("GET", "/usage?by=owner,label:team,client,format&days=2")
     assert page["complete"] and page["records"] == 4 and page["by"] == ["owner", "label:team", "client", "format"]
     first, second = page["data"]
