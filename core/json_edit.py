@@ -28,7 +28,35 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
 
 
-_scan_value = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
+class Exact(float):
+    """A number that was written in another way than a float is: `1.50`, `1e5`, more digits than it holds. Where the
+    arguments of a tool become text, that text says it as it came (core.formats.arguments)."""
+
+    __slots__ = ("text",)
+    text: str
+
+
+def exact_float(text: str) -> float:
+    """The number that `text` says."""
+    value = float(text)
+    if repr(value) == text:
+        return value
+    exact = Exact(value)
+    exact.text = text
+    return exact
+
+
+# What a text is that stands for a number of these very digits. A NUL begins it, which tools' arguments do not hold.
+NUMBER = "\x00number:"
+_NUMBER = re.compile(r'"\\u0000number:(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"')
+
+
+def with_numbers(text: str) -> str:
+    """JSON with its numbers in the place of the texts that stand for them."""
+    return _NUMBER.sub(r"\1", text) if r"\u0000number:" in text else text
+
+
+_scan_value = json.JSONDecoder(parse_float=exact_float, parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
 
 
 class Document:
@@ -165,11 +193,12 @@ def load(data: str | bytes) -> Any:
         text = data if isinstance(data, str) else data.decode()
         value, end = _scan_any(text, 0)
     except (StopIteration, UnicodeDecodeError):
-        return json.loads(data)
-    return value if end == len(text) else json.loads(data)  # which passes over white space, or says what is wrong
+        return json.loads(data, parse_float=exact_float)
+    # json.loads passes over white space, or says what is wrong.
+    return value if end == len(text) else json.loads(data, parse_float=exact_float)
 
 
-_scan_any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # missing in typeshed
+_scan_any = json.JSONDecoder(parse_float=exact_float).scan_once  # type: ignore[attr-defined]  # missing in typeshed
 
 
 def compact_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
@@ -193,8 +222,8 @@ _dump = compact_encoder(_refuse)
 
 def dump(value: Any) -> bytes:
     """Compact JSON in UTF-8. A lone surrogate, which UTF-8 has no bytes for, stays an escape."""
-    text = _dump(value)
+    text = with_numbers(_dump(value))
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return with_numbers(json.dumps(value, separators=(",", ":"))).encode()

@@ -127,7 +127,6 @@ _MEDIA: Final[dict[FormatName, Callable[[_Media], bool]]] = {
     "chat_completions": lambda block: isinstance(block, Image),
     "responses": _in_base64,
     "messages": lambda block: False,
-    "invoke": lambda block: False,
     "converse": lambda block: _in_base64(block) and block.source.media_type in _IMAGES,
     "generate_content": lambda block: block.source.kind in ("base64", "url"),
 }

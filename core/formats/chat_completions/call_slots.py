@@ -11,6 +11,7 @@ import json
 from typing import Any, Literal
 
 from core.conversation import JsonObject
+from core.formats.arguments import compact_text
 from core.slotted import field, slotted
 
 
@@ -111,7 +112,7 @@ def _text(value: object) -> str:
 def _arguments(value: object) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "" if value is None else compact_text(value)
 
 
 def thought_signature(entry: JsonObject) -> str | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from core.formats.arguments import compact_text
 from core.formats.chat_completions.fields import wrong_value
 
 
@@ -14,6 +13,6 @@ def arguments_text(value: object, path: str) -> str:
     if isinstance(value, str):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return compact_text(value)
     except RecursionError:
         raise wrong_value(path, "it is nested too deeply.") from None

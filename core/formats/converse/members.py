@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from core.conversation import JsonObject
+from core.formats.arguments import compact_text
 from core.formats.invalid import Invalid as Invalid
 
 
@@ -124,6 +124,6 @@ def rest_of(value: JsonObject, known: frozenset[str]) -> JsonObject:
 def json_text(value: Any, name: str) -> str:
     """`value` as compact JSON text."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return compact_text(value)
     except RecursionError:
         raise Invalid(name, "is nested too deeply") from None

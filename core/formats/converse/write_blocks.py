@@ -30,6 +30,7 @@ from core.conversation import (
     Video,
 )
 from core.errors import Unsupported
+from core.formats.arguments import read_arguments
 from core.formats.converse.media import format_name
 from core.formats.converse.read_blocks import BINARY_REDACTED, CITATIONS_CONTENT, GUARD_CONTENT, JSON_BLOCK
 from core.models.facts import ModelFacts
@@ -275,19 +276,7 @@ _WRITERS: dict[type, Callable[[BlockWriter, Any], JsonObject | None]] = {
 
 def tool_use(block: ToolCall) -> JsonObject:
     """The members of a `toolUse` block. Arguments that are no JSON object stand in a member `_raw`."""
-    return {"toolUseId": block.id, "name": block.name, "input": tool_input(block.arguments)}
-
-
-def tool_input(arguments: str) -> JsonObject:
-    """Arguments as the object that models want."""
-    if not arguments.strip():
-        return {}
-    try:
-        value = json.loads(arguments)
-        json.dumps(value, allow_nan=False)  # numbers that no JSON can say
-    except (ValueError, RecursionError):
-        return {"_raw": arguments}
-    return value if isinstance(value, dict) else {"_raw": value}
+    return {"toolUseId": block.id, "name": block.name, "input": read_arguments(block.arguments)}
 
 
 def result_json(block: Text) -> JsonObject | None:

@@ -5,7 +5,6 @@ https://ai.google.dev/api/caching#Part
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from core.conversation import (
     ToolCall,
     Video,
 )
+from core.formats.arguments import read_arguments, spaced_text
 from core.formats.generate_content.fields import Fields, invalid
 from core.formats.generate_content.signatures import GOOGLE, canonical, sealed, unsealed
 
@@ -31,7 +31,6 @@ _MEDIA_TYPES: Final = {"image/jpg": "image/jpeg"}
 # Ids that were made up here, for calls that came without one, begin so and are not sent back.
 MINTED: Final = "call_gemini_"
 
-dump_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def read_part(value: Any, path: str, mint: Callable[[], str]) -> list[Block]:
@@ -111,7 +110,7 @@ def _read_call(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
     return ToolCall(
         call.text("id") or mint(),
         call.required_text("name"),
-        dump_json(arguments) if arguments is not None else "",
+        spaced_text(arguments) if arguments is not None else "",
         extra={**call.rest, **fields.rest},
     )
 
@@ -119,7 +118,7 @@ def _read_call(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
 def _read_code(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
     code = Fields(content, fields.at("executableCode"))
     raw = {"executableCode": content, **fields.rest}
-    arguments = dump_json({"code": code.text("code") or ""})
+    arguments = spaced_text({"code": code.text("code") or ""})
     return ServerToolCall(code.text("id") or mint(), "code_execution", arguments, "generate_content", raw)
 
 
@@ -167,18 +166,6 @@ def write_call(call: ToolCall, *, own: bool) -> JsonObject:
     if call.signature:
         written["thoughtSignature"] = call.signature
     return written
-
-
-def read_arguments(arguments: str) -> JsonObject:
-    """The arguments as an object: `{}` for none, `{"_raw": …}` for what is no object."""
-    if not arguments.strip():
-        return {}
-    try:
-        value = json.loads(arguments)
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return {"_raw": arguments}
-    return value if isinstance(value, dict) else {"_raw": arguments}
 
 
 def write_reasoning(reasoning: Reasoning) -> JsonObject:

@@ -24,9 +24,10 @@ from core.conversation import (
     ToolChoice,
     ToolResult,
 )
+from core.formats.arguments import read_arguments, spaced_text
 from core.formats.contract import Call
 from core.formats.generate_content.fields import Fields, invalid
-from core.formats.generate_content.parts import MINTED, dump_json, read_arguments, read_part
+from core.formats.generate_content.parts import MINTED, read_part
 from core.formats.generate_content.schema import from_openapi
 
 _ROLES: Final[dict[str, Role]] = {"user": "user", "model": "assistant", "function": "user"}
@@ -171,7 +172,7 @@ def _result_text(response: JsonObject) -> Text:
         name, value = next(iter(response.items()))
         if name in ("output", "error") and isinstance(value, str) and "_raw" in read_arguments(value or "-"):
             return Text(value)
-    return Text(dump_json(response))
+    return Text(spaced_text(response))
 
 
 # --- tools -----------------------------------------------------------------------------------------------

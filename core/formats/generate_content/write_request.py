@@ -33,10 +33,10 @@ from core.conversation import (
     Video,
 )
 from core.errors import Unsupported
+from core.formats.arguments import read_arguments
 from core.formats.contract import Target, Written
 from core.formats.generate_content.parts import (
     MINTED,
-    read_arguments,
     write_call,
     write_media,
     write_reasoning,

@@ -27,8 +27,8 @@ from core.conversation import (
     Video,
 )
 from core.formats import envelope
+from core.formats.arguments import read_arguments
 from core.formats.messages.read_blocks import ANTHROPIC
-from core.formats.messages.tool_input import read_input
 
 
 def write_block(block: Block) -> JsonObject | None:
@@ -94,7 +94,7 @@ def _reasoning(block: Reasoning) -> JsonObject:
 
 
 def _tool_call(block: ToolCall) -> JsonObject:
-    arguments = {"input": block.arguments} if block.kind == "custom" else read_input(block.arguments)
+    arguments = {"input": block.arguments} if block.kind == "custom" else read_arguments(block.arguments)
     return {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
 
 

@@ -7,8 +7,9 @@ import math
 from typing import Any
 
 from core.conversation import JsonObject
+from core.formats.arguments import spaced_text
 
-dump_input = json.JSONEncoder(ensure_ascii=False).encode
+dump_input = spaced_text
 
 
 def read_input(arguments: str) -> JsonObject:

@@ -28,8 +28,8 @@ from core.conversation import (
     Video,
 )
 from core.errors import Unsupported
+from core.formats.arguments import read_arguments
 from core.formats.messages.read_blocks import EMPTY_LIST
-from core.formats.messages.tool_input import read_input
 from core.translation.losses import Losses
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -216,7 +216,7 @@ class BlockWriter:
 
     def _tool_call(self, block: ToolCall) -> JsonObject:
         custom = block.kind == "custom"
-        arguments = {"input": block.arguments} if custom else read_input(block.arguments)
+        arguments = {"input": block.arguments} if custom else read_arguments(block.arguments)
         written: JsonObject = {"type": "tool_use", "id": block.id, "name": block.name, "input": arguments}
         if block.cache is None and not block.extra:
             return written

@@ -7,8 +7,6 @@ reasoning comes with the finished item only.
 
 from __future__ import annotations
 
-import json
-
 from core.conversation import (
     Block,
     Citation,
@@ -21,6 +19,7 @@ from core.conversation import (
     ToolCall,
 )
 from core.events import DeltaKind, Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
+from core.formats.arguments import spaced_text
 from core.formats.responses import members
 from core.formats.responses.content import read_citation, read_part
 from core.formats.responses.read_items import assistant_blocks, item_type, read_tool_call
@@ -240,7 +239,7 @@ def _tolerated(item: JsonObject) -> JsonObject:
     if payload is None or isinstance(item.get(payload), str):
         return item
     value = item.get(payload)
-    return {**item, payload: "" if value is None else json.dumps(value, ensure_ascii=False)}
+    return {**item, payload: "" if value is None else spaced_text(value)}
 
 
 def _finished_status(item: JsonObject) -> JsonObject:

@@ -147,7 +147,7 @@ def test_a_whole_agents_request() -> None:
                     {"toolUse": {"toolUseId": "t1", "name": "see", "input": {"a": 1}}},
                     {"toolUse": {"toolUseId": "t2", "name": "zero", "input": {}}},
                     {"toolUse": {"toolUseId": "t3", "name": "odd", "input": {"_raw": '{"a": '}}},
-                    {"toolUse": {"toolUseId": "t4", "name": "list", "input": {"_raw": [1]}}},
+                    {"toolUse": {"toolUseId": "t4", "name": "list", "input": {"_raw": "[1]"}}},
                 ],
             },
             {

@@ -1,0 +1,83 @@
+"""A tool call's arguments between text and object: some formats have the one, some the other.
+
+The text is the model's own. As an object its numbers keep their digits (`1.50`, `1e5`, more than a float holds):
+each that a float would not repeat is a text that stands for it, and core.json_edit.dump writes the number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from math import isinf
+from typing import Any
+
+from core.conversation import JsonObject
+from core.json_edit import NUMBER, Exact, with_numbers
+
+_FLOAT = re.compile(r"[0-9][.eE]|Infinity")
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_spaced = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def read_arguments(arguments: str) -> JsonObject:
+    """The object for a call's arguments: `{}` for none; what is no JSON object is wrapped in `_raw`, so that it is not
+    lost."""
+    if not arguments.strip():
+        return {}
+    try:
+        # A whole number is exact as it is, but for the sign of nothing.
+        if "-0" in arguments:
+            value = json.loads(arguments, parse_float=_number, parse_int=_integer, parse_constant=_refuse)
+        else:
+            value = json.loads(arguments, parse_float=_number, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return {"_raw": arguments}
+    return value if isinstance(value, dict) else {"_raw": arguments}
+
+
+def _number(text: str) -> Any:
+    value = float(text)
+    if isinf(value):
+        raise ValueError(text)  # most servers refuse what no float can hold
+    return value if repr(value) == text else NUMBER + text
+
+
+def _integer(text: str) -> Any:
+    return NUMBER + text if text == "-0" else int(text)
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+def compact_text(value: Any) -> str:
+    """`value` as compact JSON. Raises RecursionError."""
+    return _text(value, _compact)
+
+
+def spaced_text(value: Any) -> str:
+    """`value` as JSON with a blank after each comma and colon. Raises RecursionError."""
+    return _text(value, _spaced)
+
+
+def _text(value: Any, encode: Callable[[Any], str]) -> str:
+    text = encode(value)
+    if _FLOAT.search(text) is None:
+        return text
+    marked = _marked(value)
+    return text if marked is None else with_numbers(encode(marked))
+
+
+def _marked(value: Any) -> Any:
+    """`value` with a text for each number that a float would not repeat; None where there is none."""
+    if isinstance(value, Exact):
+        return NUMBER + value.text
+    if isinstance(value, dict):
+        members = {name: found for name, item in value.items() if (found := _marked(item)) is not None}
+        return {**value, **members} if members else None
+    if isinstance(value, list):
+        items = [_marked(item) for item in value]
+        if any(item is not None for item in items):
+            return [old if new is None else new for old, new in zip(value, items, strict=True)]
+    return None
