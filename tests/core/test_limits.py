@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.limits import Subject, charges_of, has_budget, is_budgeted, left, read_quota, refusal, used
+from core.limits import Subject, charges_of, has_budget, is_budgeted, left, rate_headers, read_quota, refusal, used
 from core.ports import Charge, Shortage
 
 # 2027-01-15T08:00:20Z, a Friday.
@@ -138,3 +138,37 @@ def test_of_two_limits_the_tighter_one_is_told() -> None:
         (counter,) = (charge.counter for charge in charges_of([owner], 0, 0, NOW))
         assert left(subjects, {counter: 5}, NOW)["requests_per_minute"]["remaining"] == 0
         assert left(subjects, {}, NOW)["requests_per_minute"]["of"] == "owner o"
+
+
+MANY = [
+    Subject("key", "k1", {"requests_per_minute": 3, "tokens_per_minute": 2000, "in_flight": 1, "usd_total": 9}, ""),
+    Subject("owner", "o", {"requests_per_minute": 100, "tokens_per_day": 5000}, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "headers"),
+    [
+        ("messages", {
+            "anthropic-ratelimit-requests-limit": "3", "anthropic-ratelimit-requests-remaining": "2",
+            "anthropic-ratelimit-requests-reset": "2027-01-15T08:01:00Z", "anthropic-ratelimit-tokens-limit": "5000",
+            "anthropic-ratelimit-tokens-remaining": "200", "anthropic-ratelimit-tokens-reset": "2027-01-16T00:00:00Z",
+        }),
+        ("chat_completions", {
+            "x-ratelimit-limit-requests": "3", "x-ratelimit-remaining-requests": "2",
+            "x-ratelimit-reset-requests": "40s", "x-ratelimit-limit-tokens": "5000",
+            "x-ratelimit-remaining-tokens": "200", "x-ratelimit-reset-tokens": "15h59m40s",
+        }),
+    ],
+)  # fmt: skip
+def test_what_is_left_is_told_of_the_tightest_limits(format_name: str, headers: dict[str, str]) -> None:
+    charges = charges_of(MANY, 700, 1, NOW)
+    used_up = [1, 700, 1, 1, 50, 4800]
+    used_by_counter = {charge.counter: amount for charge, amount in zip(charges, used_up, strict=True)}
+    assert dict(rate_headers(charges, used_by_counter, format_name, NOW)) == headers
+
+
+def test_who_has_no_such_limit_is_told_nothing() -> None:
+    limited = charges_of([Subject("key", "k", {"in_flight": 1, "usd_total": 9}, "")], 7, 1, NOW)
+    charges = (*limited, Charge("tokens_per_day:a::", 5))
+    assert rate_headers(charges, {}, "messages", NOW) == []

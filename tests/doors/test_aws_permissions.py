@@ -15,13 +15,12 @@ import pytest
 
 from core.ports import BackendRequest, Charge, Hold
 from handlers.io.dynamodb_store import DynamoStore
-from handlers.io.shards import Spread
 from handlers.io.http_client import HttpTransport
+from handlers.io.shards import Spread
 from tests.doors.aws_conditions import deployed
 from tests.doors.test_aws_template import OPTIONS, ROOT, TOOLS, run_tools, statements
 from tests.gateways import Bench, body_of
-from tests.scripted import Play
-from tests.scripted import FixedRandom
+from tests.scripted import FixedRandom, Play
 from tests.stores import real_stores
 
 REGION, ACCOUNT = "eu-west-1", "111122223333"

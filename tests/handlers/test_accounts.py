@@ -130,6 +130,37 @@ async def test_a_rate_limit_in_the_clients_dialect(store: SqliteStore) -> None:
     assert (await ask(bench, "chat_completions")).status == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("format_name", ["messages", "chat_completions"])
+async def test_an_answer_tells_what_is_left(store: SqliteStore, format_name: str, stream: bool) -> None:
+    """This gateway's limits, not those of the key that it uses itself at the backend."""
+    names = {
+        "messages": "anthropic-ratelimit-requests-{}", "chat_completions": "x-ratelimit-{}-requests",
+    }[format_name]  # fmt: skip
+    own = {names.format(name): "9" for name in ("limit", "remaining", "reset")}
+    content_type = "text/event-stream" if stream else "application/json"
+    chunks = stream_frames(format_name) if stream else [answer_body(format_name)]
+    plays = [Play(headers={"content-type": content_type, **own, "openai-processing-ms": "3"}, chunks=chunks)] * 3
+    bench = AccountedBench(document(format_name), plays, store)
+    await bench.add_key(quota={"requests_per_minute": 5})
+    for left in ("4", "3"):
+        answer = await ask(bench, format_name, stream)
+        await body_of(answer)
+        assert [value for name, value in answer.headers if name == names.format("limit")] == ["5"]
+        assert [value for name, value in answer.headers if name == names.format("remaining")] == [left]
+        assert answer.header("openai-processing-ms") == "3"
+    await bench.add_key("sk-sky-unlimited")
+    unlimited = await ask(bench, format_name, stream, key="sk-sky-unlimited")
+    assert unlimited.header(names.format("limit")) == "9", "the backend's own pass where the gateway has none"
+
+
+async def test_a_failed_answer_tells_what_is_left_too(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [Play(400, JSON_HEADERS, [b"{}"])], store)
+    await bench.add_key(quota={"requests_per_minute": 5})
+    refused = await ask(bench)
+    assert refused.status == 400 and refused.header("anthropic-ratelimit-requests-remaining") == "4"
+
+
 async def test_a_budget_is_a_spend_limit(store: SqliteStore) -> None:
     """The worst case is reserved and the truth settled, so that the rest can be spent."""
     worst = input_tokens(request_body("messages")) + 64
