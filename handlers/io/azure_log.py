@@ -31,6 +31,7 @@ class AzureLog(JsonLog):
         if not IN_INVOCATION.get():
             super().event(level, event, **fields)
             return
-        self.count(level, event, fields)
+        if level != "info":
+            self.count(level, event, fields)
         if self.enabled(level):
             self._logger.log(LEVELS[level], "%s", self.text(level, event, fields))

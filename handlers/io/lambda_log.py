@@ -63,7 +63,8 @@ class LambdaLog(JsonLog):
         }
 
     def event(self, level: str, event: str, /, **fields: object) -> None:
-        self.count(level, event, fields)
+        if level != "info":
+            self.count(level, event, fields)
         if not self.enabled(level):
             return
         caller = sys._getframe(self._depth)

@@ -11,7 +11,7 @@ import pytest
 from core.http import Request, Response
 from handlers.composition import compose
 from handlers.io import body_log
-from handlers.io.body_log import BodyLog, BodyLoggingGateway
+from handlers.io.body_log import BodyLog, BodyLoggingGateway, RotatingFile
 from tests.gateways import Bench, body_of, native_bench
 from tests.samples import PATHS, answer_body, request_body, stream_frames
 from tests.scripted import Play, VirtualClock
@@ -20,7 +20,7 @@ JSON_HEADERS = {"content-type": "application/json"}
 
 
 def logged(bench: Bench, folder: Path, **options: Any) -> BodyLoggingGateway:
-    log = BodyLog(str(folder), bench.clock, **options)
+    log = BodyLog(bench.clock, [RotatingFile(str(folder)).put], **options)
     bench.gateway.ports.record = log.record
     return BodyLoggingGateway(bench.gateway, log)
 
@@ -81,7 +81,7 @@ def test_files_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_log, "FILES", 3)
     monkeypatch.setattr(body_log, "BODY_BYTES", 40)
     monkeypatch.setattr(body_log, "MOST_WAITING", 1)
-    log = BodyLog(str(tmp_path), VirtualClock())
+    log = BodyLog(VirtualClock(), [RotatingFile(str(tmp_path)).put])
     for number in range(8):
         body = (b"x" * 50, b"\xff", b"text", b"{}")[number % 4]
         log.write(Request("POST", f"/{number}", "", {}, body), Response(200, [], b""), b"")

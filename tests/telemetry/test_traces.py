@@ -6,7 +6,6 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,8 @@ async def test_a_collector_that_fails_hurts_no_request(
         variables = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.url}/custom", **lambda_like}
         async with served(tmp_path, one_backend(backend.url), variables) as gateway, httpx.AsyncClient() as client:
             for _ in range(exports):
-                answer = await client.post(gateway.url + PATHS["messages"], content=request_body("messages", stream=True))
+                body = request_body("messages", stream=True)
+                answer = await client.post(gateway.url + PATHS["messages"], content=body)
                 assert answer.status_code == 200
         assert len(collector.received) == exports and collector.received[0].target == "/custom"
         assert len(spans_of(collector.received[-1].body)) == 2 * (exports if statuses[0] != 400 else 1)
@@ -128,6 +128,10 @@ def test_it_may_be_off(variables: dict[str, str]) -> None:
     assert read_settings({**endpoint, **variables}, {}) is None
 
 
+UNWANTED = (
+    "core.telemetry", "handlers.telemetry", "handlers.io.shipping", "handlers.io.otlp", "handlers.io.body",
+    "handlers.io.lambda_log", "handlers.io.azure_log", "opentelemetry", "aws_lambda_powertools", "gzip",
+)  # fmt: skip
 OFF = """
 import asyncio, json, sys
 from handlers.composition import compose
@@ -148,8 +152,4 @@ def test_nothing_of_it_is_loaded_when_it_is_off(tmp_path: Path) -> None:
     path.write_text('{"models":{"m":{"backend":"d"}},"backends":{"d":{"type":"demo"}}}')
     done = subprocess.run([sys.executable, "-c", OFF, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    unwanted: Callable[[str], bool] = lambda name: name.startswith(
-        ("core.telemetry", "handlers.telemetry", "handlers.io.shipping", "handlers.io.otlp", "handlers.io.body",
-         "handlers.io.lambda_log", "handlers.io.azure_log", "opentelemetry", "aws_lambda_powertools", "gzip")
-    )  # fmt: skip
-    assert "core.run" in loaded and [name for name in loaded if unwanted(name)] == []
+    assert "core.run" in loaded and [name for name in loaded if name.startswith(UNWANTED)] == []
