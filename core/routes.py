@@ -6,7 +6,7 @@ A path is matched percent-encoded, without its query; a trailing slash is forgiv
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Literal
 
@@ -121,6 +121,15 @@ _PATTERNS: tuple[tuple[str, str, Endpoint], ...] = (
 def _patterns() -> tuple[tuple[re.Pattern[str], str, Endpoint], ...]:
     """Compiled when a path first needs them: the most used paths are all static."""
     return tuple((re.compile(pattern + r"/?\Z"), method, endpoint) for pattern, method, endpoint in _PATTERNS)
+
+
+def rows() -> Iterator[tuple[str, str, Endpoint]]:
+    """The whole table, for those who describe it: methods, paths or patterns of paths, and what they ask for."""
+    for path, methods in _STATIC.items():
+        for method, endpoint in methods.items():
+            yield method, path, endpoint
+    for pattern, method, endpoint in _PATTERNS:
+        yield method, pattern, endpoint
 
 
 def match(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:

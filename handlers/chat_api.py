@@ -99,7 +99,7 @@ async def chat(body: ChatIn, client: ClientOf, _: Annotated[None, Limited]) -> J
     return JSONResponse(answer, headers=turn.running.headers)
 
 
-@router.post("/chat/stream", response_class=Streamed, responses={200: STREAM, **CHAT_FAULTS})
+@router.post("/chat/stream", status_code=200, response_class=Streamed, responses={200: STREAM, **CHAT_FAULTS})
 async def chat_stream(body: ChatIn, client: ClientOf, _: Annotated[None, Limited]) -> Response:
     """The same, as it comes: the events `start`, `reasoning`, `delta`, `tool_call`, and `done` or `error`."""
     turn = await _begin(body, client)

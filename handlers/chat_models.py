@@ -13,10 +13,10 @@ from handlers.admin_models import Fault
 
 LONGEST_PROMPT = 1_000_000
 
-type Model = Annotated[str, Field(min_length=1, max_length=500, description="A name of `GET /api/v1/models`.")]
-type Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
-type Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-type MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
+Model = Annotated[str, Field(min_length=1, max_length=500, description="A name of `GET /api/v1/models`.")]
+Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 def _one_of(*forms: tuple[str, ...]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ async def compare(body: CompareIn, client: ClientOf, _: Annotated[None, Limited]
     return JSONResponse({"prompt": body.prompt, "results": [outcome.shown() for outcome in outcomes]})
 
 
-@router.post("/compare/stream", response_class=Streamed, responses={200: STREAM, **CHAT_FAULTS})
+@router.post("/compare/stream", status_code=200, response_class=Streamed, responses={200: STREAM, **CHAT_FAULTS})
 async def compare_stream(body: CompareIn, client: ClientOf, _: Annotated[None, Limited]) -> Response:
     """The same, as it comes: the events of `/chat/stream` with `model` and `index`; `result` ends one, `done` all."""
     outcomes = _outcomes(body, client)
