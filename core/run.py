@@ -154,7 +154,7 @@ class Run:
         generation.metered = self._ports.metered
         record.model = generation.model
         record.streamed = generation.stream
-        record.tier = str(generation.document.values.get("service_tier") or "")
+        record.tier = generation.service_tier
         route = generation.route = self._route(generation.model)
         if self._ports.responses is not None and self._endpoint.format == "responses":
             generation = await self._with_kept(generation, route)
@@ -434,6 +434,8 @@ class Run:
         backend_format = attempts.prepared.backend_format
         if self._stateful and backend_format == "responses" and attempts.candidate is not None:
             transport = LearningTransport(transport, self._gateway.issuers, attempts.candidate.backend.name)
+        if attempts.prepared.translation != "none" and getattr(attempts.prepared, "pauses", False):
+            transport = cast(Transport, import_module("core.pauses").ResumingTransport(transport))
         faults = [fault for fault in self._faults if fault.attempt in (None, attempts.count)]
         if not faults:
             return transport

@@ -18,6 +18,7 @@ from core.http import HeaderList, trace_headers
 from core.json_edit import dump, load
 from core.models.resolve import facts_for
 from core.passthrough import endpoint_url
+from core.pauses import may_pause
 from core.ports import BackendRequest, Media
 from core.providers.bedrock import option_headers, option_members
 from core.redaction import redact
@@ -103,6 +104,7 @@ class TranslationPipe:
                     losses.finished(event.stop, event.extra)
                 self.observation.stop = event.stop
                 self.observation.usage.merge(event.usage)
+                self.observation.usage.tier = event.service_tier or self.observation.usage.tier
             case Failed():
                 redact(event.error, self.headers)
                 self.error = event.error
@@ -117,6 +119,7 @@ class TranslatedRequest:
         self.request = request
         self.edits: list[str] = []
         self.dropped = dropped
+        self.pauses = False
         self.backend_format = way.backend_format
         self.translation = f"{way.client_format}>{way.backend_format}"
         self._way = way
@@ -151,6 +154,7 @@ class TranslatedRequest:
         answer = way.restore.answer(way.backend.read_response(values, way.target))
         AnswerLosses(way.reply.conversation.format, self.dropped).whole(answer)
         observation = Observation(answer.model or None, answer.id or None, answer.stop, answer.usage)
+        observation.usage.tier = answer.service_tier or observation.usage.tier
         return WholeAnswer(dump(way.client.write_response(answer, way.reply)), observation)
 
 
@@ -207,8 +211,11 @@ async def prepare_translated(
     headers.extend(option_headers(backend.options, backend_format))
     headers.extend(trace_headers(generation.request.headers))
     written.body.update(option_members(backend.options, backend_format))
+    pauses = backend_format == "messages" != conversation.format and may_pause(written.body)
     request = BackendRequest("POST", url, headers, dump(written.body), backend.connect_timeout)
-    return TranslatedRequest(request, way, [item.path for item in written.dropped])
+    prepared = TranslatedRequest(request, way, [item.path for item in written.dropped])
+    prepared.pauses = pauses and backend.auth != "iam"  # a signature holds for one body
+    return prepared
 
 
 async def _inlined(

@@ -26,6 +26,8 @@ from core.conversation import (
     Video,
 )
 
+# Formats whose answers cannot say that the turn is not over: the nearest is that it was cut short.
+_NO_PAUSE: Final = frozenset({"chat_completions", "responses", "converse"})
 _IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 # Members of an answer without a neutral field that say more than how it was made.
 _WORTH_TELLING: Final = frozenset(
@@ -54,6 +56,8 @@ class AnswerLosses:
         """The answer is over: why, and more of the members beside its content. Converse has no place for the reason
         of a refusal."""
         self.members(extra)
+        if stop.reason == "pause_turn" and self._client_format in _NO_PAUSE:
+            self._add("pause_turn")
         if self._client_format == "converse" != self._format and stop.explanation:
             self._add("explanation")
 
