@@ -64,60 +64,58 @@ def is_admin(caller: Caller) -> bool:
     return caller.admin or caller.kind in _OPERATORS
 
 
-def presented_keys(headers: Mapping[str, str], query_key: str | None = None) -> list[str]:
+def presented_keys(request: Request) -> list[str]:
     """Every key that a request carries. SDKs may send two (Claude Code does); one valid one is enough."""
+    headers = request.headers
     keys = [headers[name].strip() for name in _KEY_HEADERS if headers.get(name)]
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         keys.append(value.strip())
-    if query_key:
-        keys.append(query_key)
+    if "key=" in request.query:
+        keys.extend(_query_keys(request.query))
     return keys
 
 
-def check(rules: AccessRules, request: Request, now: float) -> None:
-    """Lets the request pass or raises Refused. Comparison takes the same time wherever keys differ.
+def service_caller(rules: AccessRules, request: Request, presented: Sequence[str], now: float) -> Caller:
+    """Who holds one of the gateway's own keys, or needs none; `presented` are the keys that the request carries.
+    Raises Refused. Comparison takes the same time wherever keys differ.
 
-    `now` is in epoch seconds: AWS's SDKs sign with the key as their secret instead of sending it.
+    Who it is follows from the key that is valid, whatever else is sent. `now` is in epoch seconds: AWS's SDKs sign with
+    the key as their secret instead of sending it.
     """
-    if rules.open or _signed(rules, request, now):
-        return
-    presented = presented_keys(request.headers, query_key(request))
-    if not presented:
-        raise Refused("authentication", MISSING_KEY)
-    valid = False
-    for key in presented:
-        encoded = key.encode("utf-8", "surrogateescape")
-        for known in rules.keys:
-            valid |= hmac.compare_digest(encoded, known.encode())
-    if not valid:
+    if rules.open:
+        return Caller(_digest(presented[0]) if presented else "anonymous", "anonymous")
+    valid = _signed_with(rules, request, now)
+    if valid is None:
+        if not presented:
+            raise Refused("authentication", MISSING_KEY)
+        for key in presented:
+            encoded = key.encode("utf-8", "surrogateescape")
+            for known in rules.keys:
+                if hmac.compare_digest(encoded, known.encode()):
+                    valid = known
+    if valid is None:
         raise Refused("authentication", WRONG_KEY)
+    return Caller(_digest(valid), "service", "the service key")
 
 
-def _signed(rules: AccessRules, request: Request, now: float) -> bool:
-    """Whether the request is signed with one of the keys. Raises Refused for a signature that does not match."""
+def _signed_with(rules: AccessRules, request: Request, now: float) -> str | None:
+    """The key that the request is signed with, if it is signed. Raises Refused for a signature that does not match."""
     if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
-        return False
+        return None
     from core.auth.sigv4 import signing_secret  # noqa: PLC0415  # AWS SDKs only
 
-    return signing_secret(request, rules.keys, now) is not None
+    return signing_secret(request, rules.keys, now)
 
 
-def query_key(request: Request) -> str | None:
+def _query_keys(query: str) -> list[str]:
     """Gemini's clients may send the key as `?key=`."""
-    if "key=" not in request.query:
-        return None
     from urllib.parse import parse_qsl  # noqa: PLC0415  # few clients do
 
-    return dict(parse_qsl(request.query)).get("key")
-
-
-def caller_of(headers: Mapping[str, str]) -> str:
-    """Whose request it is, for shares and records: a short digest of the key, never the key itself."""
-    keys = presented_keys(headers)
-    return _digest(keys[0]) if keys else "anonymous"
+    return [value for name, value in parse_qsl(query) if name == "key"]
 
 
 @lru_cache(maxsize=1024)
 def _digest(key: str) -> str:
+    """Whose request it is, for counters and records: never the key itself."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]

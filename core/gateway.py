@@ -137,8 +137,8 @@ class Gateway:
         accounts = self.ports.accounts
         if accounts is not None:
             return await accounts.identify(request, self.rules)
-        access.check(self.rules, request, self.ports.clock.time())
-        return access.Caller(access.caller_of(request.headers))
+        presented = access.presented_keys(request)
+        return access.service_caller(self.rules, request, presented, self.ports.clock.time())
 
     async def _report(
         self, endpoint: Endpoint, request: Request, caller: access.Caller, request_id: str

@@ -12,16 +12,19 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from core.access import MISSING_KEY, WRONG_KEY, AccessRules, Caller, caller_of, check, presented_keys, query_key
+from core.access import MISSING_KEY, WRONG_KEY, AccessRules, Caller, presented_keys, service_caller
 from core.errors import NotConfigured, Refused
 from core.http import Request
 from core.keys import PREFIX, Key, check_usable, digest_of, is_the_key, read_key
 from core.ports import Clock, Log, Store, StoreFault
+from core.slotted import replace
 
 # How long a looked-up key (or that there is none) is believed.
 FRESH_SECONDS = 30.0
 # How long a known key is believed while the store cannot be asked.
 STALE_SECONDS = 300.0
+# So long a store that has not answered is not asked for a key that is known: each question may take two seconds.
+AWAY_SECONDS = 5.0
 CACHED_KEYS = 10_000
 
 KEYS = "keys"
@@ -43,18 +46,20 @@ class KeyCache:
         self._clock = clock
         self._log = log
         self._known: OrderedDict[str, tuple[float, Key | None]] = OrderedDict()
+        self._away_until = 0.0
 
     async def find(self, secret: str) -> Key | None:
         """The key that `secret` is. Raises NotConfigured (503) when the store cannot say and nothing is known."""
         digest = digest_of(secret)
         now = self._clock.time()
         known = self._known.get(digest)
-        if known is not None and now - known[0] < FRESH_SECONDS:
+        if known is not None and now - known[0] < (STALE_SECONDS if now < self._away_until else FRESH_SECONDS):
             return known[1]
         try:
             document = await self._store.read(KEYS, digest)
         except StoreFault as fault:
-            self._log.event("warning", "store_fault", during="key lookup", error=str(fault))
+            self._away_until = now + AWAY_SECONDS
+            self._log.event("warning", "store_fault", during="key lookup", error=str(fault), metric="store_faults")
             if known is not None and now - known[0] < STALE_SECONDS:
                 return known[1]
             raise NotConfigured("The gateway cannot look up keys now; try again in a moment.") from fault
@@ -83,19 +88,19 @@ class Callers:
             principal = _principal(request)
             if principal is not None:
                 return principal
-        presented = presented_keys(request.headers, query_key(request))
+        presented = presented_keys(request)
         for secret in presented:
             caller = await self._of_secret(secret)
             if caller is not None:
                 return caller
         if rules.open:
-            return Caller(caller_of(request.headers), "platform" if self._platform else "anonymous")
+            caller = service_caller(rules, request, presented, 0.0)
+            return replace(caller, kind="platform") if self._platform else caller
         if self._platform and not presented and not rules.keys:
             return Caller("platform", "platform")  # it has let the request pass and does not say whose it is
         if not rules.keys:
             raise Refused("authentication", WRONG_KEY if presented else MISSING_KEY)
-        check(rules, request, self._clock.time())
-        return Caller(caller_of(request.headers), "service", "the service key")
+        return service_caller(rules, request, presented, self._clock.time())
 
     async def _of_secret(self, secret: str) -> Caller | None:
         """The holder of a stored key or a token; None for a text that is neither by its form."""

@@ -1,0 +1,54 @@
+"""Who is let in, and as whom: the key that is valid counts, whatever else is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.access import AccessRules, Caller, presented_keys, service_caller
+from core.errors import Refused
+from core.http import Request
+
+RULES = AccessRules(("one", "two"))
+
+
+def caller(headers: dict[str, str], rules: AccessRules = RULES, query: str = "") -> Caller:
+    request = Request("POST", "/v1/messages", query, headers)
+    return service_caller(rules, request, presented_keys(request), 0.0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-api-key": "one"}, {"api-key": "one"}, {"x-goog-api-key": " one "}, {"authorization": "bearer one"},
+        {"x-api-key": "made-up", "authorization": "Bearer one"}, {"x-api-key": "one", "authorization": "Basic b25l"},
+    ],
+)  # fmt: skip
+def test_a_caller_is_known_by_the_key_that_is_valid(headers: dict[str, str]) -> None:
+    """What else a client sends gives it no other counters."""
+    assert caller(headers) == caller({"x-api-key": "one"}) != caller({"x-api-key": "two"})
+    assert caller(headers).kind == "service" and "one" not in repr(caller(headers))
+
+
+def test_a_key_in_the_query() -> None:
+    assert caller({}, query="alt=sse&key=wrong&key=one") == caller({"x-api-key": "one"})
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({}, "No API key was sent"), ({"authorization": "Basic b25l"}, "No API key was sent"),
+        ({"x-api-key": "onE"}, "not valid"), ({"x-api-key": "\udcff"}, "not valid"),
+        ({"x-api-key": "", "api-key": "on"}, "not valid"),
+    ],
+)  # fmt: skip
+def test_who_is_not_let_in(headers: dict[str, str], words: str) -> None:
+    with pytest.raises(Refused, match=words) as caught:
+        caller(headers)
+    assert caught.value.status == 401
+
+
+def test_without_keys_callers_are_told_apart_all_the_same() -> None:
+    everybody = AccessRules()
+    assert caller({}, everybody) == Caller("anonymous", "anonymous")
+    first, second = (caller({"x-api-key": key}, everybody) for key in ("a", "b"))
+    assert first.kind == second.kind == "anonymous" and first.id != second.id
