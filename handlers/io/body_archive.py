@@ -183,13 +183,14 @@ class BlobKey:
 
     async def authorize(self, request: BackendRequest) -> None:
         replace_headers(request.headers, [("x-ms-date", formatdate(self.clock.time(), usegmt=True))])
-        headers = dict(request.headers)
+        headers, target = dict(request.headers), urlsplit(request.url)
         named = sorted((name, value) for name, value in headers.items() if name.startswith("x-ms-"))
         lines = [
             request.method, headers.get("content-encoding", ""), "", str(len(request.body) or ""), "",
             headers.get("content-type", ""), "", "", "", "", "", "",
             *(f"{name}:{value}" for name, value in named),
-            f"/{self.account}{urlsplit(request.url).path}",
+            f"/{self.account}{target.path}",
+            *(f"{name.lower()}:{','.join(sorted(values))}" for name, values in sorted(parse_qs(target.query).items())),
         ]  # fmt: skip
         signature = b64encode(digest(b64decode(self.key), "\n".join(lines).encode(), sha256)).decode()
         replace_headers(request.headers, [("authorization", f"SharedKey {self.account}:{signature}")])

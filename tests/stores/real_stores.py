@@ -91,14 +91,16 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def azurite(folder: Path, *options: str, tls: SSLContext | None = None) -> Iterator[str]:
-    """Azurite's Table service, in memory; over https where `options` have a certificate and `tls` trusts it."""
+def azurite(
+    folder: Path, *options: str, tls: SSLContext | None = None, service: str = "table"
+) -> Iterator[str]:
+    """One of Azurite's services, in memory; over https where `options` have a certificate and `tls` trusts it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    script = ROOT / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+    script = ROOT / "node_modules" / "azurite" / "dist" / "src" / service / "main.js"
     command = ["node", str(script), "--silent", "--inMemoryPersistence", "--disableTelemetry"]
-    command += ["--tableHost", "127.0.0.1", "--tablePort", str(port), *options]
+    command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port), *options]
     address = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
     with open(folder / "azurite.log", "wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
