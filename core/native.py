@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
-from core.errors import Unsupported, UpstreamFault
+from core.errors import UpstreamFault
 from core.formats import load_wire
 from core.formats.contract import Wire
 from core.framing import frame_buffer
 from core.generation import Generation
 from core.http import HeaderList
-from core.passthrough import REMOVED, backend_headers, edit_body, endpoint_url
+from core.passthrough import backend_headers, edit_body, endpoint_url
 from core.ports import BackendRequest
 from core.providers.bedrock import OPTION_NAMES, option_headers, option_members
 from core.relay import PassThroughPipe, Pipe, Renamer, UsageHider, WholeAnswer, pass_through_whole
@@ -19,6 +20,9 @@ from core.routing.registry import Backend, Candidate
 
 # Formats whose body names the model; the others have it in the path.
 MODEL_IN_BODY = frozenset({"chat_completions", "responses", "messages"})
+
+# The `anthropic-version` that every surface of Claude's serves.
+_OLDEST = "2023-06-01"
 
 
 class NativeRequest:
@@ -57,7 +61,12 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     if hides_usage:
         forced["stream_options"] = {**(generation.document.values.get("stream_options") or {}), "include_usage": True}
     headers = backend_headers(backend, generation.request.headers)
-    dropped = _keep_served(generation, backend, headers, forced) if backend.provider.surface else []
+    dropped: list[str] = []
+    beside: list[str] = []
+    if backend.provider.surface or generation.request.headers.get("anthropic-version", _OLDEST) != _OLDEST:
+        surface = import_module("core.native_surface")  # these surfaces and these clients only
+        native = surface.Native(generation, candidate, headers, forced)
+        dropped, beside = surface.keep_served(native), native.edits
     if backend.provider.signing_service:
         headers = _add_options(backend, format_name, headers, forced)
     body, edits = edit_body(generation.document, generation.request.body, candidate, format_name, forced)
@@ -67,7 +76,7 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     asked = route is None or route.answer_model == "asked"
     renamer = Renamer(generation.model) if renamed and asked else None
     request = BackendRequest("POST", url, headers, body, backend.connect_timeout)
-    prepared = NativeRequest(request, edits, format_name, renamer)
+    prepared = NativeRequest(request, [*edits, *beside] if beside else edits, format_name, renamer)
     prepared.dropped = dropped
     prepared.hides_usage = hides_usage
     return prepared
@@ -85,27 +94,6 @@ def _must_ask_for_usage(generation: Generation, backend: Backend) -> bool:
     if options is not None and (not isinstance(options, dict) or options.get("include_usage") is True):
         return False
     return backend.options.get("include_usage") not in (False, "false")
-
-
-def _keep_served(generation: Generation, backend: Backend, headers: HeaderList, forced: dict[str, Any]) -> list[str]:
-    """Takes out of `headers` and, by `forced`, out of the body what this surface of the Messages API refuses; gives
-    the names. Raises Unsupported for what may not be lost: tools."""
-    if generation.native_format != "messages":
-        return []
-    from core.models.betas import accepted_betas, unserved_members  # noqa: PLC0415  # these surfaces only
-
-    sent = [text for name, text in headers if name == "anthropic-beta"]
-    betas = [beta.strip() for text in sent for beta in text.split(",") if beta.strip()]
-    kept, refused = accepted_betas(backend.provider.surface, betas)
-    if kept != betas:
-        headers[:] = [item for item in headers if item[0] != "anthropic-beta"]
-        if kept:
-            headers.append(("anthropic-beta", ",".join(kept)))
-    members = unserved_members(generation.document.values, kept)
-    if "mcp_servers" in members:
-        raise Unsupported("mcp_servers", f"Backend {backend.name} does not connect to MCP servers.")
-    forced.update(dict.fromkeys(members, REMOVED))
-    return [*(f"anthropic-beta.{beta}" for beta in refused), *members]
 
 
 def _add_options(backend: Backend, format_name: str, headers: HeaderList, forced: dict[str, Any]) -> HeaderList:

@@ -107,6 +107,13 @@ def accepted_betas(surface: str, betas: Iterable[str]) -> tuple[list[str], list[
     return kept, dropped
 
 
+def without_refused(surface: str, betas: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The same split, but for clients that speak to the surface itself: what the table does not have is sent."""
+    listed = list(betas)
+    _, dropped = accepted_betas(surface, [beta for beta in listed if beta in ACCEPTED])
+    return [beta for beta in listed if beta not in dropped], dropped
+
+
 def _name_on(letter: str, beta: str) -> str | None:
     if letter == "A" or (letter and letter in ACCEPTED.get(beta, "").split()):
         return beta

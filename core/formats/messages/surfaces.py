@@ -9,11 +9,21 @@ from collections.abc import Iterable
 
 from core.conversation import JsonObject
 from core.models.betas import TOP_MEMBERS, accepted_betas
+from core.models.facts import ModelFacts
 
-__all__ = ["BEDROCK_SURFACES", "MESSAGE_MEMBERS", "TOOL_MEMBERS", "TOP_MEMBERS", "Surface"]
+__all__ = [
+    "BEDROCK_SURFACES", "MESSAGE_MEMBERS", "OLDEST_VERSION", "TOOL_MEMBERS", "TOP_MEMBERS", "Surface",
+    "outbound_version",
+]  # fmt: skip
 
 # A backend's type -> its surface in core.models.betas. What is not here is taken for the first party's API.
 _SURFACES = {"azure-foundry": "foundry", "bedrock": "mantle", "bedrock-mantle": "mantle", "databricks": "databricks"}
+
+OLDEST_VERSION = "2023-06-01"
+# Where a newer `anthropic-version` is served: for every model, or for the models that know it. Elsewhere only the
+# oldest one is sure to be. https://platform.claude.com/docs/en/api/versioning
+_NEWER_FOR_ALL = frozenset({"anthropic", "azure-foundry", "demo"})
+_NEWER_BY_MODEL = frozenset({"bedrock", "bedrock-mantle"})
 
 # The surfaces that Bedrock serves: models may lack abilities there.
 BEDROCK_SURFACES = frozenset({"mantle", "invoke"})
@@ -29,6 +39,15 @@ MESSAGE_MEMBERS: dict[str, tuple[str, ...]] = {
     "output_config": ("mid-conversation-output-config-", "per-turn-control-"),
     "clear_at": ("per-turn-control-",),
 }
+
+
+def outbound_version(provider: str, wanted: str, facts: ModelFacts) -> str:
+    """The `anthropic-version` for a backend of type `provider`: `wanted` where it is served."""
+    if provider in _NEWER_FOR_ALL:
+        return wanted
+    if provider in _NEWER_BY_MODEL:
+        return min(wanted, facts.latest_anthropic_version)
+    return OLDEST_VERSION
 
 
 class Surface:

@@ -18,7 +18,7 @@ from core.conversation import (
 )
 from core.errors import Unsupported
 from core.formats.contract import Target, Written
-from core.formats.messages.surfaces import BEDROCK_SURFACES, MESSAGE_MEMBERS, TOP_MEMBERS, Surface
+from core.formats.messages.surfaces import BEDROCK_SURFACES, MESSAGE_MEMBERS, TOP_MEMBERS, Surface, outbound_version
 from core.formats.messages.write_blocks import BlockWriter, write_cache
 from core.formats.messages.write_tools import write_tool_choice, write_tools
 from core.translation.losses import Losses
@@ -286,8 +286,9 @@ class RequestWriter:
             self._losses.add(path, f"the beta behind it is not known to {self._surface.name}")
 
     def _headers(self) -> dict[str, str]:
-        latest = self._target.facts.latest_anthropic_version
-        headers = {"anthropic-version": PERMISSIVE_VERSION if self._needs_permissive else latest}
+        facts = self._target.facts
+        wanted = PERMISSIVE_VERSION if self._needs_permissive else facts.latest_anthropic_version
+        headers = {"anthropic-version": outbound_version(self._target.provider, wanted, facts)}
         if self._surface.betas:
             headers["anthropic-beta"] = ",".join(self._surface.betas)
         for beta in self._surface.refused:

@@ -1,0 +1,101 @@
+"""What each surface of Claude's gets of a request in its own format: versions and betas that it serves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from core.models.betas import without_refused
+from tests.gateways import Bench
+from tests.samples import answer_body
+from tests.scripted import Play
+
+JSON = {"content-type": "application/json"}
+OLD, NEW = "2023-06-01", "2026-10-21"
+BEDROCK_OLD, BEDROCK_NEW = "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "us.anthropic.claude-opus-5-5"
+MESSAGES = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"}]}'
+
+
+def ground(backend: dict[str, Any], model: str, answer: bytes = b"") -> Bench:
+    document = {"backends": {"b": backend}, "models": {"m": {"backend": "b", "api_model": model}}}
+    return Bench(document, [Play(headers=JSON, chunks=[answer or answer_body("messages", model)])] * 2)
+
+
+URL = {"base_url": "https://h", "api_key": "k"}
+VERSIONS: list[tuple[dict[str, Any], str, str]] = [
+    ({"type": "anthropic"}, "claude-sonnet-4-5", NEW),
+    ({"type": "azure-foundry", **URL}, "claude-sonnet-4-5", NEW),
+    ({"type": "bedrock"}, BEDROCK_OLD, OLD),
+    ({"type": "bedrock"}, BEDROCK_NEW, NEW),
+    ({"type": "bedrock-mantle"}, BEDROCK_OLD, OLD),
+    ({"type": "databricks", **URL}, "databricks-claude-opus-5-5", OLD),
+    ({"type": "openrouter", "api_key": "k"}, "anthropic/claude-opus-5.5", OLD),
+    ({"type": "litellm", **URL}, "any", OLD),
+    ({"type": "litellm", **URL, "headers": {"anthropic-version": NEW}}, "any", NEW),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("backend", "model", "sent"), VERSIONS)
+async def test_the_version_is_one_that_the_backend_serves(backend: dict[str, Any], model: str, sent: str) -> None:
+    bench = ground(backend, model)
+    for version in (NEW, OLD):
+        assert (await bench.post("/v1/messages", MESSAGES, anthropic_version=version)).status == 200
+    newer, older = (dict(request.headers)["anthropic-version"] for request in bench.transport.requests)
+    assert newer == sent
+    assert older == (NEW if "headers" in backend else OLD)
+    assert [("anthropic-version" in record.edits) for record in bench.records] == [sent == OLD, False]
+
+
+@pytest.mark.parametrize(("model", "sent"), [(BEDROCK_OLD, "bedrock-2023-05-31"), (BEDROCK_NEW, NEW)])
+async def test_the_version_in_a_body_is_one_that_the_model_knows(model: str, sent: str) -> None:
+    bench = ground({"type": "bedrock"}, model)
+    body = {"anthropic_version": NEW, "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+    assert (await bench.post("/model/m/invoke", json.dumps(body).encode())).status == 200
+    assert json.loads(bench.transport.requests[0].body) == {**body, "anthropic_version": sent}
+
+
+INVOKE = {
+    "anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}],
+}  # fmt: skip
+REFUSED, TAKEN, UNKNOWN = "skills-2025-10-02", "computer-use-2025-11-24", "made-up-2030-01-01"
+
+
+@pytest.mark.parametrize(
+    ("betas", "kept"),
+    [([REFUSED, TAKEN, UNKNOWN], [TAKEN, UNKNOWN]), ([REFUSED], None), ([TAKEN], [TAKEN]), ([3], [3]), (None, None)],
+)
+async def test_betas_in_a_body_of_bedrocks(betas: Any, kept: Any) -> None:
+    """What the surface is known to refuse goes; what no table has is the client's own business."""
+    bench = ground({"type": "bedrock"}, BEDROCK_OLD)
+    body: dict[str, Any] = {**INVOKE}
+    if betas is not None:
+        body["anthropic_beta"] = betas
+    response = await bench.post("/model/m/invoke", json.dumps(body).encode())
+    assert json.loads(bench.transport.requests[0].body).get("anthropic_beta") == kept
+    dropped = f"anthropic_beta.{REFUSED}" if betas and REFUSED in betas else None
+    assert response.header("x-skybridge-dropped") == dropped
+
+    answer = {"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}}, "stopReason": "end_turn",
+              "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}}  # fmt: skip
+    bench = ground({"type": "bedrock"}, BEDROCK_OLD, json.dumps(answer).encode())
+    fields: dict[str, Any] = {"top_k": 3, **({"anthropic_beta": betas} if betas is not None else {})}
+    converse = {"messages": [{"role": "user", "content": [{"text": "x"}]}], "additionalModelRequestFields": fields}
+    response = await bench.post("/model/m/converse", json.dumps(converse).encode())
+    sent = json.loads(bench.transport.requests[0].body)["additionalModelRequestFields"]
+    assert sent == {"top_k": 3, **({"anthropic_beta": kept} if kept is not None else {})}
+    assert response.header("x-skybridge-dropped") == (f"additionalModelRequestFields.{dropped}" if dropped else None)
+
+
+async def test_without_such_members_a_body_of_bedrocks_is_not_touched() -> None:
+    bench = ground({"type": "bedrock"}, "us.amazon.nova-pro-v1:0")
+    body = b'{"messages": [{"role":"user","content":[{"text":"x"}]}] }'
+    await bench.post("/model/m/converse", body)
+    assert bench.transport.requests[0].body == body
+
+
+@pytest.mark.parametrize("surface", ["invoke", "converse", "vertex", "databricks", "foundry", "mantle"])
+def test_every_surface_keeps_what_no_table_has(surface: str) -> None:
+    kept, dropped = without_refused(surface, [UNKNOWN, TAKEN, "fast-mode-2026-02-01"])
+    assert (kept, dropped) == ([UNKNOWN, TAKEN], ["fast-mode-2026-02-01"])
