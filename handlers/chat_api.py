@@ -29,11 +29,12 @@ from handlers.chat_models import ChatIn, ChatOut, ModelsOut, SessionOut, Session
 from handlers.chat_rate import ChatRate, RatePorts
 from handlers.chat_turns import ChatTurn, Frames, Running, asked_with, whole
 from handlers.console_ground import CallerOf, Ground, GroundOf, RequestOf, Streamed
+from handlers.openapi_schemas import EVENT
 from handlers.sessions import Opening, SessionPorts, Sessions, Turn, store_away
 
 router = APIRouter(prefix="/api/v1", tags=["chat"])
 
-STREAM = {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Server-sent events."}
+STREAM = {"content": {"text/event-stream": {"schema": EVENT}}, "description": "Server-sent events; data is JSON."}
 
 type SessionId = Annotated[str, InPath(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response as WebResponse
@@ -29,6 +30,9 @@ from handlers.console_ground import CALLER, REQUEST, REQUEST_ID, STREAMS, Ground
 DESCRIPTION = "An LLM gateway with no servers: any client format in, any backend out."
 
 
+_PARTS = (chat_api, compare_api, admin_api, openapi_document, console_page)
+
+
 class Console:
     """The application, called in-process: a Request in, a Response out."""
 
@@ -42,7 +46,7 @@ class Console:
             redirect_slashes=False, exception_handlers=cast(Any, handlers),
         )
         self.app.state.ground = ground
-        for part in (chat_api, compare_api, admin_api, openapi_document, console_page):
+        for part in _PARTS:
             self.app.include_router(part.router)
 
     async def handle(self, request: Request, caller: Caller | None, request_id: str) -> Response:
@@ -118,12 +122,18 @@ async def _answer_http_exception(request: WebRequest, error: HTTPException) -> W
     path = request.scope["path"]
     if error.status_code == 405:
         fault = ClientFault("method_not_allowed", f"{request.method} is not allowed on {path}.")
-        fault.headers.update(error.headers or {})
+        fault.headers["allow"] = ", ".join(_allowed(path))
     elif error.status_code == 404:
         fault = ClientFault("not_found", f"There is no {request.method} {path} on this gateway.")
     else:
         fault = ClientFault("bad_request", str(error.detail))
     return await _answer_fault(request, fault)
+
+
+def _allowed(path: str) -> list[str]:
+    """The methods of a path: one operation of it each has its own route."""
+    routes = [route for part in _PARTS for route in part.router.routes if isinstance(route, APIRoute)]
+    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
 
 
 async def _answer_invalid(request: WebRequest, error: RequestValidationError) -> WebResponse:

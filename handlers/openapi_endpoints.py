@@ -13,6 +13,7 @@ from typing import Any, Final
 from core.errors import STATUS
 from core.route_list import listed_routes
 from core.routes import Endpoint
+from handlers.openapi_schemas import EVENT
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
@@ -153,7 +154,7 @@ def _contents(endpoint: Endpoint) -> dict[str, Any]:
         return {"text/plain": {"schema": {"type": "string"}}}
     bodies = _BODIES.get((endpoint.operation, endpoint.format))
     contents = _json(bodies[1] if bodies else _ANSWERS.get(endpoint.operation, "Page"))
-    events = {"schema": {"type": "string", "description": "Events, in the format's own frames."}}
+    events = {"schema": EVENT if endpoint.format not in ("converse", "invoke") else {"type": "string"}}
     if endpoint.operation == "root":
         return {**contents, "text/html": {"schema": {"type": "string"}}}
     if endpoint.operation != "generate" or endpoint.stream is False:

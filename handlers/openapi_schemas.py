@@ -29,6 +29,9 @@ def record(required: tuple[str, ...], description: str = "", **members: Schema) 
     return schema
 
 
+# One event of a stream.
+EVENT: Final[Schema] = record((), event={"type": "string"}, data={"type": "string"})
+
 _ANY: Final[Schema] = {}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _COUNT: Final[Schema] = {"type": "integer"}
