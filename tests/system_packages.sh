@@ -3,6 +3,8 @@
 set -euo pipefail
 missing=()
 command -v openssl >/dev/null || missing+=(openssl)
+# The console's tests: a browser, and a font for its screenshots.
+command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
 # A container engine, for `make test-all` only.
 [ "${1:-}" != containers ] || command -v dockerd >/dev/null || missing+=(docker.io)
 [ ${#missing[@]} -eq 0 ] && exit 0

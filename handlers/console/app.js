@@ -89,6 +89,11 @@ async function showRoute() {
   if (!signal.aborted) frame.arrived();
 }
 
+// The address names a view, so the link that skips the navigation moves the focus and leaves the address alone.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("main").focus();
+});
 window.addEventListener("hashchange", () => { if (location.hash !== shown) showRoute(); });
 onRefusedKey((error) => { if (frame) signIn(`${error.message} Sign in again.`); });
 start();

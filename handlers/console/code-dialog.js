@@ -1,9 +1,9 @@
 // Shows a request as code, one language at a time.
 // The tabs: https://www.w3.org/WAI/ARIA/apg/patterns/tabs/
 
+import { codeBlock } from "./code-block.js";
 import { makeDialog } from "./dialogs.js";
 import { el, fill, freshId } from "./dom.js";
-import { codeBlock } from "./markdown.js";
 
 const LANGUAGE = "skybridge.language";
 

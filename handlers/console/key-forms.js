@@ -1,9 +1,10 @@
 // The dialogs around a key: making or changing one, showing it once, replacing it.
 
 import { call } from "./api.js";
+import { copyButton } from "./copy-button.js";
 import { makeDialog } from "./dialogs.js";
 import { el, fill, freshId } from "./dom.js";
-import { copyButton, errorNotice, field, notice } from "./parts.js";
+import { errorNotice, field, notice } from "./parts.js";
 
 const LIMITS = [["requests_per_minute", "Requests a minute"], ["tokens_per_minute", "Tokens a minute"], ["tokens_per_day", "Tokens a day"], ["in_flight", "Requests at once"]];
 const BUDGETS = [["usd_per_day", "USD a day"], ["usd_per_month", "USD a month"], ["usd_total", "USD in all"]];

@@ -2,10 +2,9 @@
 // selected above stays selected.
 
 import { el } from "./dom.js";
-import { colored } from "./code-colors.js";
+import { codeBlock } from "./code-block.js";
 import { inlineNodes } from "./markdown-inline.js";
 import { readBlocks } from "./markdown-blocks.js";
-import { copyButton } from "./parts.js";
 
 const DRAWN = new WeakMap();
 
@@ -59,15 +58,5 @@ function drawTable(block) {
       el("thead", {}, el("tr", {}, block.head.map((text, index) => cell("th", text, index)))),
       el("tbody", {}, block.rows.map((row) => el("tr", {}, row.map((text, index) => cell("td", text, index))))),
     ),
-  );
-}
-
-/** A block of code with its language and a button that copies it. */
-export function codeBlock(text, language = "") {
-  return el(
-    "div",
-    { class: "code" },
-    el("div", { class: "code-head" }, el("span", {}, language || "text"), copyButton(() => text)),
-    el("pre", { tabindex: "0", role: "region", "aria-label": language ? `${language} code` : "Code" }, el("code", {}, colored(text, language))),
   );
 }

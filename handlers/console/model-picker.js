@@ -110,6 +110,10 @@ function searchText(model) {
   return [model.id, model.display_name, ...(model.backends ?? []).flatMap((each) => [each.backend, each.api_model])].join(" ").toLowerCase();
 }
 
+function priceWords({ input, output }) {
+  return Number(input) || Number(output) ? `${price(input)} in, ${price(output)} out` : "free";
+}
+
 function typedOption(id) {
   return [el("span", { class: "picker-line" }, el("span", { class: "dot dot-plain" }), el("strong", {}, `Use “${id}”`)),
     el("span", { class: "picker-facts" }, "As typed: the gateway decides whether a pattern matches it")];
@@ -120,7 +124,7 @@ function optionText(model) {
   const facts = [
     model.backends?.map((each) => each.backend).filter((name, index, all) => all.indexOf(name) === index).join(" → "),
     model.limits?.context_tokens ? `${compact(model.limits.context_tokens)} context` : "",
-    model.price ? `${price(model.price.input)} in, ${price(model.price.output)} out per million` : "",
+    model.price ? priceWords(model.price) : "",
   ].filter(Boolean);
   const state = model.status && model.status !== "available" ? el("em", { class: `picker-state text-${STATES[model.status] ?? "plain"}` }, model.status) : null;
   return [

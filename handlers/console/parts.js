@@ -1,8 +1,10 @@
-// Pieces that several views share: headings, notices, badges, copy buttons.
+// Pieces that several views share: headings, notices, badges, fields.
 
+import { codeBlock } from "./code-block.js";
 import { el } from "./dom.js";
 import { icon } from "./icons.js";
-import { announce } from "./announce.js";
+
+const SETUP = "export SERVICE_API_KEY=choose-a-long-secret\nexport SKYBRIDGE_STORE=sqlite:.skybridge/skybridge.db\nmake run";
 
 /** A view's heading row. */
 export function pageHead(title, text, ...actions) {
@@ -43,6 +45,13 @@ export function errorNotice(error, retry) {
   );
 }
 
+/** What stands in a view's place when it could not be loaded. A gateway without a store is no fault, but a next step. */
+export function failedView(error, retry, iconName) {
+  if (error.code !== "NOT_CONFIGURED") return errorNotice(error, retry);
+  return el("div", { class: "stack" }, emptyState(iconName, "This gateway keeps nothing yet", error.message),
+    el("div", { class: "setup" }, el("p", { class: "label" }, "On your own machine, start it with a store and a key:"), codeBlock(SETUP, "bash")));
+}
+
 /** Something that is good to know, or to beware of. */
 export function notice(text, kind = "info") {
   return el("div", { class: `notice notice-${kind}` }, icon(kind === "warn" ? "alert" : "check"), el("div", { class: "notice-text" }, el("p", {}, text)));
@@ -51,41 +60,6 @@ export function notice(text, kind = "info") {
 /** A small word with a colour and a dot: ok, warn, danger or plain. */
 export function badge(text, kind = "plain") {
   return el("span", { class: `badge badge-${kind}` }, text);
-}
-
-/** A button that copies what `read` gives and says so. */
-export function copyButton(read, label = "Copy") {
-  const text = el("span", {}, label);
-  const button = el("button", { type: "button", class: "button button-quiet button-small" }, icon("copy"), text);
-  button.addEventListener("click", async () => {
-    const done = await copyText(read());
-    text.textContent = done ? "Copied" : "Press Ctrl+C";
-    announce(done ? "Copied to the clipboard" : "The browser did not allow to copy");
-    setTimeout(() => { text.textContent = label; }, 1800);
-  });
-  return button;
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copyThroughSelection(text);
-  }
-}
-
-// The clipboard API is only there on https and localhost.
-function copyThroughSelection(text) {
-  const area = el("textarea", { class: "hidden-visually", "aria-hidden": "true", value: text });
-  const host = document.activeElement?.closest("dialog") ?? document.body;
-  const focused = document.activeElement;
-  host.append(area);
-  area.select();
-  const done = document.execCommand("copy");
-  area.remove();
-  focused?.focus();
-  return done;
 }
 
 /** Grey bars while something loads. */

@@ -1,11 +1,13 @@
 // Draws the turns of a conversation: what a person wrote, and what a model answered, finished or under way.
 
 import { chip } from "./attachments.js";
+import { codeBlock } from "./code-block.js";
+import { copyButton } from "./copy-button.js";
 import { el, fill } from "./dom.js";
 import { exchangeDetails, metricsLine } from "./exchange.js";
 import { icon } from "./icons.js";
-import { codeBlock, renderMarkdown } from "./markdown.js";
-import { badge, copyButton, errorNotice, notice } from "./parts.js";
+import { renderMarkdown } from "./markdown.js";
+import { badge, errorNotice, notice } from "./parts.js";
 
 // A text is drawn at most so often while it streams.
 const DRAW_EVERY_MS = 60;
@@ -57,10 +59,14 @@ export class AnswerTurn {
 
   /** One event of the stream. */
   take({ event, data }) {
-    if (event === "start") (data.notices ?? []).forEach((text) => this.notices.append(notice(text, "warn")));
-    else if (event === "delta") this.#addText(data.text ?? "");
+    if (event === "delta") this.#addText(data.text ?? "");
     else if (event === "reasoning") this.#addThought(data.text ?? "");
     else if (event === "tool_call") this.tools.append(toolCall(data));
+  }
+
+  /** What the gateway wants known about this answer. */
+  note(text) {
+    this.notices.append(notice(text, "warn"));
   }
 
   #addText(text) {

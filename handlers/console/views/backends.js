@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { el, fill } from "../dom.js";
 import { ago, count, milliseconds, moment } from "../format.js";
 import { icon } from "../icons.js";
-import { emptyState, errorNotice, loading, pageHead } from "../parts.js";
+import { badge, emptyState, errorNotice, loading, pageHead } from "../parts.js";
 
 const EVERY_MS = 15_000;
 const MOST_MODELS = 8;
@@ -70,8 +70,8 @@ function card(backend) {
     "article",
     { class: "card backend" },
     el("div", { class: "backend-head" },
-      el("div", {}, el("h2", {}, backend.name), el("p", { class: "backend-where" }, where), backend.base_url ? el("p", { class: "backend-where" }, backend.base_url) : null),
-      el("span", { class: `badge badge-${kind}` }, words)),
+      el("div", {}, el("h2", {}, backend.name), el("p", { class: "backend-where" }, where)), badge(words, kind)),
+    backend.base_url ? el("p", { class: "backend-where" }, backend.base_url) : null,
     trouble(backend, kind),
     el("dl", { class: "figures" }, figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     models(backend.models ?? []),

@@ -143,6 +143,7 @@ class Comparison {
         if (event === "error") throw streamedError(data);
         continue;
       }
+      for (const text of data.notices ?? []) lane.answer.note(text);
       if (event === "delta" || event === "reasoning") run.watches[data.index].mark();
       if (event === "error") lane.error = streamedError(data);
       else if (event === "done") lane.done = data;

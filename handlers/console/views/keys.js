@@ -7,7 +7,7 @@ import { el, fill } from "../dom.js";
 import { ago, compact, date, money } from "../format.js";
 import { icon } from "../icons.js";
 import { LIMIT_WORDS, editKey, rotateKey, showSecret } from "../key-forms.js";
-import { badge, emptyState, errorNotice, loading, pageHead } from "../parts.js";
+import { badge, emptyState, failedView, loading, pageHead } from "../parts.js";
 
 const STATES = { active: "ok", expired: "warn", revoked: "plain" };
 
@@ -32,7 +32,7 @@ export async function show(main, context) {
     } catch (error) {
       if (error.name === "AbortError") return;
       creator.disabled = error.status === 503;
-      fill(body, errorNotice(error, draw));
+      fill(body, failedView(error, draw, "keys"));
     }
   }
 
@@ -92,7 +92,7 @@ function row(key, actions) {
     el("td", { "data-label": "Owner" }, key.owner, labels(key.labels)),
     el("td", {}, badge(state, STATES[state])),
     el("td", { "data-label": "Models" }, key.models?.length ? el("span", { class: "tags" }, key.models.map((name) => el("span", { class: "tag" }, name))) : "all"),
-    el("td", { "data-label": "Limits" }, terms(key)),
+    el("td", { class: "terms", "data-label": "Limits" }, terms(key)),
     el("td", { class: "number", "data-label": "Spent" }, money(key.spent_usd)),
     el("td", { "data-label": "Expires" }, key.expires ? date(key.expires) : "never"),
     el("td", { class: "actions" }, alive ? [action("pencil", "Change", actions.change), action("retry", "Rotate", actions.rotate), action("trash", "Revoke", actions.revoke)] : null),

@@ -34,12 +34,14 @@ class Playground {
   #session = null;
   #lastAnswer = null;
   #stopper = null;
+  #atEnd = true;
 
   constructor(main, context, models, preferred) {
     this.main = main;
     this.context = context;
     this.models = models;
     this.settings = readSettings();
+    this.noted = new Set();
     const stored = localStorage.getItem(MODEL);
     this.model = models.some((model) => model.id === stored) ? stored : (preferred ?? models[0]?.id ?? "");
     context.signal.addEventListener("abort", () => this.#stopper?.abort());
@@ -84,6 +86,9 @@ class Playground {
     fill(this.main, area);
     acceptDrops(column, this.composer);
     this.log.addEventListener("grown", () => this.#follow());
+    this.log.addEventListener("scroll", () => {
+      this.#atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+    });
     area.addEventListener("keydown", (event) => { if (event.key === "Escape" && this.composer.busy) this.#stop(); });
     this.#markSettings();
   }
@@ -171,14 +176,11 @@ class Playground {
   #requestFor(turn) {
     const knobs = requestKnobs(this.settings);
     const earlier = this.#turns.slice(0, -1);
-    if (!this.#session && earlier.length && !turn.attachments?.length) {
-      const messages = this.#turns.map(({ role, content }) => ({ role, content }));
-      return { model: this.model, messages, ...knobs };
-    }
-    const request = { model: this.model, message: turn.content, ...knobs };
-    if (this.#session) request.session_id = this.#session.id;
+    const request = { model: this.model, ...knobs };
     if (turn.attachments?.length) request.attachments = turn.attachments;
-    return request;
+    if (!this.#session && earlier.length) return { ...request, messages: this.#said() };
+    if (this.#session) request.session_id = this.#session.id;
+    return { ...request, message: turn.content };
   }
 
   async #regenerate() {
@@ -186,13 +188,22 @@ class Playground {
     if (!last || this.composer.busy) return;
     this.#lastAnswer.node.remove();
     if (this.#turns.at(-1).role === "assistant") this.#turns.pop();
-    const request = { ...this.#requestFor(last) };
-    if (this.#session) {
-      request.regenerate = true;
-      delete request.message;
-      delete request.attachments;
-    }
+    const request = { system_prompt: this.sessionSystem, ...requestKnobs(this.settings), model: this.model, messages: this.#said() };
+    if (last.attachments?.length) request.attachments = last.attachments;
     await this.#answer(request);
+    // The gateway's history only grows: a session goes on with what it was first told.
+    if (this.#session) this.#noteOnce(this.#lastAnswer, "This second answer is not kept: the session holds the first one.");
+  }
+
+  /** The conversation as the API takes it whole. */
+  #said() {
+    return this.#turns.filter(({ content }) => content).map(({ role, content }) => ({ role, content }));
+  }
+
+  #noteOnce(answer, text) {
+    if (this.noted.has(text)) return;
+    this.noted.add(text);
+    answer.note(text);
   }
 
   async #answer(request) {
@@ -234,6 +245,7 @@ class Playground {
         this.#noteSession(each.data);
       }
       if (each.event === "error") throw streamedError(each.data, new Map(opened.headers).get("x-request-id"));
+      for (const text of each.data.notices ?? []) this.#noteOnce(answer, text);
       if (each.event === "done") exchange.answer = each.data;
       else answer.take(each);
     }
@@ -257,19 +269,20 @@ class Playground {
     this.composer.input.focus();
   }
 
-  // Follows the answer as it grows, unless the person has scrolled up to read.
+  // The end stays in view as an answer grows, unless the person has scrolled up to read.
   #follow() {
-    const { scrollHeight, scrollTop, clientHeight } = this.log;
-    if (scrollHeight - scrollTop - clientHeight < 160) this.#scrollDown();
+    if (this.#atEnd) this.#scrollDown();
   }
 
   #scrollDown() {
+    this.#atEnd = true;
     this.log.scrollTop = this.log.scrollHeight;
   }
 
   #showCode() {
     const draft = this.composer.input.value.trim();
-    const turns = draft ? [...this.#turns, { role: "user", content: draft, attachments: this.composer.attachments.items }] : this.#turns;
+    const turns = draft ? [...this.#turns, { role: "user", content: draft, attachments: this.composer.attachments.items }]
+      : this.#turns.slice(0, this.#turns.findLastIndex((turn) => turn.role === "user") + 1);
     const knobs = requestKnobs(this.settings);
     const request = chatRequest({
       model: this.model, system: knobs.system_prompt ?? this.sessionSystem, temperature: knobs.temperature, maxTokens: knobs.max_tokens,

@@ -6,7 +6,7 @@ import { askForText, confirmAction } from "../dialogs.js";
 import { el, fill } from "../dom.js";
 import { ago, count, dateTime, moment } from "../format.js";
 import { icon } from "../icons.js";
-import { emptyState, errorNotice, loading, pageHead } from "../parts.js";
+import { emptyState, failedView, loading, pageHead } from "../parts.js";
 
 const PAGE = 20;
 const SEARCHED = 100;
@@ -57,7 +57,7 @@ class SessionList {
       await work();
       this.#draw();
     } catch (error) {
-      if (error.name !== "AbortError") fill(this.body, errorNotice(error, again));
+      if (error.name !== "AbortError") fill(this.body, failedView(error, again, "sessions"));
     }
   }
 

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { el, fill } from "../dom.js";
 import { compact, count, milliseconds, money } from "../format.js";
 import { icon } from "../icons.js";
-import { emptyState, errorNotice, loading, notice, pageHead, segments } from "../parts.js";
+import { emptyState, failedView, loading, notice, pageHead, segments } from "../parts.js";
 import { plotCard } from "../plots/plot.js";
 import { costOf, errorsOf, groupedSeries, number, plainSeries, slotKey, timeSlots, tokensOf } from "../plots/usage-series.js";
 
@@ -27,7 +27,7 @@ export async function show(main, context) {
       if (mine === round) fill(body, found.rows.length ? report(found, chosen) : nothing(chosen));
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (mine === round) fill(body, errorNotice(error, draw));
+      if (mine === round) fill(body, failedView(error, draw, "usage"));
     }
     body.removeAttribute("aria-busy");
   }
