@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +44,36 @@ async def test_claude_code_runs_a_tool(backend_format: str, tmp_path: Path) -> N
     if backend_format != "chat_completions":  # which has no state of the model's
         assert agent.states == [True], "the model gets its own reasoning back"
     assert all(record.outcome == "complete" for record in gateway.records)
+
+
+DISCOVERY: dict[str, Any] = {
+    "backends": {"d": {"type": "demo"}},
+    "models": {
+        "claude-sonnet-4-5": {"backend": "d"}, "anthropic/claude-for-us": {"backend": "d"},
+        "claude-*haiku*": {"backend": "d"}, "gpt-5": {"backend": "d"},
+    },
+}  # fmt: skip
+
+
+async def test_claude_code_discovers_the_gateways_models(tmp_path: Path) -> None:
+    """It asks for the list at its start, with its key, and keeps the names that it offers: those of Claude's."""
+    async with served(tmp_path, DISCOVERY, {"SERVICE_API_KEY": "gateway-key-0123"}) as gateway:
+        folder = tmp_path / ".claude"
+        ran = await run(
+            "claude",
+            ["-p", "Hi", "--model", "anthropic/claude-for-us"],
+            tmp_path,
+            {
+                "ANTHROPIC_BASE_URL": gateway.url,
+                "ANTHROPIC_API_KEY": "gateway-key-0123",
+                "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",
+                "CLAUDE_CONFIG_DIR": str(folder),
+                "DISABLE_AUTOUPDATER": "1",
+                "IS_SANDBOX": "1",
+            },
+        )
+        assert ran.code == 0, (ran.output, ran.errors)
+        found = json.loads((folder / "cache" / "gateway-models.json").read_text("utf-8"))
+        assert found["baseUrl"] == gateway.url
+    # A pattern is no name that can be asked for, and the other one is not Claude's.
+    assert [model["id"] for model in found["models"]] == ["claude-sonnet-4-5", "anthropic/claude-for-us"]
