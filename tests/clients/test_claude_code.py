@@ -67,6 +67,7 @@ async def test_claude_code_discovers_the_gateways_models(tmp_path: Path) -> None
                 "ANTHROPIC_BASE_URL": gateway.url,
                 "ANTHROPIC_API_KEY": "gateway-key-0123",
                 "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
                 "CLAUDE_CONFIG_DIR": str(folder),
                 "DISABLE_AUTOUPDATER": "1",
                 "IS_SANDBOX": "1",
