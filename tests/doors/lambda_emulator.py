@@ -303,7 +303,7 @@ class LambdaEmulator:
             "lambda-runtime-aws-request-id": invocation.id,
             "lambda-runtime-deadline-ms": str(int(invocation.deadline * 1000)),
             "lambda-runtime-invoked-function-arn": ARN,
-            "lambda-runtime-trace-id": f"Root=1-0-{invocation.id};Sampled=1",
+            "lambda-runtime-trace-id": xray_header(invocation.id),
             "content-type": "application/json",
         }
         writer.write(_answer(200, invocation.event, headers))
@@ -465,6 +465,12 @@ def _as_stream(answer: bytes) -> bytes:
     text = members.pop("body", "")
     body = base64.b64decode(text) if members.pop("isBase64Encoded", False) else text.encode()
     return json.dumps(members).encode() + b"\0" * 8 + body
+
+
+def xray_header(invocation_id: str) -> str:
+    """X-Ray's header of an invocation, as Lambda makes it where tracing is passed through."""
+    number = int(invocation_id.rpartition("-")[2])
+    return f"Root=1-5759e988-{number:024x};Parent={number:016x};Sampled=0;Lineage=1:made:0"
 
 
 def event_frame(event_type: str, content_type: str, payload: bytes) -> bytes:

@@ -14,7 +14,7 @@ from handlers.aws_invocation import BUFFERED_LIMIT
 from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT, Runtime
 from tests.doors import lambda_apps as apps
 from tests.doors.lambda_clients import Gate, hosted, spawned, url_client
-from tests.doors.lambda_emulator import INVOKE, LambdaEmulator
+from tests.doors.lambda_emulator import INVOKE, LambdaEmulator, xray_header
 from tests.handlers.test_aws_events import load
 
 pytestmark = pytest.mark.doors
@@ -216,7 +216,7 @@ async def test_the_trace_id_is_in_the_environment_of_one_and_the_scope_of_many()
         await emulator.answer(load("function-url"))
     async with hosted(lambda: app, {"_X_AMZN_TRACE_ID": "stale"}, concurrency=2) as emulator:
         await emulator.answer(load("function-url"))
-    trace = "Root=1-0-request-1;Sampled=1"
+    trace = xray_header("request-1")
     assert seen == [trace, trace, trace, None]
 
 

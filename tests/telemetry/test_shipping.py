@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from core.ports import BackendRequest, TransportFault
 from handlers.io import shipping
 from handlers.io.shipping import TRIES, Shipper, Shipping, ShippingFault, is_frozen
+from handlers.io.short_calls import exchange
 from tests.gateways import RecordingLog
+from tests.scripted import Play, ScriptedTransport, VirtualClock
 
 
 class Sink:
@@ -129,3 +132,25 @@ async def test_the_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_who_sleeps_between_requests(variables: dict[str, str], frozen: bool) -> None:
     assert is_frozen(variables) is frozen
+
+
+@pytest.mark.parametrize(
+    ("play", "answer"),
+    [
+        (Play(201, {}, [b"a", 1.0, b"b"]), (201, b"ab")),
+        (Play(200, {}, [b"x" * 70_000, b"never read"]), (200, b"x" * 70_000)),
+        (Play(200, {}, [], head_delay=20.0), "head"),
+        (Play(200, {}, [b"a", 20.0]), "body"),
+    ],
+)
+async def test_a_short_call_is_over_in_time(play: Play, answer: tuple[int, bytes] | str) -> None:
+    clock = VirtualClock()
+    transport = ScriptedTransport([play], clock)
+    request = BackendRequest("PUT", "http://h/x", [], b"", connect_timeout=60.0)
+    if isinstance(answer, str):
+        with pytest.raises(TransportFault) as raised:
+            await exchange(transport, clock, request, 5.0)
+        assert raised.value.stage == answer
+    else:
+        assert await exchange(transport, clock, request, 5.0) == answer
+    assert transport.open == 0 and request.connect_timeout == 5.0

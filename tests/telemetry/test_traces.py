@@ -13,11 +13,14 @@ import httpx
 import pytest
 
 from core.configuration import ConfigurationError
+from core.telemetry.context import read_xray
 from handlers.composition import compose
 from handlers.io.otlp_exporter import read_settings
 from handlers.io.shipping import TRIES
 from tests.backend_server import JSON, BackendServer, Received, Script
 from tests.core.telemetry.collector import attributes_of, parsed, spans_of
+from tests.doors.lambda_clients import url_client
+from tests.doors.lambda_emulator import LambdaEmulator, xray_header
 from tests.leaks import leak_in, secret
 from tests.samples import PATHS, request_body, stream_frames
 from tests.served import served
@@ -85,6 +88,36 @@ async def test_a_collector_that_fails_hurts_no_request(
 
 def _streams(received: Received) -> Script:
     return Script(stream_frames("messages"))
+
+
+async def test_on_lambda_a_trace_is_xrays_and_is_sent_before_the_sleep(tmp_path: Path) -> None:
+    """The whole gateway behind the emulator. The environment is frozen once it has asked for the next invocation: by
+    then the collector has the spans of the one before."""
+    path = tmp_path / "models.json"
+    emulator = LambdaEmulator()
+    async with BackendServer(_streams) as backend, BackendServer(lambda received: OK) as collector:
+        path.write_text(json.dumps(one_backend(backend.url)))
+        environment = {
+            "SERVICE_API_KEY": secret("client"), "MODEL_CONFIG_PATH": str(path),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_HEADERS": f"x-key={secret('collector')}",
+        }  # fmt: skip
+        command = (sys.executable, "-m", "handlers.aws_streaming")
+        async with emulator.run(*command, **environment), url_client(emulator) as client:
+            for count in (1, 2):
+                body, key = request_body("messages", stream=True), {"x-api-key": secret("client")}
+                answer = await client.post("/v1/messages", content=body, headers=key)
+                assert "message_stop" in answer.text
+                assert len(collector.received) >= count - 1
+            emulator.terminate()
+            assert await emulator.exited() == 0
+    assert leak_in(emulator.output.decode()) is None
+    server, sent = spans_of(collector.received[0].body)
+    assert len(collector.received) == 2 and attributes_of(server)["http.route"] == "/v1/messages"
+    caller = read_xray(xray_header("request-1"))
+    assert caller is not None
+    assert (server.trace_id.hex(), server.parent_span_id.hex()) == (caller.trace_id, caller.parent)
+    carried = f"00-{caller.trace_id}-{sent.span_id.hex()}-01"
+    assert backend.received[0].headers["traceparent"] == carried
 
 
 async def test_a_collector_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
