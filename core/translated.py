@@ -12,7 +12,7 @@ from core.conversation import Conversation, ReasoningRequest, Source
 from core.errors import ClientFault, GatewayError, StreamBroken, UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.formats import load_format, load_wire
-from core.formats.contract import Call, Format, Observation, Reply, StreamDecoder, StreamEncoder, Target, Wire
+from core.formats.contract import Call, Format, Observation, Reply, StreamDecoder, StreamEncoder, Target, Wire, Written
 from core.generation import Generation
 from core.http import HeaderList, trace_headers
 from core.json_edit import dump, load
@@ -27,6 +27,7 @@ from core.routing.registry import Backend, Candidate
 from core.slotted import replace
 from core.translation.answer_losses import AnswerLosses
 from core.translation.content import urls_to_inline, with_inlined
+from core.translation.paths import spelled
 from core.translation.pipeline import translate_request
 from core.translation.prepare import Restore
 from core.translation.rules import FormatRules, rules_for
@@ -213,9 +214,16 @@ async def prepare_translated(
     written.body.update(option_members(backend.options, backend_format))
     pauses = backend_format == "messages" != conversation.format and may_pause(written.body)
     request = BackendRequest("POST", url, headers, dump(written.body), backend.connect_timeout)
-    prepared = TranslatedRequest(request, way, [item.path for item in written.dropped])
+    prepared = TranslatedRequest(request, way, _named(generation, conversation, written))
     prepared.pauses = pauses and backend.auth != "iam"  # a signature holds for one body
     return prepared
+
+
+def _named(generation: Generation, conversation: Conversation, written: Written) -> list[str]:
+    """What was dropped, in the words of this very request."""
+    values = generation.document.values
+    names = (spelled(conversation.format, item.path, values) for item in written.dropped)
+    return list(dict.fromkeys(names))
 
 
 async def _inlined(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Any, Final
 
-from core.conversation import FormatName
+from core.conversation import FormatName, JsonObject
 
 _CHAT: Final[dict[str, str]] = {
     "max_tokens": "max_completion_tokens",
@@ -75,3 +76,78 @@ PATHS: Final[dict[FormatName, dict[str, str]]] = {
 def client_path(format_name: FormatName, name: str) -> str:
     """The client's own name for the neutral `name`: `max_tokens` is `max_output_tokens` in Responses."""
     return PATHS[format_name].get(name, name)
+
+
+# Other words for the same wish, by the one that warnings use: the first that stands in the request is named.
+_SPELLINGS: Final[dict[FormatName, dict[str, tuple[str, ...]]]] = {
+    "chat_completions": {
+        "user": ("user", "safety_identifier"),
+        "max_completion_tokens": ("max_completion_tokens", "max_tokens"),
+        "reasoning_effort": ("reasoning_effort", "reasoning", "thinking", "include_reasoning"),
+        "response_format": ("response_format",),
+        "tool_choice": ("tool_choice", "function_call"),
+        "tools": ("tools", "functions"),
+        "parallel_tool_calls": ("parallel_tool_calls", "functions"),
+        "cache": ("prompt_cache_breakpoint", "cache_control"),
+        "messages[].content[].name": ("filename",),
+    },
+    "responses": {
+        "user": ("user", "safety_identifier"),
+        "cache": ("prompt_cache_breakpoint",),
+        "input[].content[].name": ("filename",),
+    },
+    "messages": {
+        "thinking": ("thinking", "output_config.effort"),
+        "output_config.format": ("output_config.format", "output_format"),
+        "messages[].content[].name": ("title",),
+    },
+    "converse": {
+        "anthropic-beta": ("additionalModelRequestFields.anthropic_beta",),
+        "additionalModelRequestFields.thinking": (
+            "additionalModelRequestFields.thinking",
+            "outputConfig.effort",
+            "additionalModelRequestFields.output_config",
+            "additionalModelRequestFields.reasoning_effort",
+            "additionalModelRequestFields.reasoningConfig",
+            "additionalModelRequestFields.reasoning_config",
+        ),
+        "additionalModelRequestFields.top_k": (
+            "additionalModelRequestFields.top_k",
+            "additionalModelRequestFields.inferenceConfig.topK",
+        ),
+    },
+    "generate_content": {
+        "generationConfig.responseJsonSchema": (
+            "generationConfig.responseJsonSchema",
+            "generationConfig.responseSchema",
+            "generationConfig.responseMimeType",
+        ),
+    },
+}
+_MESSAGE: Final = re.compile(r"messages(?:\[\d*\])?")
+
+
+def spelled(format_name: FormatName, path: str, body: JsonObject) -> str:
+    """`path` as the request `body` has it: a client that sent `safety_identifier` is not told of `user`."""
+    turns = PATHS[format_name].get("messages")
+    if turns is not None:
+        path = _MESSAGE.sub(f"{turns}[]", path, count=1)
+    for name in _SPELLINGS[format_name].get(path, ()):
+        if _stands_at(body, name.split(".")) or ("." not in name and _stands_in(body, name)):
+            return name
+    return path
+
+
+def _stands_at(value: Any, names: list[str]) -> bool:
+    for name in names:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
+
+
+def _stands_in(value: Any, name: str) -> bool:
+    """Whether a member of this name is anywhere in `value`."""
+    if isinstance(value, dict):
+        return name in value or any(_stands_in(item, name) for item in value.values())
+    return isinstance(value, list) and any(_stands_in(item, name) for item in value)

@@ -73,6 +73,8 @@ BLOCKS: dict[str, tuple[Block, FormatName]] = {
     "container file": (Opaque("messages", "container_upload", {"type": "container_upload"}), "messages"),
     "Converse's own": (Opaque("converse", "video", {"video": {}}, content=True), "converse"),
     "Chat's audio": (Opaque("chat_completions", "audio", {"id": "a"}, content=True), "chat_completions"),
+    "Converse's citation": (Text("cited", [Citation(cited_text="x", raw={"location": {}})]), "converse"),
+    "citation of a page": (Text("cited", [Citation(url="https://a.b", cited_text="x")]), "generate_content"),
     "citation of a document": (
         Text("cited", [Citation(cited_text="x", raw={"type": "char_location", "cited_text": "x"})]), "messages",
     ),

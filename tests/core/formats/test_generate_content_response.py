@@ -36,6 +36,7 @@ from core.formats.generate_content import (
     write_error,
     write_response,
 )
+from core.formats.generate_content.response import citations_of
 from core.stop import Stop
 from core.usage import Usage
 from tests.core.formats.generate_content_cases import reply, target_of
@@ -289,3 +290,11 @@ def test_the_array_framing_is_one_json_array() -> None:
     chunks = json.loads(data + encoder.close())
     assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"
     assert json.loads(ArrayStreamEncoder(reply()).close()) == []
+
+
+@pytest.mark.parametrize("name", ["citationSources", "citations"])
+def test_sources_that_an_answer_repeats_are_citations(name: str) -> None:
+    text = "Zürich ist schön."
+    sources = [{"startIndex": 0, "endIndex": 7, "uri": "https://a.b", "title": "A"}, {"endIndex": 3}]
+    found = citations_of({"citationMetadata": {name: sources}}, text)
+    assert found == [Citation(url="https://a.b", title="A", start=0, end=6)]
