@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from core.access import Caller
-from core.auth.jwt import BadToken, Expected, PublicKey, read_keys, read_token, verify
+from core.auth.jwt import BadToken, Expected, Key, Token, read_keys, read_token, verify
 from core.errors import NotConfigured, Refused
 from core.ports import BackendRequest, Clock, Transport
 from handlers.io.documents import fetch_document
@@ -15,6 +17,10 @@ from handlers.io.documents import fetch_document
 KEYS_SECONDS = 3600.0
 # A token with an unknown key id may be of a new key, or made up: the issuer is asked this seldom.
 UNKNOWN_SECONDS = 60.0
+# A token that was found valid is believed so long, but not beyond its end: clients send the same one many times, and
+# verifying it takes milliseconds.
+VERIFIED_SECONDS = 60.0
+VERIFIED_TOKENS = 1000
 
 
 class Issuer:
@@ -25,24 +31,29 @@ class Issuer:
         self._audience = audience
         self._transport = transport
         self._clock = clock
-        self._keys: Mapping[str, PublicKey] = {}
+        self._keys: Mapping[str, Key] = {}
         self._fetched_at: float | None = None
+        self._verified: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def caller(self, token: str) -> Caller:
         """Whose token it is. Raises Refused (401); NotConfigured (503) where the issuer's keys cannot be had."""
+        now, digest = self._clock.time(), sha256(token.encode("utf-8", "surrogateescape")).digest()
+        known = self._verified.get(digest)
+        if known is not None and now < known[0]:
+            return known[1]
         try:
             read = read_token(token)
             key = await self._key(read.key_id)
-            verify(read, key, Expected(self._url, self._audience, self._clock.time()))
+            verify(read, key, Expected(self._url, self._audience, now))
         except BadToken as fault:
             raise Refused("authentication", f"The token is not valid for this gateway: {fault}.") from None
-        subject = read.claims.get("sub")
-        if not isinstance(subject, str) or not subject:
-            raise Refused("authentication", "The token names no subject.")
-        name = next((str(read.claims[each]) for each in ("email", "azp", "appid") if each in read.claims), subject)
-        return Caller(subject, "oidc", name, name)
+        caller = _caller(read)
+        self._verified[digest] = min(now + VERIFIED_SECONDS, read.claims["exp"]), caller
+        if len(self._verified) > VERIFIED_TOKENS:
+            self._verified.popitem(last=False)
+        return caller
 
-    async def _key(self, key_id: str) -> PublicKey:
+    async def _key(self, key_id: str) -> Key:
         now = self._clock.time()
         age = KEYS_SECONDS if self._fetched_at is None else now - self._fetched_at
         if age >= KEYS_SECONDS or (key_id not in self._keys and age >= UNKNOWN_SECONDS):
@@ -64,3 +75,11 @@ class Issuer:
         if status != 200 or not isinstance(document, dict):
             raise NotConfigured(f"the issuer of SKYBRIDGE_OIDC_ISSUER answered {status} without a document")
         return document
+
+
+def _caller(token: Token) -> Caller:
+    subject = token.claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise Refused("authentication", "The token names no subject.")
+    name = next((str(token.claims[each]) for each in ("email", "azp", "appid") if each in token.claims), subject)
+    return Caller(subject, "oidc", name, name)

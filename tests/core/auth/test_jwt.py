@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from core.auth.jwt import BadToken, Expected, PublicKey, read_keys, read_token, verify
+from core.auth.jwt import BadToken, CurveKey, Expected, PublicKey, read_keys, read_token, verify
 
 NOW = 1_800_000_000.0
 EXPECTED = Expected("https://issuer.example", "skybridge", NOW)
@@ -32,10 +33,29 @@ def encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def token(claims: Any = CLAIMS, header: Any = None) -> str:
+CURVE_PRIVATE = ec.derive_private_key(20261121, ec.SECP256R1())
+MASK = padding.MGF1(hashes.SHA256())
+
+
+def signature(algorithm: str, signed: bytes, salt: int = 32) -> bytes:
+    if algorithm == "ES256":
+        r, s = decode_dss_signature(CURVE_PRIVATE.sign(signed, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32) + s.to_bytes(32)
+    pads: dict[str, Any] = {"PS256": padding.PSS(MASK, salt)}
+    return private_key().sign(signed, pads.get(algorithm, padding.PKCS1v15()), hashes.SHA256())
+
+
+def token(claims: Any = CLAIMS, header: Any = None, made_by: str = "") -> str:
+    """A token; `made_by` is the algorithm that signs it, where the header names another."""
     head = {"alg": "RS256", "kid": "k1"} if header is None else header
     signed = f"{encoded(json.dumps(head).encode())}.{encoded(json.dumps(claims).encode())}"
-    return f"{signed}.{encoded(private_key().sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+    return f"{signed}.{encoded(signature(made_by or head['alg'], signed.encode()))}"
+
+
+def curve_jwk(**members: Any) -> dict[str, Any]:
+    numbers = CURVE_PRIVATE.public_key().public_numbers()
+    x, y = (encoded(number.to_bytes(32)) for number in (numbers.x, numbers.y))
+    return {"kty": "EC", "crv": "P-256", "kid": "k1", "x": x, "y": y, **members}
 
 
 def jwk(**members: Any) -> dict[str, Any]:
@@ -103,3 +123,63 @@ def test_only_sound_signing_keys_are_taken() -> None:
     for document in (None, {}, {"keys": 3}):
         with pytest.raises(BadToken, match="keys cannot be read"):
             read_keys(document)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256"])
+@pytest.mark.parametrize("named", [True, False])
+def test_each_algorithm_verifies_with_its_own_keys_only(algorithm: str, named: bool) -> None:
+    read = read_token(token(header={"alg": algorithm, "kid": "k1"}))
+    own = {"alg": algorithm} if named else {}
+    kind, other = (curve_jwk, jwk) if algorithm == "ES256" else (jwk, curve_jwk)
+    verify(read, read_keys({"keys": [kind(**own)]})["k1"], EXPECTED)
+    for wrong in (other(), kind(alg="RS512"), kind(alg="RS256" if algorithm == "PS256" else "PS256")):
+        with pytest.raises(BadToken, match="signature"):
+            verify(read, read_keys({"keys": [wrong]})["k1"], EXPECTED)
+
+
+@pytest.mark.parametrize(("named", "made_by"), [("PS256", "RS256"), ("RS256", "PS256"), ("ES256", "RS256")])
+def test_a_signature_of_another_algorithm_does_not_match(named: str, made_by: str) -> None:
+    read = read_token(token(header={"alg": named, "kid": "k1"}, made_by=made_by))
+    for row in (jwk(), curve_jwk()):
+        with pytest.raises(BadToken, match="signature"):
+            verify(read, read_keys({"keys": [row]})["k1"], EXPECTED)
+
+
+def pss_message(change: Any) -> bytes:
+    """What a good PS256 signature stands for, with `change` made to it, signed as it is."""
+    signed = token(header={"alg": "PS256", "kid": "k1"}).rpartition(".")[0].encode()
+    key, numbers = public_key(), private_key().private_numbers()
+    message = pow(int.from_bytes(signature("PS256", signed)), key.exponent, key.modulus).to_bytes(256)
+    changed = int.from_bytes(change(bytearray(message)))
+    return signed + b"." + encoded(pow(changed, numbers.d, key.modulus).to_bytes(256)).encode()
+
+
+def flipped(place: int, bits: int) -> Any:
+    def change(message: bytearray) -> bytearray:
+        message[place] ^= bits
+        return message
+
+    return change
+
+
+def test_a_pss_message_is_checked_whole() -> None:
+    whole = read_token(pss_message(lambda message: message).decode())
+    verify(whole, public_key(), EXPECTED)
+    for change in (flipped(-1, 1), flipped(0, 0x80), flipped(1, 1), flipped(190, 1), flipped(222, 1), flipped(-2, 1)):
+        with pytest.raises(BadToken, match="signature"):
+            verify(read_token(pss_message(change).decode()), public_key(), EXPECTED)
+    for salt in (0, 20, 64):
+        signed = token(header={"alg": "PS256", "kid": "k1"}).rpartition(".")[0]
+        other = f"{signed}.{encoded(signature('PS256', signed.encode(), salt))}"
+        with pytest.raises(BadToken, match="signature"):
+            verify(read_token(other), public_key(), EXPECTED)
+
+
+def test_only_points_of_the_curve_are_keys() -> None:
+    good = curve_jwk()
+    rows = [
+        good, curve_jwk(kid="swapped", x=good["y"], y=good["x"]), curve_jwk(kid="p384", crv="P-384"),
+        curve_jwk(kid="zero", x="", y=""), curve_jwk(kid="none", y=None), {"kty": "oct", "k": "YQ"},
+    ]  # fmt: skip
+    numbers = CURVE_PRIVATE.public_key().public_numbers()
+    assert read_keys({"keys": rows}) == {"k1": CurveKey(numbers.x, numbers.y)}
