@@ -1,8 +1,8 @@
 """Log lines on AWS Lambda, as Powertools' Logger prints them, member for member.
 
-`Logger(use_rfc3339=True)` is the model: its time format is the one that Lambda's own log levels ask for. The package
-itself takes longer to import than the gateway takes to start, so it is for the tests only: they hold each line against
-what it prints.
+`Logger(use_rfc3339=True)` is the model: its time format is the one that Lambda's own log levels ask for. Importing the
+package would make the gateway's start half as long again, so it is for the tests only: they hold each line against what
+it prints.
 """
 
 from __future__ import annotations
