@@ -57,6 +57,16 @@ class Generation:
     metered: bool = False
     memo: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def service_tier(self) -> str:
+        """The service tier that is asked for, "" for none: `service_tier`, Gemini's `serviceTier`, or Bedrock's, which
+        is an object."""
+        values = self.document.values
+        tier = values.get("service_tier") or values.get("serviceTier")
+        if isinstance(tier, dict):
+            tier = tier.get("type")
+        return tier if isinstance(tier, str) else ""
+
     def prefix_digest(self) -> bytes:
         """A digest of what the turns of one conversation share: its instructions, tools and first message."""
         digest = hashlib.blake2b(digest_size=16)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @slotted
 class Usage:
-    """Tokens of one answer. None means that the backend did not say; `raw` is its own usage object."""
+    """Tokens of one answer. None means that the backend did not say; `raw` is its own usage object, `tier` the service
+    tier that the answer was given at, which is not always the one that was asked for."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -26,6 +27,7 @@ class Usage:
     cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+    tier: str | None = None
 
     @property
     def cache_write_tokens(self) -> int:
@@ -42,7 +44,7 @@ class Usage:
         return self.total_input_tokens + (self.output_tokens or 0)
 
     def merge(self, later: Usage) -> None:
-        """Takes over every count that `later` states: stream reports are cumulative, not increments."""
+        """Takes over everything that `later` states: stream reports are cumulative, not increments."""
         for name in (
             "input_tokens",
             "output_tokens",
@@ -50,6 +52,7 @@ class Usage:
             "cache_write_5m_tokens",
             "cache_write_1h_tokens",
             "reasoning_tokens",
+            "tier",
         ):
             value = getattr(later, name)
             if value is not None:

@@ -136,7 +136,7 @@ class Accounts:
         route = generation.route
         assert route is not None
         incoming = input_tokens(generation.request.body)
-        tier = str(generation.document.values.get("service_tier") or "")
+        tier = generation.service_tier
         times = 2 if route.policy.hedge_after is not None else 1
         tokens = cost = 0
         for candidate in route.candidates:
@@ -234,7 +234,10 @@ class Accounts:
             await asyncio.gather(*calls[start : start + CALLS_AT_ONCE])
 
     def _wasted_cost(self, record: UsageRecord) -> int:
-        costs = (self._pricing.of(each.backend, each.api_model, each.usage, record.tier) for each in record.wasted)
+        costs = (
+            self._pricing.of(each.backend, each.api_model, each.usage, each.usage.tier or record.tier)
+            for each in record.wasted
+        )
         return sum(cost.total for cost in costs if cost is not None)
 
 

@@ -17,8 +17,7 @@ class Pricing:
 
     def record(self, record: UsageRecord) -> Cost | None:
         """What an answer costs; None where no price is known."""
-        tier = str(record.usage.raw.get("service_tier") or record.tier)
-        return self.of(record.backend, record.api_model, record.usage, tier)
+        return self.of(record.backend, record.api_model, record.usage, record.usage.tier or record.tier)
 
     def of(self, backend: str, api_model: str, usage: Usage, tier: str) -> Cost | None:
         """The same, of any usage."""

@@ -144,13 +144,19 @@ def _hidden(total: int | None, prompt: int | None, completion: int | None) -> in
 
 
 def write_usage(usage: Usage) -> dict[str, Any] | None:
-    """OpenAI's `usage` object, None when nothing is known."""
+    """OpenAI's `usage` object, None when nothing is known. Writes to the cache for an hour, which have another price,
+    are told as LiteLLM tells them; OpenAI has no word for them."""
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
     output = usage.output_tokens or 0
-    prompt_details = {"cached_tokens": usage.cache_read_tokens or 0}
+    prompt_details: dict[str, Any] = {"cached_tokens": usage.cache_read_tokens or 0}
     if usage.cache_write_tokens:
         prompt_details["cache_write_tokens"] = usage.cache_write_tokens
+    if usage.cache_write_1h_tokens:
+        prompt_details["cache_creation_token_details"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write_5m_tokens or 0,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
+        }
     return {
         "prompt_tokens": usage.total_input_tokens,
         "completion_tokens": output,

@@ -147,7 +147,10 @@ def _observe(observation: Observation, answer: dict[str, Any]) -> dict[str, Any]
         observation.response_id = response_id
     usage = answer.get("usage")
     if isinstance(usage, dict):
-        observation.usage.merge(read_usage(usage))
+        counts = read_usage(usage)
+        tier = answer.get("service_tier")
+        counts.tier = tier if isinstance(tier, str) else None
+        observation.usage.merge(counts)
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):

@@ -17,6 +17,7 @@ from core.formats.converse.usage import read_stop, read_usage
 from core.framing.eventstream import CorruptFrame, Decoder, Frame, encode
 from core.http import HeaderList
 from core.json_edit import JsonObject
+from core.usage import Usage
 
 STREAM_CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
@@ -175,10 +176,18 @@ def error_event(error: GatewayError, request_id: str) -> bytes:
     return encode(headers, json.dumps(body).encode())
 
 
+def _counts_of(answer: JsonObject) -> Usage:
+    """The usage of a whole answer or of a stream's `metadata`, with the tier beside it."""
+    usage, tier = read_usage(answer.get("usage")), answer.get("serviceTier")
+    kind = tier.get("type") if isinstance(tier, dict) else None
+    usage.tier = kind if isinstance(kind, str) else None
+    return usage
+
+
 def observe_response(body: bytes) -> Observation:
     """What a whole answer says of its stop reason and usage; it names no model. Never raises."""
     parsed = object_of(body)
-    observation = Observation(usage=read_usage(parsed.get("usage")))
+    observation = Observation(usage=_counts_of(parsed))
     if "stopReason" in parsed:
         observation.stop = read_stop(parsed["stopReason"], parsed.get("additionalModelResponseFields"))
     return observation
@@ -217,7 +226,7 @@ class StreamObserver:
             self.observation.stop = read_stop(event.get("stopReason"), event.get("additionalModelResponseFields"))
             self.finished = True
         elif kind == "metadata":
-            self.observation.usage = read_usage(object_of(frame.payload).get("usage"))
+            self.observation.usage = _counts_of(object_of(frame.payload))
         elif is_error(frame):
             self.error = frame_error(frame)
 

@@ -36,7 +36,7 @@ def read_usage(raw: Any) -> Usage:
     if not isinstance(raw, dict):
         return Usage()
     short, long = _cache_writes(raw)
-    details = raw.get("output_tokens_details")
+    details, tier = raw.get("output_tokens_details"), raw.get("service_tier")
     return Usage(
         input_tokens=_count(raw.get("input_tokens")),
         output_tokens=_count(raw.get("output_tokens")),
@@ -45,6 +45,7 @@ def read_usage(raw: Any) -> Usage:
         cache_write_1h_tokens=long,
         reasoning_tokens=_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
         raw=raw,
+        tier=tier if isinstance(tier, str) else None,
     )
 
 

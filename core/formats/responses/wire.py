@@ -185,7 +185,10 @@ def _observe(observation: Observation, response: JsonObject) -> None:
         observation.response_id = response_id
     usage = response.get("usage")
     if isinstance(usage, dict):
-        observation.usage.merge(read_usage(usage))
+        counts = read_usage(usage)
+        tier = response.get("service_tier")
+        counts.tier = tier if isinstance(tier, str) else None
+        observation.usage.merge(counts)
 
 
 def event_type(event: JsonObject, name: str) -> str:

@@ -170,7 +170,10 @@ def test_a_whole_answer_in_openais_form() -> None:
             "prompt_tokens": 51,
             "completion_tokens": 20,
             "total_tokens": 71,
-            "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 11},
+            "prompt_tokens_details": {
+                "cached_tokens": 30, "cache_write_tokens": 11,
+                "cache_creation_token_details": {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 6},
+            },
             "completion_tokens_details": {"reasoning_tokens": 7},
         },
     }

@@ -73,7 +73,7 @@ def test_an_answer_is_read() -> None:
         "standard",
     )
     assert answer.stop == Stop("tool_use", "tool_use")
-    assert answer.usage == Usage(10, 7, 5, 10, 20, 3, raw=body["usage"])
+    assert answer.usage == Usage(10, 7, 5, 10, 20, 3, raw=body["usage"], tier="standard")
     assert answer.content[0] == Reasoning(["Hm."], signature="c2ln", origin=Origin("anthropic"))
     refused = read_response(fixture_json("responses", "messages/made-refusal.json"), TARGET)
     assert (refused.stop.reason, refused.stop.explanation) == ("refusal", "No.")

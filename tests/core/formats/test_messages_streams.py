@@ -112,7 +112,7 @@ def _whole_events() -> list[Event]:
     usage = next(event.usage for event in events if isinstance(event, Finished))
     assert search.raw["input"] == {"query": "x"}  # type: ignore[union-attr]
     assert found.raw["content"][0]["title"] == "T"  # type: ignore[union-attr]
-    assert usage == Usage(12, 44, 4, 10, 20, 6, raw=usage.raw)
+    assert usage == Usage(12, 44, 4, 10, 20, 6, raw=usage.raw, tier="standard")
     redacted = Reasoning(redacted="cmVk", origin=Origin("anthropic"))
     return [
         Started("msg_01", "claude-sonnet-4-5", start_usage, format="messages"),

@@ -187,7 +187,7 @@ def test_a_stream_is_observed() -> None:
     assert (seen.model, seen.response_id) == ("claude-sonnet-4-5", "msg_01")
     assert seen.stop is not None
     assert seen.stop.raw == "tool_use"
-    assert seen.usage == Usage(12, 44, 4, 10, 20, 6, raw=seen.usage.raw)
+    assert seen.usage == Usage(12, 44, 4, 10, 20, 6, raw=seen.usage.raw, tier="standard")
 
 
 def test_a_total_of_cache_writes_is_not_counted_beside_its_split() -> None:
@@ -259,7 +259,7 @@ def test_a_whole_answer_is_observed() -> None:
     body = fixture_json("responses", "messages/made-every-block.json")
     seen = wire.observe_response(json.dumps(body).encode())
     assert (seen.model, seen.response_id) == ("claude-sonnet-4-5", "msg_01")
-    assert seen.usage == Usage(10, 7, 5, 10, 20, 3, raw=body["usage"])
+    assert seen.usage == Usage(10, 7, 5, 10, 20, 3, raw=body["usage"], tier="standard")
     assert seen.stop is not None
     assert seen.stop.reason == "tool_use"
 

@@ -12,6 +12,7 @@ from core.formats import load_wire
 from core.formats.responses import wire
 from core.formats.responses.usage import read_usage
 from core.framing.sse import records_of
+from core.slotted import replace
 from core.usage import Usage
 from tests.wire.fixtures import fixture, fixture_parameters
 from tests.wire.recordings import Recorded, parameters, recorded_pairs
@@ -48,7 +49,7 @@ def test_a_recorded_stream_is_observed(pair: Recorded) -> None:
         return
     last = records[-1]["response"]
     assert (observer.started, observer.finished) == (True, True)
-    assert observer.observation.usage == read_usage(last["usage"])
+    assert observer.observation.usage == replace(read_usage(last["usage"]), tier=last.get("service_tier"))
     assert (observer.observation.model, observer.observation.response_id) == (last["model"], last["id"])
     whole = wire.observe_response(json.dumps(last).encode())
     assert whole == observer.observation
@@ -58,7 +59,8 @@ def test_a_recorded_stream_is_observed(pair: Recorded) -> None:
 def test_a_recorded_answer_is_observed(pair: Recorded) -> None:
     observation = wire.observe_response(pair.response_body)
     body = pair.response_json
-    assert observation.usage == read_usage(body.get("usage"))
+    tier = body.get("service_tier") if body.get("usage") else None
+    assert observation.usage == replace(read_usage(body.get("usage")), tier=tier)
     assert observation.response_id == body.get("id")
     assert observation.error is None
 
