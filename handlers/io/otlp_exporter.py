@@ -1,7 +1,7 @@
 """Spans to an OpenTelemetry collector: OTLP over HTTP, as JSON, through the gateway's own HTTP client.
 
-The official SDK and its exporter are 14 MB of packages (protobuf and requests among them), 0.14 s of import and a second
-HTTP client; what of it is needed here is this file. Settings are the SDK's own variables:
+The official SDK and its exporter are 14 MB of packages (protobuf and requests among them), 0.14 s of import and a
+second HTTP client; what of it is needed here is this file. Settings are the SDK's own variables:
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
 

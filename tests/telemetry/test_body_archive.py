@@ -16,6 +16,7 @@ import pytest
 from core.configuration import ConfigurationError
 from core.ports import BackendRequest
 from handlers.composition import compose
+from handlers.io import shipping
 from handlers.io.body_archive import BLOB_VERSION, BlobKey, open_archive
 from handlers.io.body_log import KeptExchange
 from handlers.io.clock import SystemClock, SystemRandom
@@ -32,6 +33,12 @@ from tests.stores.test_keyless_tables import certificate, token
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "made-secret-access", "AWS_REGION": "us-east-1"}
 MODELS = {"backends": {"d": {"type": "demo"}}, "models": {"m": {"backend": "d", "api_model": "demo"}}}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These services are slow where everything runs at once; a cloud's are not."""
+    monkeypatch.setattr(shipping, "LAST_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="module")
