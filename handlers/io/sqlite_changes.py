@@ -31,12 +31,16 @@ class Undone(Exception):
 
 
 class Changes:
-    """Gathers changes. `near` is the loop's own connection, which never waits; `far` the thread's."""
+    """Gathers changes. `near` is the loop's own connection, which never waits; `far` the thread's. What has waited for
+    the thread for `busy_seconds` fails."""
 
-    def __init__(self, near: sqlite3.Connection, far: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, near: sqlite3.Connection, far: sqlite3.Connection, thread: ThreadPoolExecutor, busy_seconds: float
+    ) -> None:
         self._near = near
         self._far = far
         self._thread = thread
+        self._busy_seconds = busy_seconds
         self._asked: list[Asked] = []
         self._groups = 0
         near.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -59,7 +63,7 @@ class Changes:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 _tell(asked, error)
                 return
-            waiting = loop.run_in_executor(self._thread, transact, self._far, changes)
+            waiting = loop.run_in_executor(self._thread, self._transact_in_time, changes, Turn(loop))
             waiting.add_done_callback(lambda done: _tell(asked, done.exception() or done.result()))
         except sqlite3.Error as error:
             _tell(asked, error)
@@ -68,6 +72,23 @@ class Changes:
             self._groups += 1
             if self._groups % CHECKPOINT_GROUPS == 0:
                 loop.run_in_executor(self._thread, _checkpoint, self._far)
+
+    def _transact_in_time(self, changes: Sequence[Change], turn: Turn) -> list[Any]:
+        turn.check(self._busy_seconds)
+        return transact(self._far, changes)
+
+
+class Turn:
+    """When something was left to the thread, which does one thing after the other."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked = loop.time()
+
+    def check(self, busy_seconds: float) -> None:
+        """Raises sqlite3.OperationalError where that is too long ago: those before have waited in vain."""
+        if self._loop.time() - self._asked > busy_seconds:
+            raise sqlite3.OperationalError("too many calls wait for it")
 
 
 def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault, Taken
-from handlers.io.sqlite_changes import Change, Changes, Undone, transact
+from handlers.io.sqlite_changes import Change, Changes, Turn, Undone, transact
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -40,10 +40,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 class SqliteStore:
-    """The store in the file at `path`, which is made at first use."""
+    """The store in the file at `path`, which is made at first use. A call waits at most `busy_seconds` for its turn in
+    this process, and as long for other processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
+        self._busy_seconds = busy_seconds
         self._thread = ThreadPoolExecutor(1, "skybridge-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._near: sqlite3.Connection | None = None
@@ -157,14 +159,16 @@ class SqliteStore:
             raise self._fault(error) from error
 
     async def _run[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._do, work, Turn(loop))
 
-    def _do[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    def _do[Result](self, work: Callable[[sqlite3.Connection], Result], turn: Turn) -> Result:
         try:
+            turn.check(self._busy_seconds)
             if self._connection is None:
-                self._connection = _open(self._path, BUSY_SECONDS)
+                self._connection = _open(self._path, self._busy_seconds)
                 self._near = _open(self._path, 0.0)
-                self._changes = Changes(self._near, self._connection, self._thread)
+                self._changes = Changes(self._near, self._connection, self._thread, self._busy_seconds)
             return work(self._connection)
         except (sqlite3.Error, OSError) as error:
             raise self._fault(error) from error

@@ -207,16 +207,23 @@ async def test_an_older_sqlite_file_is_brought_forward_and_a_newer_one_refused(t
     await newer.close()
 
 
-async def test_a_sqlite_file_that_somebody_holds_is_given_up_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.01)
-    store = SqliteStore(tmp_path / "made.db")
+async def test_a_sqlite_file_that_somebody_holds_is_given_up_in_time(tmp_path: Path) -> None:
+    """However many calls wait for it: each its own time, not one after the other."""
+    store = SqliteStore(tmp_path / "made.db", busy_seconds=0.05)
     await store.prepare()
     other = sqlite3.connect(tmp_path / "made.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreFault, match="locked"):
-        await store.reserve(HOLD, 1.0)
+    async with asyncio.timeout(5):
+        waiting = []
+        for number in range(100):
+            hold = Hold(f"r{number}", HOLD.charges, 5000.0)
+            waiting.append(asyncio.create_task(store.reserve(hold, 1.0)))
+            await asyncio.sleep(0)  # a transaction of its own
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StoreFault}
+    assert {str(outcome).rpartition(": ")[2] for outcome in outcomes} == {
+        "database is locked", "too many calls wait for it",
+    }  # fmt: skip
     other.execute("ROLLBACK")
     other.close()
     assert isinstance(await store.reserve(HOLD, 1.0), Taken)

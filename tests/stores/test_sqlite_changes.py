@@ -37,7 +37,7 @@ def opened(folder: Path) -> Iterator[Ground]:
     near, far, other = connect(path, 0.0), connect(path, 2.0), connect(path, 0.0)
     other.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")
     with ThreadPoolExecutor(1) as thread:
-        ground = Ground(Changes(near, far, thread), other)
+        ground = Ground(Changes(near, far, thread, 2.0), other)
         near.set_trace_callback(ground.statements.append)
         yield ground
     for connection in (near, far, other):
