@@ -80,7 +80,7 @@ class Federation:
         return self._bearer(entra_token(self._outside, self._identity(backend, ENTRA_AUDIENCE), application))
 
     def aws_role(self, backend: Backend) -> Authenticator:
-        """Azure to AWS: options role_arn, audience (of the app registration), client_id."""
+        """Azure to AWS: options role_arn, audience (of the app registration), identity_client_id."""
         role_arn = self._value(backend, "role_arn", "AWS_ROLE_ARN")
         audience = self._value(backend, "audience", "AZURE_FEDERATION_AUDIENCE")
         fetch = self._identity(backend, audience)
@@ -131,7 +131,8 @@ class Federation:
         if path:
             return _file_token(Path(str(path)))
         if self.environment.get("IDENTITY_ENDPOINT"):
-            return managed_identity(self._outside, audience, str(backend.options.get("identity_client_id") or ""))
+            own = self._optional(backend, "identity_client_id", "AZURE_CLIENT_ID")  # of a user-assigned one
+            return managed_identity(self._outside, audience, own)
         credentials = environment_credentials(self.environment, self.transport, self.clock)
         return aws_web_identity(self._outside, credentials, audience)
 

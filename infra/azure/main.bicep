@@ -35,6 +35,21 @@ param modelDeployments array = []
 @description('Further app settings, for instance of other backends. For secrets give Key Vault references.')
 param settings object = {}
 
+@description('The role at AWS that the gateway takes to ask Bedrock: RoleArn of infra/aws/from-azure.yaml. Empty is none.')
+param awsRoleArn string = ''
+
+@description('The application id URI that the tokens for AWS are for.')
+param awsAudience string = ''
+
+@description('Where Bedrock is asked.')
+param awsRegion string = 'us-east-1'
+
+@description('A role at AWS that may ask the models here without a key, by its ARN: GatewayRoleArn of template.yaml. Empty is none.')
+param trustedAwsRoleArn string = ''
+
+@description('Who signs for that role: the issuer of its account\'s web identity tokens.')
+param trustedAwsIssuer string = ''
+
 @description('Memory of an instance.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMegabytes int = 2048
@@ -75,6 +90,8 @@ var unique = uniqueString(subscription().subscriptionId, resourceGroup().id, nam
 var allTags = union({ application: 'skybridge' }, tags)
 var withOpenAi = !empty(modelDeployments)
 var withEntra = authentication == 'entra'
+var toAws = !empty(awsRoleArn)
+var fromAws = !empty(trustedAwsRoleArn)
 var packages = 'packages'
 var tableName = 'skybridge'
 var role = {
@@ -256,6 +273,36 @@ resource mayAskModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if 
   }
 }
 
+// A role at AWS that asks the models: an identity of its own, which only that role's tokens prove.
+
+resource awsIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = if (fromAws) {
+  name: '${name}-from-aws-${unique}'
+  location: location
+  tags: allTags
+}
+
+resource awsCredential 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2023-01-31' = if (fromAws) {
+  parent: awsIdentity
+  name: 'aws'
+  properties: {
+    issuer: trustedAwsIssuer
+    subject: trustedAwsRoleArn
+    audiences: [
+      'api://AzureADTokenExchange'
+    ]
+  }
+}
+
+resource awsMayAskModels 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (fromAws && withOpenAi) {
+  scope: openAi
+  name: guid(resourceGroup().id, awsIdentity.id, role.cognitiveServicesOpenAiUser)
+  properties: {
+    principalId: awsIdentity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.cognitiveServicesOpenAiUser)
+  }
+}
+
 // Logs and metrics, over Entra ID.
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
@@ -390,7 +437,11 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     SKYBRIDGE_INSTANCE_MB: string(instanceMemoryMegabytes)
     SKYBRIDGE_AUTH: withEntra ? 'platform' : ''
     SKYBRIDGE_STORE: 'azure-table:${storage.properties.primaryEndpoints.table}${tableName}'
-  }, settings)
+  }, toAws ? {
+    AWS_ROLE_ARN: awsRoleArn
+    AWS_REGION: awsRegion
+    AZURE_FEDERATION_AUDIENCE: awsAudience
+  } : {}, settings)
   dependsOn: [
     gatewayKeySecret
     mayKeepState
@@ -582,3 +633,10 @@ output AZURE_FUNCTION_NAME string = app.name
 output GATEWAY_URL string = 'https://${app.properties.defaultHostName}'
 output KEY_VAULT_NAME string = vault.name
 output CLIENT_ID string = identity.properties.clientId
+
+@description('client_id and tenant_id of the backend at AWS.')
+output AWS_CLIENT_ID string = fromAws ? awsIdentity.properties.clientId : ''
+output TENANT_ID string = subscription().tenantId
+
+@description('Whom the role at AWS trusts: PrincipalId of infra/aws/from-azure.yaml.')
+output PRINCIPAL_ID string = identity.properties.principalId

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import azure.mgmt.cognitiveservices.models as cognitive
+import azure.mgmt.msi.models as identities
 import azure.mgmt.storage.models as storage
 import azure.mgmt.web.models as web
 
@@ -15,6 +16,10 @@ import azure.mgmt.web.models as web
 MODELS: Mapping[str, tuple[Any, str]] = {
     "Microsoft.CognitiveServices/accounts": (cognitive, "Account"),
     "Microsoft.CognitiveServices/accounts/deployments": (cognitive, "Deployment"),
+    "Microsoft.ManagedIdentity/userAssignedIdentities": (identities, "Identity"),
+    "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials": (
+        identities, "FederatedIdentityCredential",
+    ),
     "Microsoft.Storage/storageAccounts": (storage, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": (storage, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": (storage, "BlobContainer"),
@@ -87,6 +92,10 @@ def unknown(model: Any, value: Mapping[str, Any], where: str, module: Any) -> It
     for key, inner in value.items():
         if key in ("function", "operator"):
             return
+        flat = {name.removeprefix(f"{key}.") for name in fields if name.startswith(f"{key}.")}
+        if flat:  # some of the SDKs have the properties of `properties` on the model itself
+            yield from (f"{where}: {model.__name__} has no {key}.{name}" for name in inner if name not in flat)
+            continue
         if key not in fields:
             yield f"{where}: {model.__name__} has no {key}"
             continue

@@ -28,13 +28,14 @@ ROLES = {
     "cognitiveServicesOpenAiUser": "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
     "keyVaultSecretsUser": "4633458b-17de-408a-b874-0445c86b69e6",
 }
-# What each role assignment is for: the only five things that the identity may do.
+# What each role assignment is for: the only five things that the identity may do, and the one of the role at AWS.
 ASSIGNED = {
     "mayReadPackages": ("storage", "storageBlobDataOwner"),
     "mayKeepState": ("storage", "storageTableDataContributor"),
     "mayReadSecrets": ("vault", "keyVaultSecretsUser"),
     "mayAskModels": ("openAi", "cognitiveServicesOpenAiUser"),
     "mayPublishMetrics": ("insights", "monitoringMetricsPublisher"),
+    "awsMayAskModels": ("openAi", "cognitiveServicesOpenAiUser"),
 }
 
 # What is wrong, the text in the file, and what it is replaced by.
@@ -70,6 +71,16 @@ MISTAKES = {
     "role for all": ("  scope: vault\n", ""),
     "role of an owner": (ROLES["keyVaultSecretsUser"], "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"),
     "no purge protection": ("enablePurgeProtection: true", "enablePurgeProtection: false"),
+    "misspelt audiences": ("    audiences: [", "    audience: ["),
+    "undefined identity": ("parent: awsIdentity", "parent: awsIdentities"),
+    "trusts another": ("subject: trustedAwsRoleArn", "subject: awsRoleArn"),
+    "trusts whoever signs": ("issuer: trustedAwsIssuer", "issuer: trustedAwsRoleArn"),
+    "for another audience": ("'api://AzureADTokenExchange'", "'api://skybridge'"),
+    "trusts AWS unasked": ("federatedIdentityCredentials@2023-01-31' = if (fromAws) {",
+                           "federatedIdentityCredentials@2023-01-31' = {"),
+    "AWS as the gateway itself": ("principalId: awsIdentity.properties", "principalId: identity.properties"),
+    "no role at AWS": ("    AWS_ROLE_ARN: awsRoleArn\n", ""),
+    "no audience at AWS": ("    AZURE_FEDERATION_AUDIENCE: awsAudience\n", ""),
     "alert to nobody": ("        alertGroup.id\n", ""),
 }
 
@@ -162,7 +173,24 @@ def role_problems(document: Mapping[str, Any], resources: Mapping[str, Any]) -> 
             yield f"{name}: {row.get('scope')}"
 
 
-CHECKS = (key_problems, value_problems, role_problems)
+def federation_problems(document: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[str]:
+    """Both ways between Azure and AWS: whom a token of whose proves, and only where that was asked for."""
+    trust = {"issuer": "trustedAwsIssuer", "subject": "trustedAwsRoleArn", "audiences": ["api://AzureADTokenExchange"]}
+    credential = resources["awsCredential"]
+    if (credential["properties"], credential["parent"]) != (trust, "awsIdentity"):
+        yield f"trusted at AWS: {credential}"
+    for name in ("awsIdentity", "awsCredential", "awsMayAskModels"):
+        if "fromAws" not in text_of(document["resources"][name]["config"].get("condition", "")):
+            yield f"{name} is made unasked"
+    if "\"awsIdentity\"" not in text_of(resources["awsMayAskModels"]["properties"]["principalId"]):
+        yield "the role at AWS is somebody else here"
+    settings = text_of(resources["appSettings"])
+    for name, value in (("AWS_ROLE_ARN", "awsRoleArn"), ("AZURE_FEDERATION_AUDIENCE", "awsAudience")):
+        if f'"{name}": "{value}"' not in settings:
+            yield f"settings without {name}"
+
+
+CHECKS = (key_problems, value_problems, role_problems, federation_problems)
 
 
 def test_the_template_is_right() -> None:

@@ -170,13 +170,14 @@ async def test_from_aws_to_azure(ground: Ground) -> None:
 async def test_from_azure_to_aws(ground: Ground) -> None:
     """The managed identity's token for an app registration, then AssumeRoleWithWebIdentity; requests are signed."""
     role = "arn:aws:iam::123456789012:role/from-azure"
-    environment = {**ground.azure, "AWS_ENDPOINT_URL_STS": ground.server.url}
+    environment = {**ground.azure, "AWS_ENDPOINT_URL_STS": ground.server.url, "AZURE_CLIENT_ID": "user-assigned"}
     backend = backend_of("bedrock", role_arn=role, audience="api://skybridge", region="us-west-2")
     authorizer = ground.authorizer(**environment)
     headers = await asyncio.gather(*(authorized(authorizer, backend) for _ in range(20)))
     assert headers[0]["x-amz-security-token"] == "session-token"
     assert "ASIAFEDERATED" in headers[0]["authorization"] and "/us-west-2/bedrock/" in headers[0]["authorization"]
     assert ground.services.forms["managed"]["resource"] == "api://skybridge"
+    assert ground.services.forms["managed"]["client_id"] == "user-assigned"
     assumed = ground.services.forms["AssumeRoleWithWebIdentity"]
     assert (assumed["RoleArn"], assumed["WebIdentityToken"]) == (role, "managed-token-1")
     assert ground.services.asked == {"managed": 1, "AssumeRoleWithWebIdentity": 1}
