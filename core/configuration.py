@@ -69,6 +69,7 @@ class Configuration:
 
     `warnings` and `notices` (an event and its fields) are logged when the gateway starts. `active` is the one
     backend that a form of configuration by variables has chosen, `active_title` its name in prose; "" otherwise.
+    `body_log`: the folder where this form keeps bodies at a desk unless SKYBRIDGE_BODY_LOG says otherwise.
     `dedicated`: the registries of endpoints that are bound to a type of backend, made on first use. `quotas` and
     `prices` are read by handlers.accounts and handlers.pricing, which most requests do without.
     """
@@ -83,6 +84,7 @@ class Configuration:
     dedicated: dict[str, Registry] = field(default_factory=dict)
     quotas: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, Any] = field(default_factory=dict)
+    body_log: str = ""
 
 
 class Environment:
@@ -115,7 +117,7 @@ class Environment:
 def read_configuration(document: Mapping[str, Any], variables: Mapping[str, str]) -> Configuration:
     """The configuration that `document` describes, with `variables` as the environment."""
     if "model_mapping" in document or "providers" in document:
-        return Configuration(_read_router(document, variables))
+        return Configuration(_read_router(document, variables), body_log="logs")
     known = {"backends", "models", "allow_direct", "limits", "answer_model", "quotas", "prices"}
     for key in document:
         if key not in known:

@@ -275,18 +275,20 @@ def _observe(
         # Who is never asked counts nothing.
         ports.metrics = lambda: cast(bytes, import_module("handlers.telemetry").begin_page(gateway, keepers))
     served, after, finish = gateway, list[After](), list[After]()
-    if not any(variables.get(name) for name in (*_BODIES, *_MEASURED)):
+    if local and gateway.configuration.body_log:
+        variables = {"SKYBRIDGE_BODY_LOG": gateway.configuration.body_log, **variables}
+    if not _asked(variables, (*_BODIES, *_MEASURED)):
         return served, after
     make = import_module("handlers.io.shipping").Outside
     outside = make(variables, ports.transports["https"], ports.clock, ports.random, ports.log)
-    if any(variables.get(name) for name in _BODIES):
+    if _asked(variables, _BODIES):
         module = import_module("handlers.io.body_log")
         bodies = module.make_body_log(outside)
         keepers.append(bodies)
         served = cast(Gateway, module.BodyLoggingGateway(gateway, bodies))
         after.extend(bodies.after)
         finish.extend(bodies.finish)
-    if any(variables.get(name) for name in _MEASURED):
+    if _asked(variables, _MEASURED):
         ports.metered = True
         observers = import_module("handlers.telemetry").observe(gateway, outside)
         keepers.append(observers)
@@ -294,6 +296,11 @@ def _observe(
         finish.extend(observers.finish)
     ports.finish = _in_turn(finish)
     return served, after
+
+
+def _asked(variables: Mapping[str, str], names: tuple[str, ...]) -> bool:
+    """Whether one of the settings is there, and not `off`."""
+    return any(variables.get(name, "off") not in ("", "off") for name in names)
 
 
 def _after_answers(accounts: Accounts | None, gateway: Gateway, beside: list[After]) -> After | None:

@@ -162,6 +162,7 @@ def begin_page(gateway: Gateway, keepers: list[Keeper]) -> bytes:
     matter when counting began."""
     page = PageOfMetrics(gateway)
     keepers.append(page)
+    gateway.ports.metered = True
     gateway.ports.metrics, gateway.ports.refused = page.page, page.refused
     if isinstance(gateway.ports.log, JsonLog):
         gateway.ports.log.watcher = page.event

@@ -1,9 +1,10 @@
-"""The whole gateway behind uvicorn on a loopback port, in the test's own event loop."""
+"""The whole gateway behind the local door on a loopback port, in the test's own event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 from core.usage import UsageRecord
 from handlers.composition import Composition, compose
-from handlers.local import Server, server_config
+from handlers.local import Server
 from tests.leaks import LeakGuard, plant
 
 
@@ -34,7 +35,8 @@ async def served(
     if document is not None:
         path = tmp_path / "models.json"
         path.write_text(json.dumps(document), "utf-8")
-    environment = {"LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0", **(variables or {})}
+    quiet = {"LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0", "SKYBRIDGE_BODY_LOG": "off"}
+    environment = {**quiet, **(variables or {})}
     plant(environment)
     plant(document or {})
     composition = compose(environment, None if path is None else str(path), local=True)
@@ -43,16 +45,14 @@ async def served(
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio turns Nagle off only where it can see the protocol
     listener.bind(("127.0.0.1", 0))
     guard = LeakGuard(composition.app)
-    config = server_config(guard, "127.0.0.1", 0)
-    server = Server(config, composition.gateway, grace=0.0)
-    task = asyncio.create_task(server.serve([listener]))
-    while not server.started:
-        await asyncio.sleep(0.005)
+    server = Server(guard, composition.gateway, grace=0.0)
+    task = asyncio.create_task(server.serve(listener))
+    await server.started.wait()
     try:
         yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", composition, records)
     finally:
-        server.should_exit = True
-        server.force_exit = True
+        server.signalled(signal.SIGINT)
+        server.signalled(signal.SIGINT)
         await task
         if composition.accounts is not None and composition.accounts.store is not None:
             await composition.accounts.store.close()

@@ -130,11 +130,12 @@ def make_body_log(outside: Outside) -> BodyLog:
     folder = variables.get("SKYBRIDGE_BODY_LOG")
     if folder == "-":
         sinks.append(lambda kept: outside.log.event("info", "bodies", **_without_time(kept.members())))
-    elif folder:
+    elif folder and folder != "off":
+        outside.log.event("info", "bodies are kept", folder=os.path.abspath(folder))
         sinks.append(RotatingFile(folder).put)
     made = BodyLog(outside.clock, sinks, personal=variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") == "redact")
     reference = variables.get("SKYBRIDGE_BODY_ARCHIVE")
-    if reference:
+    if reference and reference != "off":
         made.archive = import_module("handlers.io.body_archive").open_archive(reference, outside)
         sinks.append(made.archive.put)
     return made

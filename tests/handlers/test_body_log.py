@@ -110,3 +110,22 @@ async def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
         assert sent[0]["status"] == 200
         assert (tmp_path / "logs" / "requests.jsonl").exists() is there
         await composition.http.aclose()
+
+
+@pytest.mark.parametrize(("variables", "local", "kept"), [({}, True, True), ({}, False, False), (
+    {"SKYBRIDGE_BODY_LOG": "off", "SKYBRIDGE_BODY_ARCHIVE": "off", "SKYBRIDGE_METRICS": "off"}, True, False,
+)])  # fmt: skip
+async def test_the_router_form_keeps_bodies_at_a_desk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], local: bool, kept: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = {
+        "model_mapping": {"m": ["served"]},
+        "providers": [{"name": "p", "type": "openai", "api_key": "made", "base_url": "http://b/v1", "priority": 1}],
+    }  # fmt: skip
+    path = tmp_path / "router.json"
+    path.write_text(json.dumps(document))
+    environment = {"SERVICE_API_KEY": "made-service-key", "LOG_LEVEL": "error", **variables}
+    composition = compose(environment, str(path), local=local)
+    assert (tmp_path / "logs").is_dir() is kept and (composition.gateway.ports.finish is not None) is kept
+    await composition.http.aclose()
