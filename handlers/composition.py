@@ -190,10 +190,7 @@ def compose(
     variables = os.environ if variables is None else variables
     variables = with_secrets(variables, variables)
     configuration, path = find_configuration(variables, config)
-    if any(variables.get(name) for name in _CHAT_VARIABLES):
-        configuration.chat = import_module("core.forms.chat_backend").chat_defaults(variables)
-    if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
-        configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
+    _apply_variables(configuration, variables)
     rules = read_access_rules(variables)
     if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
         raise NotConfigured(NO_KEY)
@@ -228,6 +225,14 @@ def compose(
     served, beside = _observe(gateway, variables, keepers, local=local)
     app = make_app(served, _after_answers(accounts, gateway, beside))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
+
+
+def _apply_variables(configuration: Configuration, variables: Mapping[str, str]) -> None:
+    """What the environment adds to a configuration of any form."""
+    if any(variables.get(name) for name in _CHAT_VARIABLES):
+        configuration.chat = import_module("core.forms.chat_backend").chat_defaults(variables)
+    if configuration.limits.max_body_bytes is None and "AWS_LAMBDA_RUNTIME_API" in variables:
+        configuration.limits.max_body_bytes = LAMBDA_BODY_LIMIT
 
 
 def _make_transports(http: HttpTransport, clock: SystemClock, variables: Mapping[str, str]) -> dict[str, Transport]:
