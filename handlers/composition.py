@@ -191,9 +191,7 @@ def compose(
     variables = with_secrets(variables, variables)
     configuration, path = find_configuration(variables, config)
     _apply_variables(configuration, variables)
-    rules = read_access_rules(variables)
-    if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
-        raise NotConfigured(NO_KEY)
+    rules = _checked_rules(variables, local)
     clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
     log = _make_log(clock, variables)
     announce(configuration, log)
@@ -225,6 +223,14 @@ def compose(
     served, beside = _observe(gateway, variables, keepers, local=local)
     app = make_app(served, _after_answers(accounts, gateway, beside))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
+
+
+def _checked_rules(variables: Mapping[str, str], local: bool) -> AccessRules:
+    """Who may call. Raises NotConfigured where everyone might."""
+    rules = read_access_rules(variables)
+    if rules.open and not local and variables.get("SKYBRIDGE_AUTH") != "platform":
+        raise NotConfigured(NO_KEY)
+    return rules
 
 
 def _apply_variables(configuration: Configuration, variables: Mapping[str, str]) -> None:
