@@ -37,11 +37,13 @@ _RELATIVE_HOST = "http://169.254.170.2"
 class CredentialProvider(Renewing[Credentials]):
     """Credentials from the first of `sources` that has some, cached, renewed by one caller at a time.
 
-    `looked_for` is what the operator is told when no source has any.
+    `looked_for` is what the operator is told when no source has any; `in_background`: see Renewing.
     """
 
-    def __init__(self, sources: Sequence[Source], clock: Clock, looked_for: str) -> None:
-        super().__init__(self._first_found, clock)
+    def __init__(
+        self, sources: Sequence[Source], clock: Clock, looked_for: str, *, in_background: bool = False
+    ) -> None:
+        super().__init__(self._first_found, clock, in_background=in_background)
         self._sources = sources
         self._looked_for = looked_for
 

@@ -94,7 +94,8 @@ class Federation:
         async def role() -> Credentials | None:
             return await assume_role(self.transport, identity)
 
-        credentials = CredentialProvider((role,), self.clock, f"the role {role_arn} could not be assumed")
+        refused = f"the role {role_arn} could not be assumed"
+        credentials = CredentialProvider((role,), self.clock, refused, in_background=True)
         return SigV4(credentials, backend.region, backend.signing_service, self.clock)
 
     def anthropic(self, backend: Backend) -> Authenticator:
