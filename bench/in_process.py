@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from uvicorn.server import ServerState
 
 from core.ports import Store
 from handlers.composition import Composition, compose
 from handlers.io.http_client import HttpTransport
 from handlers.io.http_connection import HttpConnection
 from handlers.io.http_pool import Pool
+from handlers.io.http_server import HttpServer
 from handlers.io.http_url import Target
-from handlers.local import AbortableProtocol, server_config
 
 KEY = "sk-bench-0123456789"
 
@@ -150,16 +149,13 @@ class InProcess:
         http = ScriptedHttp(pieces)
         transports = self.composition.gateway.ports.transports
         transports.update(http=http, https=http)  # type: ignore[attr-defined]  # a dict
-        config = server_config(self.composition.app, "127.0.0.1", 8000)
-        config.load()
-        state = ServerState()
-        self._make_connection = lambda: AbortableProtocol(config, state, {})
+        self._server = HttpServer(self.composition.app, self.composition.gateway.ports.clock)
         self._door, self._client = self.connect()
         self._begun: list[asyncio.Protocol] = []
 
     def connect(self) -> tuple[asyncio.Protocol, ClientEnd]:
         """One more client."""
-        door, client = self._make_connection(), ClientEnd()
+        door, client = self._server.connect(), ClientEnd()
         door.connection_made(client)
         return door, client
 

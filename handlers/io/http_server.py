@@ -102,6 +102,7 @@ class ServerConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = False
         self._head_size = 0
+        self._upgrading = False
         self._fresh: ServerExchange | None = None  # complete up to its head, not begun yet
         self._reading: ServerExchange | None = None  # whose body is coming
         self._answering: ServerExchange | None = None
@@ -129,11 +130,10 @@ class ServerConnection(asyncio.Protocol):
             return  # the rest of a request that was refused
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._deaf = True  # the request is answered as if it had not asked for another protocol
+        except HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
         except HttpParserError as error:
-            reason = error.__context__
-            self._refuse(reason.status if isinstance(reason, Refused) else 400)
+            self._refuse(_status_of(error))
         if self._in_head:
             self._bound_head(len(data))
         elif self._reading is not None and not self._paused and not self._deaf:
@@ -169,8 +169,9 @@ class ServerConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a head."""
-        self._url, self._headers = b"", []
-        self._in_head, self._head_size = True, 0
+        if not self._upgrading:
+            self._url, self._headers = b"", []
+            self._in_head, self._head_size = True, 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request's target."""
@@ -183,15 +184,18 @@ class ServerConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is there: the application can begin, while the body is still on its way."""
+        if self._upgrading:
+            self._upgrading = False  # it is the one that has been read already
+            return
         version = self._parser.get_http_version()
         fields = dict(self._headers)
         _check_head(version, self._headers, fields)
         self._in_head = False
         self._deadline = inf
         exchange = ServerExchange(self, self._scope(version), expects_continue=b"expect" in fields)
-        parser = self._parser
-        if version != "1.1" or self._closing or not parser.should_keep_alive() or parser.should_upgrade():
+        if version != "1.1" or self._closing or not self._parser.should_keep_alive():
             exchange.keeps_alive = False
+        self._upgrading = self._parser.should_upgrade()
         self._reading = exchange
         if self._answering is None:
             self._answering = self._fresh = exchange
@@ -206,7 +210,9 @@ class ServerConnection(asyncio.Protocol):
             self.pause_reading()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole, unless it only seems so (see _decline_upgrade)."""
+        if self._upgrading:
+            return
         exchange, self._reading = self._reading, None
         assert exchange is not None
         self._deadline = inf
@@ -251,6 +257,7 @@ class ServerConnection(asyncio.Protocol):
             self.resume_reading()
         else:
             self._answering = None
+            self.resume_reading()
             if not self._in_head:
                 self._expect(self.server.times.idle)
 
@@ -297,6 +304,18 @@ class ServerConnection(asyncio.Protocol):
         if not task.done():
             self.server.tasks.add(task)
             task.add_done_callback(self.server.tasks.discard)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Reads on in HTTP/1.1 where a client offered another protocol, as Java's client does with each request
+        (RFC 9110, 7.8). The parser takes what follows such a head for the other protocol: a new one is given the head's
+        framing alone, and then the body."""
+        framing = [item for item in self._headers if item[0] in (b"content-length", b"transfer-encoding")]
+        head = b"".join(b"%b: %b\r\n" % item for item in framing)
+        self._parser = HttpRequestParser(self)
+        try:
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n" + rest)
+        except HttpParserError as error:
+            self._refuse(_status_of(error))
 
     def _bound_head(self, more: int) -> None:
         """The head is not complete with these bytes: it may take neither for ever nor any size."""
@@ -357,6 +376,11 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(408)
         else:
             self.transport.close()
+
+
+def _status_of(error: HttpParserError) -> int:
+    reason = error.__context__
+    return reason.status if isinstance(reason, Refused) else 400
 
 
 def _check_head(version: str, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:

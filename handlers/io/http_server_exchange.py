@@ -122,6 +122,9 @@ class ServerExchange:
         if not self._gone:
             if len(framed) > LARGE:
                 connection.transport.writelines((head, framed))
+                # asyncio's writelines may leave a full buffer unreported (CVE-2024-12254); setting the limits reports
+                # it.
+                connection.transport.set_write_buffer_limits()
             elif head or framed:
                 connection.transport.write(head + framed)
         if not more:

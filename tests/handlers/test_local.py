@@ -6,21 +6,21 @@ import signal
 from pathlib import Path
 
 from handlers.composition import compose
-from handlers.local import Server, server_config
+from handlers.local import Server
 from tests.gateways import native_bench
 
 
 def test_the_first_signal_drains_and_a_second_interrupt_cuts_off() -> None:
     gateway = native_bench("messages", []).gateway
-    server = Server(server_config(_nothing, "127.0.0.1", 0), gateway, 5.0)
-    server.handle_exit(signal.SIGTERM, None)
-    assert server.should_exit and not server.force_exit
+    server = Server(_nothing, gateway, 5.0)
+    server.signalled(signal.SIGTERM)
+    assert not server.cut_off
     stop_at = gateway.stop_at
     assert stop_at is not None
-    server.handle_exit(signal.SIGTERM, None)
-    assert not server.force_exit and gateway.stop_at == stop_at
-    server.handle_exit(signal.SIGINT, None)
-    assert server.force_exit
+    server.signalled(signal.SIGTERM)
+    assert not server.cut_off and gateway.stop_at == stop_at
+    server.signalled(signal.SIGINT)
+    assert server.cut_off
 
 
 def test_faults_are_obeyed_only_where_that_was_asked_for(tmp_path: Path) -> None:
