@@ -13,7 +13,7 @@ from typing import Any
 
 from core.chat import sessions as rules
 from core.chat.asking import Room
-from core.chat.messages import Assembler, Said, documents_of, name_of, number_of, said_of, trimmed
+from core.chat.messages import Assembler, Said, documents_of, name_of, said_of, trimmed
 from core.chat.sessions import Head, Lease, read_head
 from core.errors import ClientFault, NotConfigured
 from core.ports import Clock, Log, Random, Store, StoredDocument, StoreFault
@@ -82,29 +82,35 @@ class Sessions:
 
     async def _with_lost_question(self, head: Head, crashed: Lease) -> Head:
         """A turn that died may have kept its question: it counts, and its answer has failed."""
+        assert head.lease is not None
         folder = self.messages(head)
-        first = await self.ports.store.read(folder, name_of(head.count))
-        last = await self.ports.store.read(folder, name_of(head.count + crashed.asked - 1))
-        if first is None or last is None:
+        names = [name_of(head.count + index, crashed.turn) for index in range(crashed.asked)]
+        found = await asyncio.gather(*(self.ports.store.read(folder, name) for name in (names[0], names[-1])))
+        if None in found:
             return head
+        asked = replace(head, count=head.count + crashed.asked, last=names[-1])
         answer = Said("assistant", "", status="failed", created=self.ports.clock.time(), id=f"m_{crashed.turn}")
-        await self.write(head, head.count + crashed.asked, [answer])
-        return replace(head, count=head.count + crashed.asked + 1)
+        return (await self.write(asked, head.lease.turn, [answer]))[0]
 
     def messages(self, head: Head) -> str:
         """The folder of a session's messages."""
         return f"{self.heads}:{head.id}:{head.epoch}"
 
-    async def write(self, head: Head, number: int, said: Sequence[Said]) -> None:
-        """Keeps messages from `number` on."""
+    async def write(self, head: Head, turn: str, said: Sequence[Said]) -> tuple[Head, list[str]]:
+        """Keeps messages of a turn after those of `head`. The head that counts them, and the documents' names."""
         documents: dict[str, dict[str, Any]] = {}
-        for index, each in enumerate(said):
-            documents |= documents_of(name_of(number + index), each.document())
+        for each in said:
+            name = name_of(head.count, turn)
+            documents |= documents_of(name, {**each.document(), "before": head.last})
+            head = replace(head, count=head.count + 1, last=name)
         await self.ports.store.write(self.messages(head), documents, self.kept_until())
+        return head, list(documents)
 
-    async def write_prompt(self, head: Head, text: str) -> None:
-        """Keeps a session's own system prompt."""
-        await self.ports.store.write(self.messages(head), documents_of(PROMPT, {"text": text}), self.kept_until())
+    async def write_prompt(self, head: Head, turn: str, text: str) -> Head:
+        """Keeps a session's own system prompt. The head that names it."""
+        name = f"{PROMPT}-{turn}"
+        await self.ports.store.write(self.messages(head), documents_of(name, {"text": text}), self.kept_until())
+        return replace(head, prompt=name)
 
     def kept_until(self) -> float:
         """When messages that are written now may be dropped."""
@@ -155,41 +161,41 @@ class Sessions:
             seen |= {entry["id"] for entry in entries.values() if entry["expires"] > now}
         return None
 
-    async def newest_first(self, head: Head, count: int) -> AsyncGenerator[tuple[int, Said]]:
-        """The messages of a session that are before the number `count`."""
-        assembler, after = Assembler(), name_of(count)
-        while count:
+    async def newest_first(self, head: Head) -> AsyncGenerator[Said]:
+        """The messages of a session. Each names the one before it: what a turn wrote that has lost is passed over."""
+        assembler, after, wanted = Assembler(), "", head.last
+        while wanted:
             page = await self.ports.store.read_page(self.messages(head), after, PAGE)
             for name, document in page.items():
                 whole = None if name.startswith(PROMPT) else assembler.feed(name, document)
-                if whole is not None:
-                    yield number_of(whole[0]), said_of(whole[1])
-                    count = number_of(whole[0])
+                if whole is not None and whole[0] == wanted:
+                    yield said_of(whole[1])
+                    wanted = whole[1]["before"]
             if not page:
                 return
             after = list(page)[-1]
 
     async def all_messages(self, head: Head) -> list[Said]:
         """The whole history, the oldest first."""
-        found = [said async for _, said in self.newest_first(head, head.count)]
+        found = [said async for said in self.newest_first(head)]
         return found[::-1]
 
     async def prompt(self, head: Head) -> str | None:
         """The session's own system prompt."""
-        if not head.prompted:
+        if not head.prompt:
             return None
-        assembler, after = Assembler(), ""
-        first = await self.ports.store.read(self.messages(head), PROMPT)
-        whole = None if first is None else assembler.feed(PROMPT, first)
-        after = PROMPT
-        while first is not None and whole is None:
-            page = await self.ports.store.read_page(self.messages(head), after, PAGE)
+        assembler, name = Assembler(), head.prompt
+        first = await self.ports.store.read(self.messages(head), name)
+        if first is None:
+            return None
+        whole = assembler.feed(name, first)
+        while whole is None:
+            page = await self.ports.store.read_page(self.messages(head), name, PAGE)
             if not page:
                 return None
             for name, document in page.items():
                 whole = whole or assembler.feed(name, document)
-            after = list(page)[-1]
-        return None if whole is None else str(whole[1]["text"])
+        return str(whole[1]["text"])
 
     async def rename(self, session_id: str, title: str) -> Head:
         """Gives a session a title. Raises ClientFault: 404, or 409 while a turn is under way."""
@@ -210,27 +216,27 @@ class Sessions:
         await store.delete(self.order, head.order)
         await self.forget(head)
 
-    async def forget(self, head: Head, before: str = "~") -> None:
-        """Drops the messages whose names are before `before`."""
+    async def forget(self, head: Head) -> None:
+        """Drops all messages."""
         folder = self.messages(head)
         while page := await self.ports.store.read_page(folder, "", PAGE):
-            names = [name for name in page if name < before]
-            await asyncio.gather(*(self.ports.store.delete(folder, name) for name in names))
-            if len(names) < len(page):
-                return
+            await asyncio.gather(*(self.ports.store.delete(folder, name) for name in page))
 
 
 class Turn:
     """A turn that holds its session. It is committed, or abandoned and then never was."""
 
     def __init__(self, sessions: Sessions, head: Head, before: Head | None, opening: Opening) -> None:
+        assert head.lease is not None
         self._sessions = sessions
         self._ports = sessions.ports
         self.head = head
+        self._id = head.lease.turn
         self._before = before
         self._opening = opening
         self._renew_at = self._ports.clock.monotonic() + rules.RENEW_SECONDS
-        self._asked = 0
+        self._asked = head
+        self._written: list[str] = []
 
     async def prompt(self) -> str | None:
         """The system prompt of the session: this turn's, or the one that was kept."""
@@ -241,8 +247,8 @@ class Turn:
         """What was said before, as much as fits, the oldest first; and how many messages do not."""
         found: list[Said] = []
         left = room.left
-        async with aclosing(self._sessions.newest_first(self.head, self.head.count)) as messages:
-            async for _, said in messages:
+        async with aclosing(self._sessions.newest_first(self.head)) as messages:
+            async for said in messages:
                 found.insert(0, said)
                 left -= room.tokens(said)
                 if left < 0:
@@ -252,8 +258,7 @@ class Turn:
 
     async def ask(self, said: Sequence[Said]) -> None:
         """Keeps the question, so that a process that dies does not take it along."""
-        await self._sessions.write(self.head, self.head.count, said)
-        self._asked = len(said)
+        self._asked, self._written = await self._sessions.write(self.head, self._id, said)
 
     async def keep_alive(self) -> None:
         """Renews the lease when it is time. Raises ClientFault (409) where it was over and somebody came."""
@@ -269,12 +274,11 @@ class Turn:
     async def commit(self, answer: Said) -> None:
         """Keeps the answer and gives the session free. Raises ClientFault (409) where the lease was over."""
         sessions, now = self._sessions, self._ports.clock.time()
-        await sessions.write(self.head, self.head.count + self._asked, [answer])
+        done, _ = await sessions.write(self._asked, self._id, [answer])
         if self._opening.prompt is not None:
-            await sessions.write_prompt(self.head, self._opening.prompt)
-        old = self.head.order
-        done = rules.ended(self.head, self._asked + 1, self._opening.model, now, self._ports.days)
-        done = replace(done, prompted=done.prompted or self._opening.prompt is not None)
+            done = await sessions.write_prompt(done, self._id, self._opening.prompt)
+        old = done.order
+        done = rules.ended(done, self._opening.model, now, self._ports.days)
         if done.kept_until < done.expires:
             done = await self._prolonged(done)
         entry = {done.order: {"id": done.id, "expires": done.expires}}
@@ -293,13 +297,11 @@ class Turn:
         return replace(head, kept_until=until)
 
     async def abandon(self) -> None:
-        """Undoes the turn: its question is forgotten, and a session that it made is too."""
-        if self._asked:
-            await self._sessions.forget(self.head, name_of(self.head.count - 1) if self.head.count else "~")
-        if self._before is None:
-            await self._ports.store.delete(self._sessions.heads, self.head.id)
-            return
-        await self._put(replace(self.head, lease=None))
+        """Undoes the turn: its question is forgotten, and a session that it made is over at once."""
+        folder, store = self._sessions.messages(self.head), self._ports.store
+        await asyncio.gather(*(store.delete(folder, name) for name in self._written))
+        expires = self.head.expires if self._before is not None else self._ports.clock.time()
+        await self._put(replace(self.head, lease=None, expires=expires))
 
     async def _put(self, head: Head) -> None:
         """Puts `head` in the place of this turn's. Raises ClientFault (409) where it has lost the session."""

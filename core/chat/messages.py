@@ -80,7 +80,7 @@ def _block(attachment: Attachment) -> Block:
     return Document(source, attachment.name or None)
 
 
-_KNOWN = frozenset({"id", "role", "content", "status", "created", "attachments"})
+_KNOWN = frozenset({"id", "role", "content", "status", "created", "attachments", "before"})
 
 
 def said_of(document: StoredMessage) -> Said:
@@ -95,14 +95,10 @@ def said_of(document: StoredMessage) -> Said:
     )  # fmt: skip
 
 
-def name_of(number: int) -> str:
-    """The name of the message `number` (from 0): the newest is the first by name."""
-    return f"{_MOST_MESSAGES - 1 - number:08d}"
-
-
-def number_of(name: str) -> int:
-    """The number of the message that a document's name belongs to."""
-    return _MOST_MESSAGES - 1 - int(name[:8])
+def name_of(number: int, turn: str) -> str:
+    """The name of the message `number` (from 0), said in a turn: the newest is the first by name. A turn that has lost
+    its session writes under names that nobody looks for."""
+    return f"{_MOST_MESSAGES - 1 - number:08d}-{turn}"
 
 
 def documents_of(name: str, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -42,8 +42,9 @@ class Lease:
 class Head:
     """What is kept of a session beside its messages. Times are epoch seconds.
 
-    `epoch` tells a session from an earlier one of the same id, `count` is how many messages it has, `order` its place
-    among the owner's sessions, `kept_until` when the first of its messages may be dropped.
+    `epoch` tells a session from an earlier one of the same id, `count` is how many messages it has and `last` the name
+    of the newest, which names the one before. `prompt` is where the system prompt is, `order` the session's place among
+    its owner's, `kept_until` when the first of its messages may be dropped.
     """
 
     id: str
@@ -56,7 +57,8 @@ class Head:
     count: int = 0
     order: str = ""
     kept_until: float = 0.0
-    prompted: bool = False
+    last: str = ""
+    prompt: str = ""
     lease: Lease | None = None
 
     def document(self) -> dict[str, Any]:
@@ -65,7 +67,8 @@ class Head:
         return {
             "id": self.id, "epoch": self.epoch, "title": self.title, "model": self.model, "created": self.created,
             "updated": self.updated, "expires": self.expires, "count": self.count, "order": self.order,
-            "kept_until": self.kept_until, "prompted": self.prompted, "lease": lease,
+            "kept_until": self.kept_until, "last": self.last, "prompt": self.prompt,
+            "lease": lease,
         }  # fmt: skip
 
     def shown(self) -> dict[str, Any]:
@@ -147,11 +150,11 @@ def claimed(head: Head, lease: Lease, now: float) -> Head:
     return replace(head, lease=lease)
 
 
-def ended(head: Head, added: int, model: str, now: float, days: float) -> Head:
-    """`head` after a turn that has added messages."""
+def ended(head: Head, model: str, now: float, days: float) -> Head:
+    """`head` after a turn."""
     moment = max(now, head.updated)
     return replace(
-        head, count=head.count + added, model=model, updated=moment, expires=now + days * DAY,
+        head, model=model, updated=moment, expires=now + days * DAY,
         order=order_of(head.id, moment), lease=None, kept_until=head.kept_until or now + KEPT_LONGER * days * DAY,
     )  # fmt: skip
 

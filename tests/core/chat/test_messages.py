@@ -17,7 +17,6 @@ from core.chat.messages import (
     documents_of,
     for_model,
     name_of,
-    number_of,
     said_of,
     trimmed,
 )
@@ -46,10 +45,9 @@ def test_a_model_is_shown_files_before_the_text() -> None:
 
 
 def test_the_newest_message_is_the_first_by_name() -> None:
-    names = [name_of(number) for number in (0, 1, 9, 10, 12345)]
+    names = [name_of(number, turn) for number, turn in ((0, "z"), (1, "a"), (9, "b"), (10, "a"), (12345, "c"))]
     assert names == sorted(names, reverse=True)
-    assert [number_of(name) for name in names] == [0, 1, 9, 10, 12345]
-    assert number_of(f"{name_of(7)}.0003") == 7
+    assert name_of(7, "a") != name_of(7, "b")
 
 
 def test_a_message_of_a_usual_size_is_one_document() -> None:

@@ -19,7 +19,7 @@ HEAD = Head("s", "e", "Title", "m", NOW - 50, NOW - 10, NOW + 1000, 4, "order", 
 
 
 def test_a_head_is_kept_whole() -> None:
-    leased = replace(HEAD, lease=Lease("t", 2, NOW + 60), prompted=True)
+    leased = replace(HEAD, lease=Lease("t", 2, NOW + 60), last="l", prompt="p")
     for head in (HEAD, leased):
         assert read_head(json.loads(json.dumps(head.document()))) == head
     assert HEAD.shown() == {
@@ -40,11 +40,11 @@ def test_a_session_is_claimed_once_until_the_lease_is_over() -> None:
 
 def test_the_end_of_a_turn() -> None:
     claimed = rules.claimed(HEAD, Lease("t", 1, NOW + 60), NOW)
-    done = rules.ended(claimed, 2, "other", NOW + 5, 30)
-    assert (done.count, done.model, done.updated, done.lease) == (6, "other", NOW + 5, None)
+    done = rules.ended(claimed, "other", NOW + 5, 30)
+    assert (done.count, done.model, done.updated, done.lease) == (4, "other", NOW + 5, None)
     assert done.expires == NOW + 5 + 30 * 86_400 and done.kept_until == NOW + 2000
-    assert rules.ended(replace(HEAD, kept_until=0.0), 2, "m", NOW, 30).kept_until == NOW + 45 * 86_400
-    behind = rules.ended(claimed, 2, "m", NOW - 100, 30)
+    assert rules.ended(replace(HEAD, kept_until=0.0), "m", NOW, 30).kept_until == NOW + 45 * 86_400
+    behind = rules.ended(claimed, "m", NOW - 100, 30)
     assert behind.updated == HEAD.updated  # a clock that is behind does not move a session back
 
 
