@@ -28,8 +28,11 @@ PAGE: Final = "index.html"
 # What stands for the version, and for the addresses to load ahead, in the page as it is in the folder.
 _VERSION_MARK: Final = "console/current/"
 _PRELOADS_MARK: Final = "<!-- preloads -->"
-# The modules that the first view needs: loaded side by side instead of one after another's imports.
-_FIRST_FOLDERS: Final = ("", "views/playground.js")
+# The view that opens first. Its modules are loaded side by side instead of one after another's imports; what only
+# other views need is in folders.
+_FIRST_VIEW: Final = "views/playground.js"
+# Loaded by the page itself, or with another view.
+_NOT_AHEAD: Final = ("theme-boot.js", "key-forms.js")
 
 _TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
@@ -51,6 +54,12 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
+}
+# Of a script or a style only the browser's own checks matter; a picture might be opened by itself.
+_FILE_HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "x-content-type-options": "nosniff",
 }
 _FOR_A_YEAR: Final = "public, max-age=31536000, immutable"
 _REVALIDATED: Final = "no-cache"
@@ -88,13 +97,13 @@ def read_site(folder: Path = FOLDER) -> _Site:
 
 
 def _write_page(text: str, version: str, names: list[str]) -> str:
-    first = [name for name in names if name.endswith(".js") and name != "theme-boot.js" and _is_first(name)]
+    first = [name for name in names if name == _FIRST_VIEW or _is_shared_module(name)]
     links = "\n  ".join(f'<link rel="modulepreload" href="{_VERSION_MARK}{name}">' for name in first)
     return text.replace(_PRELOADS_MARK, links).replace(_VERSION_MARK, f"console/{version}/")
 
 
-def _is_first(name: str) -> bool:
-    return name in _FIRST_FOLDERS or "/" not in name
+def _is_shared_module(name: str) -> bool:
+    return name.endswith(".js") and "/" not in name and name not in _NOT_AHEAD
 
 
 def _make_file(name: str, body: bytes) -> _File:
@@ -104,7 +113,7 @@ def _make_file(name: str, body: bytes) -> _File:
 @router.get("/")
 async def page(request: WebRequest) -> WebResponse:
     """The page for browsers; other clients of `/` are answered by the gateway."""
-    return _answer(request, read_site().files[PAGE], _REVALIDATED)
+    return _answer(request, read_site().files[PAGE], {**SECURITY_HEADERS, "cache-control": _REVALIDATED})
 
 
 @router.get("/console/{name:path}")
@@ -117,13 +126,14 @@ async def file(request: WebRequest, name: str) -> WebResponse:
     if found is None or found is site.files[PAGE]:
         raise ClientFault("not_found", f"The console has no file {name}.")
     # A page of another release asks for files of its own version: it gets these, but not for a year.
-    return _answer(request, found, _FOR_A_YEAR if version == site.version else _REVALIDATED)
+    caching = _FOR_A_YEAR if version == site.version else _REVALIDATED
+    return _answer(request, found, {**_FILE_HEADERS, "cache-control": caching})
 
 
-def _answer(request: WebRequest, found: _File, caching: str) -> WebResponse:
+def _answer(request: WebRequest, found: _File, headers: dict[str, str]) -> WebResponse:
     packs = _takes_gzip(request.headers.get("accept-encoding", ""))
     tag = f'"{found.tag}{"-gzip" if packs else ""}"'
-    headers = {**SECURITY_HEADERS, "cache-control": caching, "etag": tag, "vary": "accept, accept-encoding"}
+    headers |= {"etag": tag, "vary": "accept, accept-encoding"}
     known = (each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(","))
     if tag in known:
         return WebResponse(status_code=304, headers=headers)

@@ -29,6 +29,9 @@ export function money(value) {
   return `$${size >= 1000 ? whole.format(Number(text)) : text}`;
 }
 
+/** USD for an axis, whose values are round. */
+export const roundMoney = (value) => `$${Number(Number(value).toPrecision(6))}`;
+
 /** A price in USD for a million tokens. */
 export function price(value) {
   return known(value) ? `$${Number(Number(value).toFixed(4))}` : UNKNOWN;
@@ -49,7 +52,7 @@ export function speed(tokens, ms) {
 
 export function rate(perSecond) {
   if (!known(perSecond)) return UNKNOWN;
-  return `${Number(perSecond) < 100 ? Number(perSecond).toFixed(1) : Math.round(perSecond)} tok/s`;
+  return `${Number(perSecond) < 100 ? Number(perSecond).toFixed(1) : whole.format(Math.round(perSecond))} tok/s`;
 }
 
 export function bytes(size) {

@@ -25,12 +25,11 @@ export function drawFrame(shell, me, views, signOut) {
       el(
         "div",
         { class: "side-foot" },
-        el("a", { class: "nav-link docs-link", href: "docs" }, icon("book"), el("span", {}, "API reference")),
+        el("div", { class: "side-tools" }, el("a", { class: "nav-link docs-link", href: "docs" }, icon("book"), el("span", {}, "API reference")), themeButton()),
         el(
           "div",
           { class: "who" },
           el("div", { class: "who-text" }, el("strong", {}, me.name || me.owner || "Signed in"), el("span", {}, whoWords(me, signed))),
-          themeButton(),
           signed ? leave : null,
         ),
       ),

@@ -30,7 +30,7 @@ export class AnswerTurn {
   #timer = 0;
 
   constructor(model) {
-    this.name = el("span", {}, model);
+    this.name = el("span", { class: "turn-name" }, model);
     this.state = el("span", { class: "turn-state" });
     this.notices = el("div", { class: "stack" });
     this.reasoning = el("div", { class: "reasoning-text prose" });

@@ -116,6 +116,16 @@ def gateway(writer: Writer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Gateway(url, KEY, writer)
 
 
+@pytest.fixture(scope="session")
+def empty_gateway(writer: Writer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """With a key and a store in which there is nothing yet."""
+    folder = tmp_path_factory.mktemp("empty")
+    shutil.copyfile(ROOT / "models.yaml", folder / "models.yaml")
+    store = f"sqlite:{folder / 'skybridge.db'}"
+    with _serving(folder, {"SERVICE_API_KEY": KEY, "SKYBRIDGE_STORE": store}) as url:
+        yield Gateway(url, KEY, writer)
+
+
 @contextlib.contextmanager
 def _serving(folder: Path, variables: dict[str, str]) -> Iterator[str]:
     """`skybridge serve` in `folder`, until the block ends."""

@@ -211,7 +211,8 @@ def _python_messages(sample: str) -> Any:
             heard.update(body)
             return []
 
-    exec(sample.replace("from openai import OpenAI", "").replace("os.environ", "{'SKYBRIDGE_API_KEY': ''}"), {"OpenAI": Client})
+    runnable = sample.replace("from openai import OpenAI", "").replace("os.environ", "{'SKYBRIDGE_API_KEY': ''}")
+    exec(runnable, {"OpenAI": Client})
     return heard["messages"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.console.conftest import PHONE, Gateway, NewPage, Page, ask, expect, finished, shoot
+from tests.console.conftest import PHONE, Gateway, NewPage, ask, expect, finished, shoot
 
 
 def test_compare_streams_two_to_four_models_side_by_side(new_page: NewPage, gateway: Gateway):
@@ -131,7 +131,10 @@ def test_backends_show_their_state_and_last_error(new_page: NewPage, gateway: Ga
     shoot(page, "backends")
 
 
-def test_a_key_is_made_shown_once_used_rotated_and_revoked(new_page: NewPage, gateway: Gateway, watched: Any):
+def test_a_key_is_made_shown_once_used_rotated_and_revoked(
+    new_page: NewPage, empty_gateway: Gateway, watched: Any
+):
+    gateway = empty_gateway
     watched.allowed.append("Failed to load resource.*4[0-9][0-9]")
     page = new_page(gateway, "#/keys")
     expect(page.get_by_text("No keys yet")).to_be_visible()
@@ -215,6 +218,17 @@ def test_an_open_gateway_asks_for_no_key_and_says_what_a_store_would_give(
         expect(page.locator(".setup")).to_contain_text("SKYBRIDGE_STORE=sqlite")
     shoot(page, "no-store")
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+
+
+def test_an_empty_store_says_what_to_do(new_page: NewPage, empty_gateway: Gateway):
+    page = new_page(empty_gateway, "#/sessions")
+    expect(page.get_by_role("heading", name="No conversations yet")).to_be_visible()
+    expect(page.get_by_role("link", name="Start a conversation")).to_be_visible()
+    shoot(page, "sessions-empty")
+    page.goto(f"{empty_gateway.url}/#/usage")
+    page.get_by_role("button", name="90 days").click()
+    expect(page.locator(".empty, .tiles")).to_be_visible()
+    shoot(page, "usage-empty")
 
 
 def test_the_theme_is_chosen_and_kept(new_page: NewPage, open_gateway: Gateway):

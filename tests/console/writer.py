@@ -37,6 +37,9 @@ for chunk in stream:  # as it comes
 """
 
 
+USAGE = {"prompt_tokens": 11, "completion_tokens": 42, "total_tokens": 53}
+
+
 def _says(text: str) -> Iterator[dict[str, Any]]:
     for at in range(0, len(text), 24):
         yield {"content": text[at : at + 24]}
@@ -118,7 +121,7 @@ class Writer:
                 if answer is _endless and self.ending.wait(0.02):
                     return
             finish = "tool_calls" if answer is _calls else "stop"
-            _send(handler, _chunk(body["model"], {}, finish, {"prompt_tokens": 11, "completion_tokens": 42, "total_tokens": 53}))
+            _send(handler, _chunk(body["model"], {}, finish, USAGE))
             handler.wfile.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
             self.left.set()

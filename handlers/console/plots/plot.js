@@ -15,17 +15,17 @@ const COLORS = 8;
 /**
  * A card with a plot.
  * `slots`: [{label, title}] along the time axis; `series`: [{name, values, color?}] with a number or null per slot;
- * `kind`: "bars" (stacked) or "lines"; `format`: number to text.
+ * `kind`: "bars" (stacked) or "lines"; `format`: number to text, `tick` the same for the axis.
  */
-export function plotCard({ title, note, slots, series, kind, format, wide = false, slotName = "Day" }) {
-  const card = el("section", { class: wide ? "card card-wide" : "card", "aria-label": title },
+export function plotCard({ title, note, slots, series, kind, format, tick = format, slotName = "Day" }) {
+  const card = el("section", { class: "card", "aria-label": title },
     el("div", { class: "card-head" }, el("h2", {}, title), note ? el("p", {}, note) : null));
   if (!series.some(({ values }) => values.some((value) => value))) {
     card.append(el("p", { class: "plot-empty" }, "Nothing in this period."));
     return card;
   }
   series.forEach((each, index) => { each.color ??= index % COLORS; });
-  const drawing = new Drawing({ title, slots, series, kind, format });
+  const drawing = new Drawing({ title, slots, series, kind, format, tick });
   const legend = el("ul", { class: "legend", "aria-label": "Legend" }, series.map(({ name, color }) => el("li", {}, el("span", { class: `swatch swatch-${color}` }), name)));
   card.append(drawing.node, legend, tableBehind({ title, slots, series, format, slotName }));
   return card;
@@ -53,7 +53,7 @@ class Drawing {
     Object.assign(this, plan);
     this.ticks = roundTicks(this.#most());
     this.top = this.ticks.at(-1);
-    this.left = Math.max(...this.ticks.map((tick) => this.format(tick).length)) * DIGIT_WIDTH + 14;
+    this.left = Math.max(...this.ticks.map((value) => this.tick(value).length)) * DIGIT_WIDTH + 14;
     this.picture = svg("svg", { role: "img", tabindex: "0", height: HEIGHT, "aria-label": this.#summary() });
     this.tip = el("div", { class: "tip", hidden: true });
     this.node = el("div", { class: "plot" }, this.picture, this.tip);
@@ -99,9 +99,9 @@ class Drawing {
   }
 
   #axes(width) {
-    const rows = this.ticks.map((tick) => [
-      svg("line", { class: tick === 0 ? "axis-line" : "grid-line", x1: this.left, x2: width - RIGHT, y1: this.#y(tick), y2: this.#y(tick) }),
-      svg("text", { class: "axis-text", x: this.left - 8, y: this.#y(tick) + 4, "text-anchor": "end" }, this.format(tick)),
+    const rows = this.ticks.map((value) => [
+      svg("line", { class: value === 0 ? "axis-line" : "grid-line", x1: this.left, x2: width - RIGHT, y1: this.#y(value), y2: this.#y(value) }),
+      svg("text", { class: "axis-text", x: this.left - 8, y: this.#y(value) + 4, "text-anchor": "end" }, this.tick(value)),
     ]);
     const longest = Math.max(...this.slots.map(({ label }) => label.length));
     const fits = Math.floor((width - this.left) / (longest * DIGIT_WIDTH + 16));

@@ -44,6 +44,12 @@ export function groupedSeries(rows, { unit, group, slots, measure }) {
   return all;
 }
 
+/** The same colour for a name in every plot: `order` is the series that decides who gets which. */
+export function recolored(series, order) {
+  const colors = new Map(order.map(({ name }, index) => [name, index]));
+  return series.filter(({ values }) => values.some((value) => value)).map((each) => ({ ...each, color: colors.get(each.name) ?? MOST_SERIES }));
+}
+
 /** One value per slot, null where there is no row. */
 export function plainSeries(rows, { unit, slots, measure }) {
   const values = new Array(slots.length).fill(null);

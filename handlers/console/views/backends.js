@@ -57,12 +57,12 @@ function overview(backends) {
 }
 
 function card(backend) {
-  const [kind, words] = STATES[backend.state] ?? ["plain", backend.state];
+  const [kind, words] = stateOf(backend);
   const where = [backend.type, backend.region, backend.format].filter(Boolean).join(" · ");
   const requests = backend.requests ?? 0;
   const figures = [
     ["Requests", count(requests)],
-    ["Errors", requests ? `${count(backend.errors)} (${(((backend.errors ?? 0) / requests) * 100).toFixed(1)} %)` : count(backend.errors ?? 0)],
+    ["Errors", requests && backend.errors ? withShare(backend.errors, requests) : count(backend.errors ?? 0)],
     ["p50", milliseconds(backend.latency_p50_ms)],
     ["p95", milliseconds(backend.latency_p95_ms)],
   ];
@@ -77,6 +77,13 @@ function card(backend) {
     models(backend.models ?? []),
   );
 }
+
+function stateOf(backend) {
+  if (backend.state === "unknown" && backend.errors) return ["warn", "No answer yet"];
+  return STATES[backend.state] ?? ["plain", backend.state];
+}
+
+const withShare = (errors, requests) => `${count(errors)} (${((errors / requests) * 100).toFixed(1)} %)`;
 
 function trouble(backend, kind) {
   const lines = [];

@@ -2,11 +2,11 @@
 
 import { get } from "../api.js";
 import { el, fill } from "../dom.js";
-import { compact, count, milliseconds, money } from "../format.js";
+import { compact, count, milliseconds, money, roundMoney } from "../format.js";
 import { icon } from "../icons.js";
 import { emptyState, failedView, loading, notice, pageHead, segments } from "../parts.js";
 import { plotCard } from "../plots/plot.js";
-import { costOf, errorsOf, groupedSeries, number, plainSeries, slotKey, timeSlots, tokensOf } from "../plots/usage-series.js";
+import { costOf, errorsOf, groupedSeries, number, plainSeries, recolored, slotKey, timeSlots, tokensOf } from "../plots/usage-series.js";
 
 const SPANS = [["hour", "24 hours"], ["7", "7 days"], ["30", "30 days"], ["90", "90 days"]];
 const GROUPS = [["model", "Model"], ["backend", "Backend"], ["key", "Key"]];
@@ -68,6 +68,7 @@ function report(found, { group }) {
   const { unit, slots, rows, plain } = found;
   const slotName = unit === "hour" ? "Hour" : "Day";
   const by = (measure) => groupedSeries(rows, { unit, group, slots, measure });
+  const tokens = by(tokensOf);
   const over = (measure) => plainSeries(plain, { unit, slots, measure });
   const ms = (name) => over((row) => (row[name] === undefined ? null : row[name]));
   const words = GROUPS.find(([value]) => value === group)[1].toLowerCase();
@@ -78,8 +79,8 @@ function report(found, { group }) {
     el(
       "div",
       { class: "plots" },
-      plotCard({ title: "Cost", note: `USD by ${words}`, slots, slotName, kind: "bars", format: money, series: by(costOf) }),
-      plotCard({ title: "Tokens", note: `in and out, by ${words}`, slots, slotName, kind: "bars", format: compact, series: by(tokensOf) }),
+      plotCard({ title: "Cost", note: `USD by ${words}`, slots, slotName, kind: "bars", format: money, tick: roundMoney, series: recolored(by(costOf), tokens) }),
+      plotCard({ title: "Tokens", note: `in and out, by ${words}`, slots, slotName, kind: "bars", format: compact, series: recolored(tokens, tokens) }),
       plotCard({
         title: "Time to first token", note: "median and 95th percentile", slots, slotName, kind: "lines", format: milliseconds,
         series: [{ name: "p50", values: ms("ttft_p50_ms") }, { name: "p95", values: ms("ttft_p95_ms") }],
