@@ -13,7 +13,7 @@ from core.json_edit import compact_encoder
 from core.ports import Clock
 from core.usage import UsageRecord
 
-_encode = compact_encoder(default=str)
+encode = compact_encoder(default=str)
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -40,16 +40,13 @@ class JsonLog:
         if self.watcher is not None:
             self.watcher(event, fields)
 
-    def text(self, level: str, event: str, fields: Mapping[str, object]) -> str:
-        """One line, without its end."""
-        return _encode({"time": date(self._clock.time()), "level": level, "event": event, **fields})
-
     def event(self, level: str, event: str, /, **fields: object) -> None:
         if level != "info":
             self.count(level, event, fields)
         if not self.enabled(level):
             return
-        self._waiting.append(self.text(level, event, fields) + "\n")
+        line = {"time": date(self._clock.time()), "level": level, "event": event, **fields}
+        self._waiting.append(encode(line) + "\n")
         loop = _running_loop() if level == "info" else None
         if loop is None:
             self.flush()
