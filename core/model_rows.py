@@ -70,8 +70,8 @@ def _openai(name: str, configuration: Configuration) -> dict[str, Any]:
 def _price(candidate: Candidate | None, configuration: Configuration) -> Price | None:
     if candidate is None:
         return None
-    prices = PriceList(read_prices(configuration.prices))
-    return prices.find(candidate.backend.name, candidate.backend.provider.name, candidate.api_model)
+    prices, backend = PriceList(read_prices(configuration.prices)), candidate.backend
+    return prices.find(backend.name, backend.provider.name, candidate.api_model, backend.region)
 
 
 def _supported(value: bool) -> dict[str, bool]:

@@ -22,13 +22,13 @@ class Pricing:
     def of(self, backend: str, api_model: str, usage: Usage, tier: str) -> Cost | None:
         """The same, of any usage."""
         known = self._backends.get(backend)
-        price = known and self._prices.find(backend, known.provider.name, api_model)
+        price = known and self._prices.find(backend, known.provider.name, api_model, known.region)
         return cost_of(usage, price, tier) if price else None
 
     def worst(self, candidate: Candidate, tokens: tuple[int, int], tier: str) -> int | None:
         """The most that so many tokens (in, out) cost at `candidate`, in picodollars."""
         backend = candidate.backend
-        price = self._prices.find(backend.name, backend.provider.name, candidate.api_model)
+        price = self._prices.find(backend.name, backend.provider.name, candidate.api_model, backend.region)
         return None if price is None else worst_case(price, tokens[0], tokens[1], tier)
 
 

@@ -6,11 +6,12 @@ has no price, which is not a price of nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from core.models.price_rows import BEDROCK, VENDORS
+from core.models.price_rows import BEDROCK, BEDROCK_PLACES, DATABRICKS, VENDORS
 from core.models.resolve import bare_id
 from core.slotted import field, replace, slotted
 from core.usage import Cost, Usage
@@ -20,11 +21,17 @@ type Ratio = tuple[int, int]
 
 ONE: Final[Ratio] = (1, 1)
 
-# Clouds ask a tenth more where a Claude model (4.5 and later) must be served in one region or geography.
+# Clouds ask a tenth more where a Claude model (4.5 and later) must be served in one region or geography, or one of
+# OpenAI's in a geography; a government's regions ask a fifth more.
 # https://aws.amazon.com/bedrock/pricing/
 REGIONAL_FACTOR: Final[Ratio] = (11, 10)
+GOVERNMENT_FACTOR: Final[Ratio] = (6, 5)
+_GOVERNMENT: Final = "us-gov"
+_TUNED: Final = "ft:"
 _REGIONAL: Final = frozenset({"bedrock"})
-_NEVER_REGIONAL: Final = frozenset({"claude-opus-4", "claude-opus-4-1", "claude-sonnet-4"})
+# An inference profile's geography.
+_GEOGRAPHY: Final = re.compile(r"(us-gov|us|eu|jp|apac|au|ca|sa|me|in|global)\.")
+_NEVER_REGIONAL: Final = frozenset({"claude-opus-4", "claude-opus-4-1", "claude-sonnet-4", "claude-mythos-preview"})
 _NEVER_REGIONAL_PREFIXES: Final = ("claude-3", "claude-2", "claude-instant")
 
 FREE: Final = "\n* 0 0 0 0 0 - -\n"
@@ -38,7 +45,7 @@ _LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "azure-foundry": (VENDORS,),
     "gemini": (VENDORS,),
     "openrouter": (VENDORS,),
-    "databricks": (VENDORS,),
+    "databricks": (DATABRICKS, VENDORS),
     "bedrock": (BEDROCK, VENDORS),
     "demo": (FREE,),
 }
@@ -95,21 +102,58 @@ class PriceList:
 
     overrides: Mapping[str, Price] = field(default_factory=dict)
 
-    def find(self, backend: str, provider: str, api_model: str) -> Price | None:
-        """The price of `api_model` at `backend`, which is of type `provider`. None where nobody stated one."""
+    def find(self, backend: str, provider: str, api_model: str, region: str = "") -> Price | None:
+        """The price of `api_model` at `backend`, which is of type `provider` and in `region`. None where nobody stated
+        one."""
         own = self.overrides.get(f"{backend}/{api_model}") or self.overrides.get(api_model)
-        return own or _listed(provider, api_model)
+        return own or _listed(provider, api_model, region if provider in _REGIONAL else "")
 
 
 @cache
-def _listed(provider: str, api_model: str) -> Price | None:
-    name, vendor = bare_id(api_model)
+def _listed(provider: str, api_model: str, region: str) -> Price | None:
+    placed = _placed(api_model, region) if provider in _REGIONAL else None
+    if placed is not None:
+        return placed
     for text in _LISTS.get(provider, ()):
-        price = _row(text, api_model) or _row(text, f"{vendor}.{name}") or _row(text, name) or _row(text, "*")
-        if price is not None:
-            regional = provider in _REGIONAL and vendor == "anthropic" and _is_regional(api_model, name)
-            return price.times(REGIONAL_FACTOR) if regional else price
+        for words in _names(api_model):
+            price = _row(text, words)
+            if price is not None:
+                return price.times(_place_factor(api_model, region)) if provider in _REGIONAL else price
     return None
+
+
+def _placed(api_model: str, region: str) -> Price | None:
+    """What a place asks that has a row of its own: a profile's geography, or the region."""
+    name, vendor = bare_id(api_model)
+    geography = _geography(api_model)
+    place = f"{geography}." if geography else f"{region}/"
+    found = (_row(BEDROCK_PLACES, place + words) for words in (api_model, f"{vendor}.{name}", name))
+    return next((price for price in found if price is not None), None)
+
+
+def _names(api_model: str) -> tuple[str, ...]:
+    """What a list may call the model. A fine-tuned one (`ft:gpt-4o:org::id`) is dearer than that it was made from."""
+    if api_model.startswith(_TUNED):
+        return (_TUNED + bare_id(api_model.removeprefix(_TUNED).partition(":")[0])[0],)
+    name, vendor = bare_id(api_model)
+    return api_model, f"{vendor}.{name}", name, name.removesuffix("-latest"), "*"
+
+
+def _geography(api_model: str) -> str:
+    found = _GEOGRAPHY.match(api_model.rpartition("/")[2])
+    return found.group(1) if found is not None else ""
+
+
+def _place_factor(api_model: str, region: str) -> Ratio:
+    name, vendor = bare_id(api_model)
+    geography = _geography(api_model)
+    if geography == _GOVERNMENT or (not geography and region.startswith(_GOVERNMENT)):
+        return GOVERNMENT_FACTOR
+    if vendor == "openai":
+        regional = geography not in ("", "global") and not name.startswith("gpt-oss")
+    else:
+        regional = vendor == "anthropic" and _is_regional(api_model, name)
+    return REGIONAL_FACTOR if regional else ONE
 
 
 def _is_regional(api_model: str, name: str) -> bool:
