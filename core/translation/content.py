@@ -165,9 +165,12 @@ class ContentFitter:
         if not self.facts.documents:
             raise Unsupported(path, "The model does not take documents.")
         name = self._document_name(block.name) if self.rules.document_names else block.name
+        if self.rules.format == "responses":
+            self._lose_document_members(block)
         return [replace(block, source=self._source(block, path), name=name)]
 
     def _document_text(self, block: Document, source: Source, path: str) -> list[Block]:
+        self._lose_document_members(block)
         origin = block.extra.get("source")  # of a search result
         title = f' name="{block.name}"' if block.name else ""
         title += f' source="{origin}"' if isinstance(origin, str) and origin else ""
@@ -175,6 +178,11 @@ class ContentFitter:
             return [Text(f"<document{title}>\n{source.data}\n</document>", cache=block.cache)]
         inner = [new for nested in source.blocks for new in self._block(nested, path)]
         return [Text(f"<document{title}>"), *inner, Text("</document>", cache=block.cache)]
+
+    def _lose_document_members(self, block: Document) -> None:
+        for name in ("context", "citations"):
+            if getattr(block, name):
+                self.losses.add(f"messages.content.{name}", "the target has no such member beside a document")
 
     def _document_name(self, name: str | None) -> str:
         """Letters, digits, single spaces, `-()[]`; at most 200, and no two alike

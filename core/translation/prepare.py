@@ -108,6 +108,7 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     prepared, call_as_text = call_as_output(prepared, rules, facts, losses)
     prepared = replace(prepared, tools=fitted_strict(prepared, rules, facts, losses))
     _check_tools(prepared, facts)
+    _lose_members(conversation, rules, losses)
 
     messages = turns.without_billing_header(prepared.messages, target.provider, losses)
     messages = attached_signatures(messages)
@@ -132,6 +133,22 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
         SignatureExposer(conversation.format),
     )
     return Prepared(prepared, losses.dropped, Restore(steps))
+
+
+def _lose_members(conversation: Conversation, rules: FormatRules, losses: Losses) -> None:
+    """Members that one format alone has and that no writer of another one looks at."""
+    if conversation.format == rules.format:
+        return
+    for message in conversation.messages:
+        if message.name is not None and rules.format != "chat_completions":
+            losses.add("messages.name", "the target has no names of participants")
+        for block in message.content:
+            item = (getattr(block, "note", None) or {}).get("item") or {}
+            if item.get("members", {}).get("phase"):
+                losses.add("messages.phase", "the target has no phases of an answer")
+    if rules.format == "generate_content" and conversation.reasoning is not None:
+        for name in conversation.reasoning.extra:
+            losses.add(f"reasoning.{name}", "Gemini has no such member")
 
 
 def _check_tools(conversation: Conversation, facts: ModelFacts) -> None:

@@ -200,7 +200,11 @@ def _effort(wish: _Wish) -> ReasoningRequest | None:
     facts, request = wish.facts, wish.request
     level = "none" if request.mode == "off" else _level_of(request)
     if level is None:
-        return replace(request, mode=None, budget=None) if facts.efforts else None
+        if facts.efforts:
+            return replace(request, mode=None, budget=None)
+        if request.mode == "adaptive" and not facts.thinking:
+            wish.lose("the model does not reason")
+        return None
     if not facts.efforts:
         return _without_levels(wish, level)
     accepted = nearest(level, facts.efforts)

@@ -58,6 +58,8 @@ def own_state(messages: list[Message], facts: ModelFacts, rules: FormatRules, lo
                 losses.add("messages", "reasoning of another vendor, or without its whole signature, was left out")
             else:
                 content.append(kept)
+                if getattr(block, "signature", None) and not getattr(kept, "signature", None):
+                    losses.add("messages", "a thought signature of another vendor's model was left out")
         if content or not message.content:
             result.append(with_content(message, content))
     return result

@@ -95,6 +95,8 @@ def fitted_vendor_tools(
             result.append(_client_tool(tool, rules, facts, path))
         elif tool.kind == "server":
             fitted = _server_tool(tool, conversation, rules, path)
+            if fitted is not None and tool.format != rules.format:
+                _lose_search_options(tool, rules, losses, path)
             if fitted is None or _excludes_functions(tool, conversation, rules, facts):
                 losses.add(path, "the target has no web search beside these tools: the tool was not offered")
             else:
@@ -167,6 +169,27 @@ def _search_options(tool: Tool) -> JsonObject:
     if isinstance(place, dict):
         found["place"] = {**place, **_nested_place(place)}
     return found
+
+
+def _lose_search_options(tool: Tool, rules: FormatRules, losses: Losses, path: str) -> None:
+    """Gemini's search takes no options; how much of it the model reads is OpenAI's to choose."""
+    options = _search_options(tool)
+    lost = [name for name in options if rules.format == "generate_content"]
+    nested = tool.raw.get("web_search_options")
+    source = {**tool.raw, **(nested if isinstance(nested, dict) else {})}
+    lost += [name for name in _SEARCH_KNOBS if source.get(name) and rules.format not in _SEARCH_KNOBS[name]]
+    for name in lost:
+        spelled = _OPTION_NAMES.get(name, name)
+        losses.add(f"{path}.{spelled}", "the target's search has no such option")
+
+
+_OPTION_NAMES: Final = {"domains": "allowed_domains", "place": "user_location"}
+# Options that are not carried, and the formats that have them too.
+_SEARCH_KNOBS: Final[dict[str, frozenset[str]]] = {
+    "search_context_size": frozenset(),
+    "blocked_domains": frozenset(),
+    "max_uses": frozenset(),
+}
 
 
 def _nested_place(place: JsonObject) -> JsonObject:

@@ -61,7 +61,7 @@ TABLE: list[tuple[Ask, str, str, Ask | None, bool]] = [
     (("between_tools", None, None), "responses", "gpt-5.4", ("effort", "none", None), False),
     (("effort", "high", None), "chat_completions", "gpt-4o", None, True),
     (("off", None, None), "chat_completions", "gpt-4o", None, False),
-    (("adaptive", None, None), "chat_completions", "gpt-4o", None, False),
+    (("adaptive", None, None), "chat_completions", "gpt-4o", None, True),
     (("effort", "high", None), "chat_completions", "my-own", ("effort", "high", None), False),
     (("effort", "high", None), "chat_completions", "claude-sonnet-4-5", ("budget", "high", 16_384), False),
     (("budget", None, 10), "chat_completions", "claude-sonnet-4-5", ("budget", "low", 1_024), False),

@@ -76,7 +76,14 @@ def test_web_search(tool: Tool, format_name: str, raw: dict[str, Any]) -> None:
     (written,), warned = fitted([tool], format_name)
     assert written.raw == raw
     assert written.format == format_name
-    assert warned == []
+    takes_options = format_name != "generate_content" or tool is GOOGLE
+    assert warned == ([] if takes_options else ["tools[0].allowed_domains", "tools[0].user_location"])
+
+
+def test_how_much_of_a_search_is_read_is_no_option_elsewhere() -> None:
+    raw = {"type": "web_search", "search_context_size": "low"}
+    tool = Tool("web_search", kind="server", format="responses", raw=raw)
+    assert fitted([tool], "messages")[1] == ["tools[0].search_context_size"]
 
 
 def test_web_search_beside_other_tools_is_not_offered_where_there_is_none() -> None:
