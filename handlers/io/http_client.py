@@ -187,7 +187,7 @@ class HttpExchange:
 
         Raises TransportFault.
         """
-        connection = self._live()
+        connection = self._connection or self._live()
         if self._decoder is not None:
             return await self._read_decoded(connection, self._decoder, wait)
         data = connection.take()
@@ -196,7 +196,8 @@ class HttpExchange:
                 raise connection.fault()
             if not await connection.wait(wait):
                 return None
-            self._live()
+            if self._connection is None:
+                self._live()  # it was closed meanwhile
             data = connection.take()
         return data
 

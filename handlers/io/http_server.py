@@ -95,6 +95,8 @@ class ServerConnection(asyncio.Protocol):
     def __init__(self, server: HttpServer) -> None:
         self.server = server
         self.transport: asyncio.Transport
+        # There is one while the client is behind, done when it is not any more.
+        self.full: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
         self._peers: tuple[Any, Any] = (None, None)
@@ -110,7 +112,6 @@ class ServerConnection(asyncio.Protocol):
         self._closing = False  # no further request is taken
         self._deaf = False  # nothing more is read
         self._paused = False
-        self._full: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._deadline = inf
 
@@ -144,11 +145,11 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client is behind."""
-        self._full = self._loop.create_future()
+        self.full = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """The client has taken what was written."""
-        full, self._full = self._full, None
+        full, self.full = self.full, None
         if full is not None and not full.done():
             full.set_result(None)
 
@@ -237,13 +238,8 @@ class ServerConnection(asyncio.Protocol):
 
     async def drained(self) -> None:
         """Until the client has taken what was written, or has gone."""
-        while self._full is not None:
-            await asyncio.shield(self._full)
-
-    @property
-    def full(self) -> bool:
-        """Whether the client is behind."""
-        return self._full is not None
+        while self.full is not None:
+            await asyncio.shield(self.full)
 
     def ended(self, exchange: ServerExchange) -> None:
         """The answer is out: the next request's turn, or nobody's."""

@@ -30,8 +30,8 @@ class ServerExchange:
     """A request and its answer. `keeps_alive`: whether the connection can be used again afterwards."""
 
     __slots__ = (
-        "_chunked", "_complete", "_connection", "_ended", "_expects_continue", "_given", "_gone", "_head", "_left",
-        "_parts", "_refused", "_scope", "_size", "_started", "_waiter", "_without_body", "keeps_alive",
+        "_chunked", "_complete", "_connection", "_ended", "_expects_continue", "_flowing", "_given", "_gone", "_head",
+        "_left", "_parts", "_refused", "_scope", "_size", "_started", "_waiter", "_without_body", "keeps_alive",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, scope: dict[str, Any], *, expects_continue: bool) -> None:
@@ -47,7 +47,7 @@ class ServerExchange:
         self._waiter: asyncio.Future[None] | None = None
         self._head = b""
         self._left: int | None = None
-        self._started = self._ended = self._chunked = self._without_body = False
+        self._started = self._ended = self._chunked = self._flowing = self._without_body = False
 
     async def run(self) -> None:
         """The application's turn. An answer that it does not bring to its end is ended here."""
@@ -75,7 +75,7 @@ class ServerExchange:
 
     def leave(self) -> None:
         """The client has gone."""
-        self._gone = True
+        self._gone, self._flowing = True, False
         self._wake()
 
     def refuse(self, status: int) -> None:
@@ -107,35 +107,49 @@ class ServerExchange:
     async def send(self, message: Message) -> None:
         """Writes a piece of the answer: its head together with the first piece of its body. Waits while the client is
         behind; one that has gone is written nothing. Raises RuntimeError for what is no answer."""
-        if message["type"] == "http.response.start":
-            if self._started:
-                raise RuntimeError("the answer has begun already")
+        if self._flowing and message.get("more_body", False):
+            # The shortest way, which most pieces of most streams go.
+            body = message["body"]
+            if body:
+                self._connection.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            if self._connection.full is not None:
+                await self._connection.drained()
+            return
+        if message["type"] != "http.response.start":
+            await self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif self._started:
+            raise RuntimeError("the answer has begun already")
+        else:
             self._started = True
             self._head = self._write_head(message["status"], message.get("headers", []))
-            return
-        if not self._started or self._ended:
-            raise RuntimeError("a body without its head, or behind its end")
-        more = message.get("more_body", False)
-        framed = self._framed(message.get("body", b""), more)
-        connection = self._connection
-        head, self._head = self._head, b""
-        if not self._gone:
-            if len(framed) > LARGE:
-                connection.transport.writelines((head, framed))
-                # asyncio's writelines may leave a full buffer unreported (CVE-2024-12254); setting the limits reports
-                # it.
-                connection.transport.set_write_buffer_limits()
-            elif head or framed:
-                connection.transport.write(head + framed)
-        if not more:
-            self._ended = True
-            self._wake()
-            if not self._gone:
-                connection.ended(self)
-        elif connection.full:
-            await connection.drained()
 
     # Inside.
+
+    async def _send_body(self, body: bytes, more: bool) -> None:
+        if not self._started or self._ended:
+            raise RuntimeError("a body without its head, or behind its end")
+        framed = self._framed(body, more)
+        head, self._head = self._head, b""
+        if not self._gone:
+            self._write(head, framed)
+        if not more:
+            self._ended, self._flowing = True, False
+            self._wake()
+            if not self._gone:
+                self._connection.ended(self)
+            return
+        self._flowing = self._chunked and not self._gone
+        if self._connection.full is not None:
+            await self._connection.drained()
+
+    def _write(self, head: bytes, framed: bytes) -> None:
+        transport = self._connection.transport
+        if len(framed) > LARGE:
+            transport.writelines((head, framed))
+            # asyncio's writelines may leave a full buffer unreported (CVE-2024-12254); setting the limits reports it.
+            transport.set_write_buffer_limits()
+        elif head or framed:
+            transport.write(head + framed)
 
     def _request_message(self) -> Message:
         parts = self._parts
