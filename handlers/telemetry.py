@@ -82,12 +82,12 @@ class MetricLines:
         self._gateway = gateway
         self._clock = outside.clock
         self._stream = stream or sys.stdout
-        self._records: list[UsageRecord] = []
+        self._records: list[tuple[UsageRecord, int]] = []
         self._faults: list[str] = []
         self._models: set[str] = set()
 
     def record(self, record: UsageRecord) -> None:
-        self._records.append(record)
+        self._records.append((record, self._gateway.in_flight.total + 1))  # it has just left
 
     def event(self, event: str, fields: Mapping[str, object]) -> None:
         """Counts a fault that was logged."""
@@ -99,12 +99,12 @@ class MetricLines:
         records, self._records = self._records, []
         faults, self._faults = self._faults, []
         now = self._clock.time()
-        gauges = {"InFlight": self._gateway.in_flight.total}
-        if records:
-            gauges["CoolingCandidates"] = int(sum(cooling(self._gateway).values()))
-        documents = [self._emf.request_document(record, self._service, gauges, now) for record in records]
-        for document in documents:
-            document["model"] = self._bounded(document["model"])
+        down = int(sum(cooling(self._gateway).values())) if records else 0
+        documents = []
+        for record, under_way in records:
+            gauges = {"InFlight": under_way, "CoolingCandidates": down}
+            document = self._emf.request_document(record, self._service, gauges, now)
+            documents.append({**document, "model": self._bounded(document["model"])})
         documents.extend(self._emf.event_document(name, self._service, now) for name in faults)
         if documents:
             encode = import_module("json").dumps

@@ -11,7 +11,7 @@ import logging
 from contextvars import ContextVar
 
 from core.ports import Clock
-from handlers.io.log import LEVELS, JsonLog
+from handlers.io.log import LEVELS, JsonLog, date, encode
 
 LOGGER = "skybridge"
 
@@ -34,4 +34,5 @@ class AzureLog(JsonLog):
         if level != "info":
             self.count(level, event, fields)
         if self.enabled(level):
-            self._logger.log(LEVELS[level], "%s", self.text(level, event, fields))
+            line = {"time": date(self._clock.time()), "level": level, "event": event, **fields}
+            self._logger.log(LEVELS[level], "%s", encode(line))

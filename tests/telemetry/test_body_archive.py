@@ -219,9 +219,12 @@ def test_seconds_must_be_seconds() -> None:
 
 
 async def test_bodies_may_go_to_the_platforms_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    variables = {"SKYBRIDGE_BODY_LOG": "-", "LOG_LEVEL": "info"}
+    variables = {"SKYBRIDGE_BODY_LOG": "-", "LOG_LEVEL": "info", "SERVICE_API_KEY": secret("client")}
+    asked = {**json.loads(request_body("messages")), "metadata": {"user_id": secret("told")}}
     async with served(tmp_path, MODELS, variables) as gateway, httpx.AsyncClient(timeout=20) as client:
-        assert (await client.post(gateway.url + "/v1/messages", content=request_body("messages"))).is_success
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (line,) = [line for line in lines if line["event"] == "bodies"]
-    assert line["request"] == json.loads(request_body("messages")) and isinstance(line["time"], str)
+        headers = {"x-api-key": secret("client")}
+        assert (await client.post(gateway.url + "/v1/messages", json=asked, headers=headers)).is_success
+    printed = capsys.readouterr().err
+    assert leak_in(printed) is None
+    (line,) = [line for line in map(json.loads, printed.splitlines()) if line["event"] == "bodies"]
+    assert line["request"] == {**asked, "metadata": {"user_id": "***"}} and isinstance(line["time"], str)

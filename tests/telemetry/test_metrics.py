@@ -131,7 +131,7 @@ async def test_lines_for_cloudwatch_come_after_the_answer(tmp_path: Path, capsys
     request, fault = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert request["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Skybridge/made"
     assert (request["service"], request["model"], request["backend"]) == ("skybridge", "m", "a")
-    assert (request["Requests"], request["InputTokens"], request["InFlight"]) == ([1.0], [5.0], [0.0])
+    assert (request["Requests"], request["InputTokens"], request["InFlight"]) == ([1.0], [5.0], [1.0])
     assert fault["StoreFaults"] == [1.0] and "model" not in fault
 
 
