@@ -14,7 +14,7 @@ read from the backend. One that has taken nothing for `reader_stall_seconds` is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from traceback import format_exception
 from typing import Any
@@ -78,11 +78,10 @@ def make_app(gateway: Gateway, after_answer: Callable[[], Awaitable[None]] | Non
 
 
 def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1")
-        value = raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    raw_headers = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw_headers}
+    if len(headers) < len(raw_headers):
+        headers = _joined(raw_headers)
     raw_path = scope.get("raw_path")
     path = raw_path.decode("latin-1") if raw_path else scope["path"]
     return Request(
@@ -90,6 +89,15 @@ def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
         extensions.get("skybridge.deadline"), extensions.get("skybridge.first_byte_deadline"),
         extensions.get("skybridge.principal", ""), extensions.get("skybridge.sent"),
     )
+
+
+def _joined(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers of which some are there more than once (RFC 9110, 5.3)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw_headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:
