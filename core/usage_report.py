@@ -156,6 +156,7 @@ class Report:
 
     def __init__(self, query: UsageQuery, only: str | None = None, most_groups: int = MOST_GROUPS) -> None:
         self._most = most_groups
+        self.days = query.days
         self._by = query.by
         self._groups = [_group(name) for name in query.by]
         self._where = [(name, _group(name), value) for name, value in query.where.items()]

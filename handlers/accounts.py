@@ -203,7 +203,7 @@ class Accounts:
         await self.flush()
         try:
             found: UsageReading = await reader.read_usage(
-                self._store, asked, self._clock.time(), only=only, most=reader.MOST_RECORDS
+                self._store, reports.Report(asked, only), self._clock.time(), most=reader.MOST_RECORDS
             )
         except StoreFault as fault:
             raise NotConfigured("The gateway cannot read usage now; try again in a moment.") from fault

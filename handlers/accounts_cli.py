@@ -19,7 +19,7 @@ from core.limits import LIMITS, read_quota
 from core.ports import StoreFault
 from core.slotted import replace
 from core.usage import in_usd
-from core.usage_report import DEFAULT_DAYS, DEFAULT_GROUPS, GROUPS, PARTS, UsageQuery, is_group, read_groups
+from core.usage_report import DEFAULT_DAYS, DEFAULT_GROUPS, GROUPS, PARTS, Report, UsageQuery, is_group, read_groups
 from handlers.cli import LOCAL_STORE
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
@@ -182,7 +182,7 @@ async def _usage(options: argparse.Namespace, desk: Desk) -> int:
     now = desk.keys.clock.time()
     if options.purge:
         await desk.keys.store.purge(now)
-    rows = (await read_usage(desk.keys.store, query, now)).report.rows()
+    rows = (await read_usage(desk.keys.store, Report(query), now)).report.rows()
     if options.json:
         desk.print(json.dumps(rows, indent=2))
         return 0

@@ -7,7 +7,7 @@ from typing import Final
 from core.bill import day_of, folder_of
 from core.ports import Store
 from core.slotted import slotted
-from core.usage_report import Report, UsageQuery
+from core.usage_report import Report
 
 DAY: Final = 86_400.0
 PAGE: Final = 1000
@@ -25,18 +25,18 @@ class UsageReading:
 
 
 async def read_usage(
-    store: Store, query: UsageQuery, now: float, *, only: str | None = None, most: int | None = None
+    store: Store, report: Report, now: float, *, most: int | None = None, page: int = PAGE
 ) -> UsageReading:
-    """Adds up at most `most` records of the days that are asked for, today's first; those of the caller `only`, or
-    everybody's. Raises StoreFault, and ClientFault for too many groups."""
-    reading = UsageReading(Report(query, only))
-    for back in range(query.days):
+    """Adds up at most `most` records of the days that are asked for, today's first; `page` at a time. Raises
+    StoreFault, and ClientFault for too many groups."""
+    reading = UsageReading(report)
+    for back in range(report.days):
         folder, after = folder_of(day_of(now - DAY * back)), ""
-        while page := dict(await store.read_page(folder, after, PAGE)):
-            for row in page.values():
-                reading.report.add(row)
-            after = next(reversed(page))
-            reading.records += len(page)
+        while rows := dict(await store.read_page(folder, after, page)):
+            for row in rows.values():
+                report.add(row)
+            after = next(reversed(rows))
+            reading.records += len(rows)
             if most is not None and reading.records >= most:
                 reading.complete = False
                 return reading

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from core.formats.contract import Observation
+from core.generation import read_generation
+from core.http import Request
 from core.relay import Renamer, UsageHider
+from core.routes import Endpoint
 from tests.gateways import Bench, body_of, native_bench
 from tests.scripted import Play
 
@@ -80,3 +83,17 @@ def test_what_cannot_be_read_is_left_alone() -> None:
 def test_the_name_is_put_back_too() -> None:
     out = UsageHider(Renamer("asked")).frames(HEAD + USAGE, Observation(model="m"))
     assert out == HEAD.replace(b'"m"', b'"asked"')
+
+
+@pytest.mark.parametrize(
+    ("values", "tier"),
+    [
+        ({}, ""), ({"service_tier": "flex"}, "flex"), ({"serviceTier": "priority"}, "priority"),
+        ({"serviceTier": {"type": "flex"}}, "flex"), ({"serviceTier": {}}, ""), ({"service_tier": 3}, ""),
+    ],
+)  # fmt: skip
+def test_the_tier_that_is_asked_for(values: dict[str, Any], tier: str) -> None:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **values}).encode()
+    endpoint = Endpoint("generate", "chat_completions")
+    generation = read_generation(Request("POST", "/v1/chat/completions", "", {}, body), endpoint)
+    assert generation.service_tier == tier

@@ -65,6 +65,24 @@ def test_update(run: Terminal) -> None:
     assert run.keys()[0]["models"] == ["m"] and run.keys()[0]["owner"] == "b"
 
 
+def test_names_and_administrators(run: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    run("keys", "create", "--owner", "team-a", "--name", "CI", "--admin")
+    (key,) = run.keys()
+    assert (key["name"], key["admin"]) == ("CI", True)
+    assert "CI (admin)" in run("keys", "list")
+    run("keys", "update", key["id"], "--no-admin", "--name", "Build")
+    (key,) = run.keys()
+    assert (key["name"], key["admin"], key["owner"]) == ("Build", False, "team-a")
+
+
+def test_changes_are_logged_without_the_key(run: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["keys", "create", "--owner", "team-a"]) == 0
+    captured = capsys.readouterr()
+    line = json.loads(captured.err)
+    assert (line["event"], line["by"], line["owner"]) == ("key created", "the command line", "team-a")
+    assert captured.out.split()[0] not in captured.err
+
+
 def test_rotation_keeps_the_id_and_overlaps(run: Terminal) -> None:
     run("keys", "create", "--owner", "team-a", "--limit", "usd_total=5")
     (first,) = run.keys()
@@ -94,6 +112,8 @@ def test_revocation(run: Terminal) -> None:
         (("keys", "create", "--expires", "soon"), "expected YYYY-MM-DD"),
         (("keys", "revoke", "nobody"), "there is no key nobody"),
         (("usage", "--by", "moon"), "expected some of day, hour, key"),
+        (("usage", "--where", "moon=1"), "moon is none of day, hour"),
+        (("usage", "--where", "model"), "expected NAME=VALUE"),
         (("usage", "--store", "redis:x"), "expected sqlite:PATH"),
         (("usage", "--store", "sqlite:"), "expected sqlite:PATH"),
         (("usage", "--store", "azure-table:table"), "expected sqlite:PATH"),
@@ -109,6 +129,7 @@ async def _fill(path: Path) -> None:
     for number, key in enumerate(("key a", "key a", "key b")):
         record = UsageRecord(f"req_{number}", "generate", "messages", now, model="m", backend="b1", key=key)
         record.outcome, record.usage, record.cost = "complete", Usage(10, 5), Cost(10**9, 5 * 10**9)
+        record.labels, record.attempts = {"env": "dev"}, 1
         await store.write(folder_of(day_of(now)), {record.request_id: usage_document(record, 0)}, now + 60)
     await store.write("usage:old", {"r": {}}, now - 60)
     await store.close()
@@ -128,6 +149,11 @@ async def test_usage_is_added_up(run: Terminal, tmp_path: Path) -> None:
     assert table.split("\n")[0].split()[:3] == ["backend", "requests", "failed"] and "0.018" in table
     header, *lines = csv.reader(io.StringIO(await ask("--csv")))
     assert header[:2] == ["day", "model"] and "cost_usd" in header and lines[0][1] == "m"
+    row = dict(zip(header, lines[0], strict=True))
+    assert (row["input_cost_usd"], row["cache_read_cost_usd"], row["compute_cost_usd"]) == ("0.003", "0", "0")
+    assert (row["ttft_p50_ms"], row["failovers"]) == ("", "0")
+    rows = json.loads(await ask("--json", "--by", "hour", "--where", "key=key a"))
+    assert [(each["requests"], each["hour"][-4:]) for each in rows] == [(2, ":00Z")]
     reader = SqliteStore(tmp_path / "made.db")
     assert not await reader.read_all("usage:old")
     await reader.close()

@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
-from core.ports import Charge, Hold, Shortage, Store, StoreFault, Taken
+from core.bill import day_of, folder_of, usage_document
+from core.keys import digest_of
+from core.ports import Charge, Hold, Shortage, Store, Taken
+from core.slotted import replace
+from core.usage import Cost, UsageRecord, in_usd
+from core.usage_report import Report, UsageQuery
+from handlers.io.clock import SystemClock, SystemRandom
+from handlers.key_desk import KeyDesk
+from handlers.usage_reading import read_usage
+from tests.gateways import RecordingLog
+from tests.stores.conftest import KINDS
+
+pytestmark = pytest.mark.parametrize("open_store", [*KINDS, "dynamodb-shards", "tables-shards"], indirect=True)
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600
@@ -79,6 +91,33 @@ async def test_of_many_who_replace_one_document_one_wins(open_store: Callable[[]
     assert await store.read("chat", "s") == {"n": done.index(True) + 1}
     for other in others[1:]:
         await other.close()
+
+
+async def test_usage_is_added_up_from_pages(store: Store) -> None:
+    for number in range(30):
+        record = UsageRecord(f"req_{number}", "generate", "messages", NOW - 86_400 * (number % 2), model="m")
+        record.caller, record.outcome, record.cost = f"key_{number % 3}", "complete", Cost(number, 0)
+        await store.write(folder_of(day_of(record.started)), {record.request_id: usage_document(record, 0)}, LATER)
+    query = UsageQuery(("model",), 2)
+    whole = await read_usage(store, Report(query), NOW, page=7)
+    (row,) = whole.report.rows()
+    assert (whole.complete, whole.records, row["requests"], row["cost"]) == (True, 30, 30, in_usd(sum(range(30))))
+    (own,) = (await read_usage(store, Report(query, "key_1"), NOW)).report.rows()
+    assert own["requests"] == 10
+    part = await read_usage(store, Report(query), NOW, most=10, page=7)
+    assert not part.complete and 10 <= part.records < 30
+
+
+async def test_keys_live_in_every_store(store: Store) -> None:
+    desk = KeyDesk(store, SystemClock(), SystemRandom(), RecordingLog(), "a test")
+    secret, key = await desk.issue(replace(desk.blank(), owner="o", name="n", admin=True, quota={"usd_total": 10**18}))
+    await desk.change([key], [replace(key, labels={"a": "b"})])
+    newer, _ = await desk.rotate(key.id, 60.0)
+    assert [each.state(desk.clock.time()) for each in await desk.find(key.id)] == ["active", "active"]
+    await desk.revoke(key.id)
+    found = await desk.all()
+    assert {each.digest for each in found} == {digest_of(secret), digest_of(newer)}
+    assert all(each.admin and each.labels == {"a": "b"} and each.revoked for each in found)
 
 
 async def test_what_has_expired_may_be_purged(store: Store) -> None:
@@ -194,10 +233,3 @@ async def test_picodollars_of_a_large_budget_are_exact(store: Store) -> None:
     assert isinstance(await store.reserve(hold("r2", Charge("usd", 1, million, None)), NOW), Taken)
     assert isinstance(await store.reserve(hold("r3", Charge("usd", 1, million, None)), NOW), Shortage)
     assert await total(store, "usd") == million
-
-
-@pytest.mark.parametrize("open_store", ["dynamodb", "tables"], indirect=True)
-async def test_a_newer_schema_is_refused(store: Store) -> None:
-    await store.write("meta", {"schema": {"version": 99}})
-    with pytest.raises(StoreFault, match="schema 99"):
-        await store.prepare()
