@@ -68,7 +68,7 @@ def ask(question: Question, route: Route, client: Request) -> Asked:
     candidate = first_candidate(route)
     format_name = _format_for(candidate)
     target = _target_of(candidate)
-    conversation = _conversation(question, candidate)
+    conversation = _conversation(question, candidate, target.facts)
     try:
         written = translate_request(conversation, format_name, target).written
     except Unsupported as fault:
@@ -100,19 +100,26 @@ def _target_of(candidate: Candidate) -> Target:
     return Target(candidate.api_model, candidate.backend.name, provider, facts, stream=True)
 
 
-def _conversation(question: Question, candidate: Candidate) -> Conversation:
+def _conversation(question: Question, candidate: Candidate, facts: ModelFacts) -> Conversation:
     messages = [said.shown() for said in question.messages]
     if question.system:
         messages.insert(0, Message("system", [Text(question.system)], slot="system", plain=True))
     limit = question.max_tokens
     if limit is None and "max_tokens" in candidate.defaults:
         limit = int(candidate.defaults["max_tokens"])
-    effort = question.effort
     return Conversation(
         format="chat_completions", model=question.model, messages=messages, stream=True, include_usage=True,
         max_tokens=limit, sampling=Sampling(temperature=question.temperature),
-        reasoning=None if effort is None else ReasoningRequest(mode="effort", effort=effort),
+        reasoning=_reasoning(question.effort, facts),
     )  # fmt: skip
+
+
+def _reasoning(effort: Effort | None, facts: ModelFacts) -> ReasoningRequest | None:
+    """An effort alone makes OpenAI's models reason; of a model that nobody knows it is asked in so many words."""
+    if effort is None:
+        return None
+    thinks = facts.unknown and effort != "none"
+    return ReasoningRequest(mode="adaptive" if thinks else "effort", effort=effort)
 
 
 class Room:

@@ -8,6 +8,7 @@ from typing import Final
 
 from core.chat.messages import Said
 from core.errors import GatewayError
+from core.formats.api.wire import status_of
 from core.slotted import replace
 
 # What a step sees where it says nothing else.
@@ -45,7 +46,7 @@ def handed_on(messages: Sequence[Said]) -> tuple[list[Said], bool]:
 def of_step(error: GatewayError, index: int, model: str) -> GatewayError:
     """`error` with the step that it came from in its message and details."""
     failed = GatewayError(
-        error.kind, f"Step {index + 1} ({model}) failed: {error.message}", status=error.status, param=error.param,
+        error.kind, f"Step {index + 1} ({model}) failed: {error.message}", status=status_of(error), param=error.param,
         retry_after=error.retry_after,
     )  # fmt: skip
     failed.about = {**error.about, "step": index, "model": model}

@@ -70,7 +70,7 @@ class Said:
         blocks: list[Block] = [_block(each) for each in self.attachments]
         if self.content:
             blocks.append(Text(self.content))
-        return Message(self.role, blocks)
+        return Message(self.role, blocks, plain=not self.attachments)
 
 
 def _block(attachment: Attachment) -> Block:

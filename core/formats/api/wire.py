@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any
 
-from core.errors import GatewayError, Kind
+from core.errors import GatewayError, Kind, UpstreamFault
 from core.formats.contract import ErrorAnswer
 from core.framing import sse
 from core.http import HeaderList
@@ -46,6 +46,8 @@ CODES: dict[Kind, str] = {
 
 def status_of(error: GatewayError) -> int:
     """The status that `error` is answered with here."""
+    if error.status == 500 and isinstance(error, UpstreamFault):
+        return 503
     if error.status in STATUSES:
         return error.status
     return 400 if error.kind in ("bad_request", "context_length", "content_filter") else 503

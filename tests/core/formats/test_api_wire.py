@@ -40,3 +40,4 @@ def test_a_backends_own_status_is_one_of_this_api() -> None:
     assert wire.status_of(upstream_fault("content_filter", "x", 451)) == 400
     assert wire.status_of(upstream_fault("upstream", "x", 502)) == 503
     assert wire.status_of(upstream_fault("overloaded", "x", 529)) == 503
+    assert wire.status_of(upstream_fault("internal", "x", 500)) == 503

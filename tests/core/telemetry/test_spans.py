@@ -17,6 +17,7 @@ from core.routing.policy import Attempt
 from core.telemetry.otlp import trace_request
 from core.telemetry.sampling import read_sampler
 from core.telemetry.spans import CLIENT, SERVER, RequestTrace, Span, TracePorts, begin, route_of
+from tests.core import test_continuation as continuation
 from tests.core.telemetry.collector import attributes_of, parsed, spans_of
 from tests.core.telemetry.records import made_record
 from tests.core.telemetry.test_context import SPAN, TRACE, XRAY, XRAY_TRACE
@@ -130,6 +131,15 @@ async def test_a_hedge_gives_one_attempt_up() -> None:
     await body_of(response)
     outcomes = [span.attributes.get("error.type") for span in it.spans]
     assert sorted(map(str, outcomes)) == ["None", "None", "cancelled"]
+
+
+async def test_a_stream_that_another_attempt_takes_up() -> None:
+    plays = [continuation.broken(["One ", "two "]), continuation.play("messages", continuation.stream("messages", ["x"]))]
+    it = Traced(continuation.bench(plays, ["messages", "messages"]))
+    await continuation.ask(it.bench)
+    server, broke, took_up = it.spans
+    assert broke.attributes["error.type"] == "upstream" and took_up.error is None and server.error is None
+    assert took_up.attributes["gen_ai.usage.output_tokens"] == 2 and "gen_ai.usage.output_tokens" not in broke.attributes
 
 
 async def test_what_is_not_sampled_leaves_no_span_but_is_carried_on() -> None:
