@@ -98,9 +98,21 @@ def edit_body(
             fresh.set(member, value)
             edits.append(member)
     for member, value in default_members(format_name, candidate.defaults, document.values).items():
+        member = _limit_member(candidate) if member == "max_completion_tokens" else member
         fresh.set(member, value)
         edits.append(member)
     return (fresh.edited() if edits else body), edits
+
+
+def _limit_member(candidate: Candidate) -> str:
+    """What the server of a candidate calls the output limit in Chat Completions."""
+    from core.formats.chat_completions.dialects import dialect_of  # noqa: PLC0415  # where a default is configured
+    from core.models.resolve import facts_for  # noqa: PLC0415
+
+    provider = candidate.backend.provider.name
+    dialect = dialect_of(provider)
+    reasons = facts_for(candidate.api_model, provider).reasoning_model
+    return dialect.reasoning_max_tokens if reasons else dialect.max_tokens
 
 
 # How each format calls a candidate's defaults: the member, and the path inside it.

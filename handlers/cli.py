@@ -17,6 +17,9 @@ from core.ports import StoreFault
 # Where `keys` and `usage` keep things in a folder without SKYBRIDGE_STORE.
 LOCAL_STORE = "sqlite:.skybridge/skybridge.db"
 
+# As many of the models' names as a start says.
+_SHOWN_NAMES = 12
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments."""
@@ -88,10 +91,15 @@ def _serve(options: argparse.Namespace) -> int:
         )
     key = "open to this machine only: no SERVICE_API_KEY is set" if composition.gateway.rules.open else "key required"
     print(f"Skybridge on http://{options.host}:{options.port} ({key}), {composition.source}", file=sys.stderr)
-    names = ", ".join(composition.gateway.configuration.registry.names)
-    print(f"Models: {names}", file=sys.stderr)
+    print(f"Models: {_some(composition.gateway.configuration.registry.names)}", file=sys.stderr)
     local.serve(composition, options.host, options.port, options.grace)
     return 0
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names of a list that may be long: a form of configuration knows every name of Claude's."""
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _holds_keys(path: Path) -> bool:

@@ -201,12 +201,20 @@ def of_format(route: Route, format_name: str) -> Route:
     return Route(route.name, speaking, route.answer_model, route.translate, route.policy)
 
 
+# Azure's api-versions before this one have no Responses API.
+# https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
+_RESPONSES_SINCE = "2025-03-01"
+
+
 def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing: str | None = None) -> Backend:
     """A backend from checked options (the keys of design section 5). `options` hold expanded values."""
     provider = PROVIDERS[type_name]
     api_version = str(options.get("api_version") or "")
+    format_name = options.get("format")
     if api_version and provider.with_api_version:
         provider = PROVIDERS[provider.with_api_version]
+        if format_name is None and api_version < _RESPONSES_SINCE:
+            format_name = "chat_completions"
     region = str(options.get("region") or "us-east-1")
     base_url = str(options.get("base_url") or provider.base_url).replace("{region}", region).rstrip("/")
     if base_url and "://" not in base_url:
@@ -226,7 +234,7 @@ def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing:
         base_url=base_url,
         auth=auth,
         api_key=api_key,
-        format=options.get("format"),
+        format=format_name,
         region=region,
         api_version=api_version,
         headers={key.lower(): str(value) for key, value in dict(options.get("headers") or {}).items()},

@@ -84,3 +84,40 @@ async def test_waits_in_milliseconds_are_kept(path: str) -> None:
     status, _, answered = await ask(path, Play(status=429, headers=headers, chunks=[error]))
     assert status == 429
     assert answered["retry-after"] == "3"
+
+
+# The api-version, the deployment, the client's path, where it is asked, and how it is told the configured limit.
+VERSIONS = [
+    ("2023-05-15", "gpt-4", "/v1/responses", "/openai/deployments/gpt-4/chat/completions", "max_tokens"),
+    ("2023-05-15", "gpt-4", "/v1/chat/completions", "/openai/deployments/gpt-4/chat/completions", "max_tokens"),
+    ("2025-01-01-preview", "gpt-5", "/v1/responses", "/openai/deployments/gpt-5/chat/completions",
+     "max_completion_tokens"),
+    ("2025-01-01-preview", "gpt-5", "/v1/chat/completions", "/openai/deployments/gpt-5/chat/completions",
+     "max_completion_tokens"),
+    ("2025-04-01-preview", "gpt-5", "/v1/responses", "/openai/responses", "max_output_tokens"),
+    ("2025-04-01-preview", "gpt-5", "/v1/messages", "/openai/responses", "max_output_tokens"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "deployment", "path", "asked_at", "limit"), VERSIONS)
+async def test_an_older_version_is_asked_what_it_knows(
+    version: str, deployment: str, path: str, asked_at: str, limit: str
+) -> None:
+    """Without the Responses API before it was there, and in the words that the deployment's model takes."""
+    backend = {"type": "azure-openai", "base_url": "https://r.openai.azure.com", "api_key": "k", "api_version": version}
+    row = {"backend": "azure", "api_model": deployment, "max_tokens": 77}
+    bench = Bench({"backends": {"azure": backend}, "models": {"m": row}}, [Play(status=400, headers=JSON)])
+    asked = {name: value for name, value in ASKED[path].items() if name != "max_tokens"}
+    if path == "/v1/messages":
+        asked["max_tokens"] = 77
+    await bench.post(path, json.dumps(asked).encode())
+    [request] = bench.transport.requests
+    assert request.url == f"https://r.openai.azure.com{asked_at}?api-version={version}"
+    assert json.loads(request.body)[limit] == 77
+
+
+async def test_a_configured_limit_in_the_words_of_a_compatible_server() -> None:
+    backend = {"type": "openai-compatible", "base_url": "http://h/v1"}
+    bench = Bench({"backends": {"b": backend}, "models": {"m": {"backend": "b", "max_tokens": 77}}}, [Play(status=400)])
+    await bench.post("/v1/chat/completions", json.dumps(ASKED["/v1/chat/completions"]).encode())
+    assert json.loads(bench.transport.requests[0].body)["max_tokens"] == 77

@@ -46,7 +46,7 @@ async def test_form_chat_backend(tmp_path: Path) -> None:
         assert first.target == "/openai/deployments/gpt-4/chat/completions?api-version=2023-05-15"
         assert second.target == "/openai/deployments/gpt-35-turbo/chat/completions?api-version=2023-05-15"
         assert first.headers["api-key"] == "azure-key"
-        assert first.json["max_completion_tokens"] == 500
+        assert first.json["max_tokens"] == 500  # the version of the form's default knows no other name
     assert (chat_defaults.system_prompt, chat_defaults.max_tokens, chat_defaults.rate_limit) == ("Be brief.", 500, 20)
 
 

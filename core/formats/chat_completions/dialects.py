@@ -87,6 +87,8 @@ DIALECTS: Final[dict[str, Dialect]] = {
     ),
 }
 
+DIALECTS["azure-openai-classic"] = DIALECTS["azure-openai"]
+
 # Vendors whose models want the text of their reasoning back, in `reasoning_content`.
 REASONING_TEXT_VENDORS: Final = frozenset({"deepseek", "moonshot", "zai", "minimax", "qwen"})
 
