@@ -150,6 +150,78 @@ async def test_endless_contention_is_a_fault(kind: str) -> None:
         await store.reserve(Hold("r1", HOLD.charges[:1], 5000.0), 1000.0)
 
 
+CHARGE = Charge("usd_total:everyone::", 1, 100)
+
+
+def one_hold(name: str) -> Hold:
+    return Hold(name, (CHARGE,), 5000.0)
+
+
+async def test_a_counter_that_is_throttled_is_spread() -> None:
+    """DynamoDB: the next charge of this process goes to its shard; there is none yet, so it is granted some room."""
+    throttled = play(400, {"__type": "x#ThrottlingException"})
+    taken = play(200, {"Attributes": {"total": {"N": "7"}}})
+    missing = play(400, {"__type": "x#ConditionalCheckFailedException"})
+    cancelled = play(400, {"__type": "x#TransactionCanceledException"})
+    items = play(200, {"Responses": [{"Item": {"total": {"N": "7"}}}, *[{}] * 16]})
+    store, transport = opened(
+        "dynamodb", [throttled, taken, missing, cancelled, items, cancelled, items, play(200), play(200)]
+    )
+    assert await store.reserve(one_hold("r1"), 1000.0) == Taken({CHARGE.counter: 7})
+    assert await store.reserve(one_hold("r2"), 1000.0) == Taken({CHARGE.counter: 8})
+    assert await store.reserve(one_hold("r3"), 1000.0) == Taken({CHARGE.counter: 9})
+    operations = [dict(each.headers)["x-amz-target"].partition(".")[2] for each in transport.requests]
+    assert operations == [
+        "UpdateItem", "UpdateItem", "UpdateItem", "TransactGetItems", "TransactGetItems", "TransactWriteItems",
+        "TransactGetItems", "TransactWriteItems", "UpdateItem",
+    ]  # fmt: skip
+    assert b"c:usd_total:everyone::#4" in transport.requests[2].body
+
+
+async def test_a_counter_whose_writes_collide_is_spread() -> None:
+    """Table Storage."""
+    own = play(200, {"total": "7", "holds0": "{}"}, etag="made")
+    whole = {"PartitionKey": "c-x", "RowKey": "-", "total": "8", "holds0": "{}", "odata.etag": "made"}
+    batch = Play(202, {}, [b"--b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n--b--"])
+    conflict = Play(202, {}, [b"--b\r\n\r\nHTTP/1.1 412 Precondition Failed\r\n\r\n--b--"])
+    rows = play(200, {"value": [whole]})
+    store, transport = opened("tables", [own, play(412), own, play(204), play(404), rows, conflict, rows, batch])
+    assert await store.reserve(one_hold("r1"), 1000.0) == Taken({CHARGE.counter: 8})
+    assert await store.reserve(one_hold("r2"), 1000.0) == Taken({CHARGE.counter: 9})
+    assert "RowKey='s4'" in transport.requests[4].url and transport.requests[-1].url.endswith("/$batch")
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_room_that_cannot_be_moved_is_told(kind: str) -> None:
+    """Refused, or contended without end."""
+    missing = play(400, {"__type": "x#ConditionalCheckFailedException"}) if kind == "dynamodb" else play(404)
+    entity = {"RowKey": "-", "total": "7", "holds0": "{}", "odata.etag": "made"}
+    found, refused_batch, busy_batch = {
+        "dynamodb": (
+            play(200, {"Responses": [{"Item": {"total": {"N": "7"}}}]}), play(400, {"__type": "x#ValidationException"}),
+            play(400, {"__type": "x#TransactionCanceledException"}),
+        ),
+        "tables": (
+            play(200, {"value": [entity]}), Play(202, {}, [b"HTTP/1.1 403 Forbidden"]),
+            Play(202, {}, [b"HTTP/1.1 412 Precondition Failed"]),
+        ),
+    }[kind]  # fmt: skip
+    plays = {
+        "TransactWriteItems answered Validation|403": [missing, found, refused_batch],
+        "too contended": [missing, *[found, busy_batch] * 60],
+        "TransactGetItems answered Validation|answered with 403": [
+            missing, play(403) if kind == "tables" else refused_batch,
+        ],
+    }  # fmt: skip
+    if kind == "dynamodb":
+        plays["is too contended"] = [missing, *[busy_batch] * 60]
+    for words, answers in plays.items():
+        store, _ = opened(kind, answers)
+        store._counters.spread.heat(CHARGE.counter, 7)
+        with pytest.raises(StoreFault, match=words):
+            await store.reserve(one_hold("r1"), 1000.0)
+
+
 async def test_a_table_that_is_being_made_is_waited_for() -> None:
     creating, active = ({"Table": {"TableStatus": status}} for status in ("CREATING", "ACTIVE"))
     missing = play(400, {"__type": "x#ResourceNotFoundException"})

@@ -1,0 +1,172 @@
+"""Requests whose process died, and what has expired: on the three real stores, with a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+import pytest
+
+from core.bill import folder_of, usage_document
+from core.ports import Charge, Hold, Store, StoreFault
+from core.usage import UsageRecord
+from handlers import upkeep as upkeep_module
+from handlers.io.table_store import PURGE_AT_ONCE
+from handlers.upkeep import DAY, TEND_SECONDS, Upkeep
+from tests.gateways import RecordingLog
+from tests.scripted import FixedRandom, VirtualClock
+
+# 2023-11-14T22:13:20Z: a lease of two hours ends on the next day.
+START = 1_700_000_000.0
+LEASE = START + 7200
+
+
+def record(name: str = "req_1") -> UsageRecord:
+    made = UsageRecord(name, "generate", "messages", START, model="m", caller="key_1", key="key sk-…", owner="team-a")
+    made.hold = Hold("h1", (Charge("usd_total:everyone::", 5, 10),), LEASE)
+    return made
+
+
+class Ground:
+    """Upkeep over a store. `chance` is what the process drew when it started."""
+
+    def __init__(self, store: Store, chance: float = 0.5) -> None:
+        self.clock = VirtualClock()
+        self.pass_until(START)
+        self.log = RecordingLog()
+        self.store = store
+        self.upkeep = Upkeep(store, self.clock, FixedRandom(chance), self.log)
+
+    def pass_until(self, moment: float) -> None:
+        """Lets time pass up to `moment` (since the epoch)."""
+        self.clock.now += moment - self.clock.time()
+
+    async def note(self, of: UsageRecord) -> None:
+        assert of.hold is not None
+        self.upkeep.begin(of, of.hold, 0.0)
+        while of.request_id not in self.upkeep._notes:
+            await asyncio.sleep(0)
+        await self.upkeep._notes[of.request_id]
+
+    async def rows(self) -> list[object]:
+        return list((await self.store.read_all(folder_of("2023-11-14"))).values())
+
+
+async def test_a_request_that_died_leaves_a_record(store: Store) -> None:
+    ground = Ground(store)
+    await ground.note(record())
+    ground.pass_until(LEASE - 1)
+    await ground.upkeep.tend()
+    assert await ground.rows() == [], "it may still be under way"
+    ground.pass_until(LEASE + TEND_SECONDS)
+    await ground.upkeep.tend()
+    (row,) = await ground.rows()
+    expected = {"id": "req_1", "outcome": "abandoned", "owner": "team-a", "model": "m", "cost": None}
+    assert isinstance(row, dict) and {name: row[name] for name in expected} == expected
+    assert "nobody knows what it used" in row["errors"][0] and "lease" not in row
+    assert [fields["metric"] for _, event, fields in ground.log.lines if event == "request_died"] == ["requests_died"]
+    ground.clock.now += TEND_SECONDS
+    await ground.upkeep.tend()
+    assert len(await ground.rows()) == 1
+
+
+async def test_a_record_that_is_there_is_the_truth(store: Store) -> None:
+    """The process died between the record and the note's end."""
+    ground = Ground(store)
+    await ground.note(record())
+    whole = dict(usage_document(record(), 0)) | {"outcome": "complete"}
+    await store.write(folder_of("2023-11-14"), {"req_1": whole})
+    ground.pass_until(LEASE + TEND_SECONDS)
+    await ground.upkeep.tend()
+    assert await ground.rows() == [whole]
+
+
+async def test_a_note_goes_with_its_record(store: Store) -> None:
+    ground, made = Ground(store), record()
+    await ground.note(made)
+    assert len(await store.read_all("notes:2023-11-15")) == 1
+    ground.upkeep.end(made)
+    await ground.upkeep.forget([made])
+    assert await store.read_all("notes:2023-11-15") == {}
+    await ground.upkeep.forget([made])
+
+
+async def test_a_short_request_is_never_noted(store: Store) -> None:
+    ground, made = Ground(store), record()
+    assert made.hold is not None
+    ground.upkeep.begin(made, made.hold, 60.0)
+    ground.upkeep.end(made)
+    await ground.upkeep.forget([made])
+    assert not ground.upkeep._timers and not ground.upkeep._notes
+    assert await store.read_all("notes:2023-11-15") == {}
+
+
+@pytest.mark.parametrize("open_store", ["sqlite", "tables"], indirect=True)
+async def test_a_process_that_lives_purges_once_a_day(store: Store) -> None:
+    ground = Ground(store)
+    await store.write("old", {"a": {}}, START + 10)
+    for hours, left in ((1, 1), (23, 1), (24.5, 0)):
+        ground.pass_until(START + hours * 3600)
+        await ground.upkeep.tend()
+        assert len(await store.read_all("old")) == left
+    await store.write("old", {"a": {}}, START + 10)
+    ground.clock.now += 3600
+    await ground.upkeep.tend()
+    assert len(await store.read_all("old")) == 1
+    ground.clock.now += DAY
+    await ground.upkeep.tend()
+    assert len(await store.read_all("old")) == 0
+
+
+@pytest.mark.parametrize("open_store", ["sqlite", "tables"], indirect=True)
+async def test_one_in_fifty_processes_purges_when_it_starts(store: Store) -> None:
+    """Drawn evenly, two of a hundred that handle one request each and end."""
+    purged = []
+    for number in range(100):
+        ground = Ground(store, number / 100)
+        await store.write("old", {"a": {}}, START - 10)
+        await ground.upkeep.tend()
+        if not await store.read_all("old"):
+            purged.append(number)
+    assert purged == [0, 1]
+
+
+async def test_what_one_purge_left_the_next_drops_soon() -> None:
+    assert upkeep_module.PURGE_AT_ONCE == PURGE_AT_ONCE
+
+    class LongStore:
+        left = PURGE_AT_ONCE + 1
+        calls = count()
+
+        async def purge(self, now: float) -> int:
+            next(self.calls)
+            dropped = min(self.left, PURGE_AT_ONCE)
+            self.left -= dropped
+            return dropped
+
+        async def read_all(self, folder: str) -> dict[str, object]:
+            return {}
+
+    store = LongStore()
+    ground = Ground(store, 0.0)  # type: ignore[arg-type]
+    for _ in range(4):
+        await ground.upkeep.tend()
+        ground.clock.now += TEND_SECONDS
+    assert store.left == 0 and next(store.calls) == 2
+
+
+class AwayStore:
+    """Answers nothing."""
+
+    async def away(self, *_: object) -> None:
+        raise StoreFault("away")
+
+    read_all = purge = write = away
+
+
+async def test_a_store_that_is_away_is_told_of_and_harms_nothing() -> None:
+    ground = Ground(AwayStore(), 0.0)  # type: ignore[arg-type]
+    await ground.note(record())
+    await ground.upkeep.tend()
+    told = [fields["during"] for _, event, fields in ground.log.lines if event == "store_fault"]
+    assert told == ["noting", "closing notes", "purge"]
