@@ -394,3 +394,27 @@ async def test_usage_is_read_over_http(tmp_path: Path) -> None:
     assert (await usage("", "service")).status == 503
     bench.gateway.ports.accounts = None
     assert (await usage("", "service")).status == 503
+
+
+async def test_a_caller_is_told_what_is_left(tmp_path: Path) -> None:
+    store = DeadStore(tmp_path / "made.db")
+    quotas = {"models": {"m": {"requests_per_minute": 3}}, "everyone": {"usd_per_day": 20_000}}
+    bench = AccountedBench(document(quotas=quotas), [whole()], store)
+    key = await bench.add_key(quota={"requests_per_minute": 60})
+    assert (await ask(bench)).status == 200
+    await bench.accounts.flush()
+    left = await bench.accounts.quotas_left(key.caller(), ["m", "other"])
+    here, elsewhere = left["m"], left["other"]
+    assert here is not None and elsewhere is not None
+    assert (here["requests_per_minute"]["remaining"], here["requests_per_minute"]["of"]) == (2, "model m")
+    assert (elsewhere["requests_per_minute"]["remaining"], elsewhere["requests_per_minute"]["limit"]) == (59, 60)
+    assert here["usd_per_day"]["used"] == 7.0 and here["usd_per_day"]["resets"] == 1_700_006_400.0
+    store.dead = True
+    assert await bench.accounts.quotas_left(key.caller(), ["m"]) == {"m": None}
+    await store.close()
+
+
+async def test_who_is_not_limited_has_no_quota(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [], store)
+    key = await bench.add_key()
+    assert await bench.accounts.quotas_left(key.caller(), ["m"]) == {"m": None}
