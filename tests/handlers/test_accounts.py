@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +274,10 @@ class DeadStore(SqliteStore):
     async def read_page(self, folder: str, after: str = "", most: int = 500) -> Mapping[str, StoredDocument]:
         self._check()
         return await super().read_page(folder, after, most)
+
+    async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
+        self._check()
+        return await super().totals(counters, now)
 
     async def purge(self, now: float) -> int:
         self._check()
