@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from handlers import aws_streaming
@@ -148,7 +149,9 @@ async def modules(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Warm:
-    """An app with something to do while it waits."""
+    """An app with something to do while it waits, and when it ends."""
+
+    finish: Callable[[], Awaitable[None]] | None = None
 
     def __init__(self) -> None:
         self.warmed = 0

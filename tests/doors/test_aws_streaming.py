@@ -504,3 +504,26 @@ async def test_an_error_that_nobody_takes_is_logged(capsys: pytest.CaptureFixtur
         assert await emulator.hosted == 1
     events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert events == ["the app failed", "invocation not answered", "the runtime loop ended"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_app_writes_what_it_holds_before_the_process_ends(
+    fails: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = apps.Warm()
+    finished: list[str] = []
+
+    async def finish() -> None:
+        finished.append("finished")
+        if fails:
+            raise RuntimeError("made to fail")
+
+    app.finish = finish
+    async with hosted(lambda: app, concurrency=2) as emulator:
+        await emulator.ready(2)
+        emulator.runtime.stop()
+        assert emulator.hosted is not None
+        assert await emulator.hosted == 0
+    assert finished == ["finished"]
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events == (["the last work failed"] if fails else [])
