@@ -27,9 +27,7 @@ from handlers.io.sqlite_store import SqliteStore
 from tests.console.writer import Writer
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the Python package `playwright` is not installed")
-Browser, BrowserContext, Page, expect = (
-    playwright_api.Browser, playwright_api.BrowserContext, playwright_api.Page, playwright_api.expect
-)  # fmt: skip
+BrowserContext, Page, expect = playwright_api.BrowserContext, playwright_api.Page, playwright_api.expect
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(__file__).with_name("screenshots")
@@ -133,7 +131,7 @@ def _serving(folder: Path, variables: dict[str, str]) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-    environment = {**kept, "PYTHONPATH": str(ROOT), "LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0.002", **variables}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "LOG_LEVEL": "error", "SKYBRIDGE_DEMO_PACE": "0", **variables}
     command = [sys.executable, "-m", "handlers.cli", "serve", "--port", str(port), "--grace", "0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -184,12 +182,18 @@ def _record(request_id: str, day: float, dice: random.Random) -> UsageRecord:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Closed when this folder's tests are over: as long as it is there, nothing else in the process can run a loop."""
+def browser() -> Iterator[BrowserContext]:
+    """One browser with one cache. It is closed when this folder's tests are over: as long as it is there, nothing else
+    in the process can run an event loop."""
     with playwright_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield running
+        yield running.new_context(viewport=WIDE)
         running.close()
+
+
+# Each page is a tab of its own: what an earlier one has left behind is gone, once.
+FRESH = "if (!sessionStorage.getItem('fresh')) { localStorage.clear(); sessionStorage.setItem('fresh', 'yes'); %s }"
+SIGNED_IN = "sessionStorage.setItem('skybridge.key', %s);"
 
 
 type NewPage = Callable[..., Page]
@@ -222,26 +226,26 @@ def watched() -> Watched:
 
 
 @pytest.fixture
-def new_page(browser: Browser, watched: Watched) -> Generator[NewPage]:
-    """Opens a page in a context of its own: `new_page(gateway, "#/usage", scheme="dark", signed_in=False)`. At the end
-    nothing may have been written to the browser's console."""
-    contexts: list[BrowserContext] = []
+def new_page(browser: BrowserContext, watched: Watched) -> Generator[NewPage]:
+    """Opens a page: `new_page(gateway, "#/usage", scheme="dark", viewport=PHONE, signed_in=False)`. At the end nothing
+    may have been written to the browser's console."""
+    pages: list[Page] = []
 
-    def make(gateway: Gateway, route: str = "", **options: Any) -> Page:
-        signed_in = options.pop("signed_in", True)
-        scheme = options.pop("scheme", "light")
-        context = browser.new_context(color_scheme=scheme, viewport=options.pop("viewport", WIDE), **options)
-        contexts.append(context)
-        if signed_in and gateway.key:
-            context.add_init_script(f"sessionStorage.setItem('skybridge.key', {json.dumps(gateway.key)})")
-        page = context.new_page()
+    def make(
+        gateway: Gateway, route: str = "", *, scheme: str = "light", viewport: Any = WIDE, signed_in: bool = True
+    ) -> Page:
+        page = browser.new_page()
+        pages.append(page)
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size(viewport)
+        page.add_init_script(FRESH % (SIGNED_IN % json.dumps(gateway.key) if signed_in and gateway.key else ""))
         watched.listen(page)
         page.goto(f"{gateway.url}/{route}")
         return page
 
     yield make
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not watched.unexpected(), watched.unexpected()
 
 

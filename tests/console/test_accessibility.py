@@ -103,7 +103,7 @@ def test_dialogs_pickers_errors_and_sign_in_have_none_either(
 
 
 def test_a_phone_has_none_either(new_page: NewPage, gateway: Gateway):
-    page = new_page(gateway, viewport=PHONE, has_touch=True)
+    page = new_page(gateway, viewport=PHONE)
     for view in VIEWS:
         page.goto(f"{gateway.url}/#/{view}")
         expect(page.get_by_role("heading", level=1)).to_have_count(1)

@@ -247,7 +247,7 @@ def test_the_theme_is_chosen_and_kept(new_page: NewPage, open_gateway: Gateway):
 
 @pytest.mark.parametrize("view", ["playground", "compare", "sessions", "usage", "backends", "keys"])
 def test_nothing_is_wider_than_a_phone(new_page: NewPage, gateway: Gateway, view: str):
-    page = new_page(gateway, f"#/{view}", viewport=PHONE, has_touch=True)
+    page = new_page(gateway, f"#/{view}", viewport=PHONE)
     expect(page.locator("main h1, main .page, main .chat").first).to_be_attached()
     expect(page.locator(".loading")).to_have_count(0)
     if view == "playground":
