@@ -159,7 +159,7 @@ class Accounts:
         self._upkeep.end(record)
         if bill.is_unsettled(record):
             # The backend never said; the prompt at least was read. Four bytes a token is near for most text.
-            record.usage.input_tokens = record.request_bytes // 4
+            record.usage.input_tokens, record.cost = record.request_bytes // 4, None
             record.errors.append("usage estimated: the backend's counts never came")
         if record.cost is None:
             record.cost = self._pricing.record(record)

@@ -250,6 +250,18 @@ async def test_a_stream_that_was_left_before_it_counted_is_estimated(store: Sqli
     assert any("estimated" in error for error in row["errors"])
 
 
+async def test_an_answer_that_nobody_counted_is_estimated(store: SqliteStore) -> None:
+    answer = json.loads(answer_body("chat_completions"))
+    del answer["usage"]
+    plays = [Play(headers=JSON_HEADERS, chunks=[json.dumps(answer).encode()])]
+    bench = AccountedBench(document("chat_completions"), plays, store)
+    await bench.add_key()
+    assert (await ask(bench, "chat_completions")).status == 200
+    (row,) = await bench.documents()
+    assert row["outcome"] == "complete" and row["cost"] == row["input_tokens"] * 10**12 > 0
+    assert any("estimated" in error for error in row["errors"])
+
+
 class DeadStore(SqliteStore):
     """A store that answers nothing any more, once `dead` is set."""
 
