@@ -98,13 +98,13 @@ def edit_body(
             fresh.set(member, value)
             edits.append(member)
     for member, value in default_members(format_name, candidate.defaults, document.values).items():
-        member = _limit_member(candidate) if member == "max_completion_tokens" else member
+        member = limit_member(candidate) if member == "max_completion_tokens" else member
         fresh.set(member, value)
         edits.append(member)
     return (fresh.edited() if edits else body), edits
 
 
-def _limit_member(candidate: Candidate) -> str:
+def limit_member(candidate: Candidate) -> str:
     """What the server of a candidate calls the output limit in Chat Completions."""
     from core.formats.chat_completions.dialects import dialect_of  # noqa: PLC0415  # where a default is configured
     from core.models.resolve import facts_for  # noqa: PLC0415

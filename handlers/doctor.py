@@ -16,16 +16,21 @@ from core.configuration import Configuration
 from core.errors import GatewayError
 from core.gateway import Gateway, Ports
 from core.http import Request, Response
+from core.passthrough import limit_member
 from core.ports import BackendRequest
 from core.routing.registry import Backend, Candidate, Registry, Route
-from core.slotted import field, slotted
+from core.slotted import field, replace, slotted
+from core.usage import UsageRecord
 from handlers.composition import compose
 
 # A check may take this long, in seconds.
 PATIENCE = 30.0
 _BAR = 24
 _NAME = "doctor"
-_QUESTION = {"model": _NAME, "messages": [{"role": "user", "content": "Say ok."}], "max_completion_tokens": 16}
+# A form of variables has its own names first: two models and their other names, or two tiers.
+_PROMISED = 4
+# Responses takes no smaller limit (https://platform.openai.com/docs/api-reference/responses/create).
+_LIMIT = 16
 _TOOL = {
     "type": "function",
     "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}},
@@ -37,10 +42,19 @@ _REMEDIES = {
     400: "The model does not take this: see the message; a candidate's defaults may be wrong for it.",
     404: "The model or deployment does not exist there, or this account was not given access to it: check api_model.",
     429: "The account's quota is used up: raise it, or add a candidate.",
-    500: "The backend refuses the credential, or fails: see the message; on AWS allow bedrock:InvokeModel*.",
+    500: "The backend fails: see the message. If it lasts, its operator's status page may know more.",
     503: "The backend is overloaded or not configured: see the message.",
     504: "The backend did not answer in time: check base_url, firewalls and the region.",
+    "connection": "Nothing usable answers at base_url: check host and port, firewalls, and that the server runs.",
+    "refused": "The backend knows the credential and says no, or does not know it: check the key, or what the identity "
+    "may do there (bedrock:InvokeModel*, Cognitive Services OpenAI User).",
+    "stream": "Answers come whole but not as streams: something between here and the backend may cut or buffer them.",
 }
+# What the gateway's message begins with, and the remedy that knows more than the status.
+_WORDS = (
+    ("The backend's connection failed", "connection"),
+    ("The backend refused the gateway's credential", "refused"),
+)
 
 
 class Output(Protocol):
@@ -85,9 +99,12 @@ class Doctor:
         self._ports = ports
 
     def candidates(self) -> list[Candidate]:
-        """Every pair of backend and model once, and the backends that no model goes to."""
+        """Every pair of backend and model once, and the backends that no model goes to. Where variables configure the
+        gateway, the names that their form promises: it knows many more of Claude's, which no account has all of."""
         registry = self._configuration.registry
         routes = [*registry.routes.values(), *(route for _, _, route in registry.patterns)]
+        if self._configuration.active:
+            routes = routes[:_PROMISED]
         found: dict[tuple[str, str], Candidate] = {}
         for route in routes:
             for candidate in route.candidates:
@@ -137,29 +154,56 @@ class Doctor:
             raise Failed(error.message, "credential") from error
 
     async def answers(self, candidate: Candidate) -> None:
-        await self._ask(candidate, _QUESTION)
+        if _embeds(candidate) and candidate.backend.provider.embeddings is not None:
+            await self._ask(candidate, {"model": _NAME, "input": "ok"}, "/v1/embeddings")
+        elif _embeds(candidate):
+            raise Skipped
+        else:
+            await self._ask(candidate, _question(candidate))
 
     async def streams(self, candidate: Candidate) -> None:
-        body = await self._ask(candidate, {**_QUESTION, "stream": True})
+        if _embeds(candidate):
+            raise Skipped
+        body = await self._ask(candidate, {**_question(candidate), "stream": True})
         if b"[DONE]" not in body or b'"error":{' in body.replace(b" ", b""):
-            raise Failed(f"the stream did not end well: {_message(body)}", 500)
+            raise Failed(f"the stream did not end well: {_message(_last_data(body))}", "stream")
 
     async def calls_tools(self, candidate: Candidate) -> None:
-        await self._ask(candidate, {**_QUESTION, "tools": [_TOOL]})
+        if _embeds(candidate):
+            raise Skipped
+        await self._ask(candidate, {**_question(candidate), "tools": [_TOOL]})
 
-    async def _ask(self, candidate: Candidate, question: Mapping[str, Any]) -> bytes:
-        if not candidate.api_model or "embed" in candidate.api_model:
+    async def _ask(
+        self, candidate: Candidate, question: Mapping[str, Any], path: str = "/v1/chat/completions"
+    ) -> bytes:
+        if not candidate.api_model:
             raise Skipped
         backend: Backend = candidate.backend
         registry = Registry({backend.name: backend}, {_NAME: Route(_NAME, [candidate])})
-        gateway = Gateway(Configuration(registry), self._ports)
+        records: list[UsageRecord] = []
+        # No key is asked for, and nothing is put on anybody's account.
+        gateway = Gateway(Configuration(registry), replace(self._ports, accounts=None, record=records.append))
         deadline = self._ports.clock.monotonic() + PATIENCE
-        request = Request("POST", "/v1/chat/completions", "", {}, json.dumps(question).encode(), deadline)
+        request = Request("POST", path, "", {}, json.dumps(question).encode(), deadline)
         response = await gateway.handle(request)
         body = await _whole(response)
         if response.status >= 400:
-            raise Failed(f"{response.status}: {_message(body)}", _remedy_of(response.status))
+            told = _message(body)
+            remedy = next((key for words, key in _WORDS if told.startswith(words)), _remedy_of(response.status))
+            # The operator may know what clients may not: the backend's own words.
+            own = records[-1].errors[-1] if records and records[-1].errors else told
+            raise Failed(f"{response.status}: {told}" + (f" It says: {own[:300]}" if own != told else ""), remedy)
         return body
+
+
+def _question(candidate: Candidate) -> dict[str, Any]:
+    """The cheapest one, with the limit in the words of the candidate's server."""
+    asked: dict[str, Any] = {"model": _NAME, "messages": [{"role": "user", "content": "Say ok."}]}
+    return {**asked, limit_member(candidate): _LIMIT}
+
+
+def _embeds(candidate: Candidate) -> bool:
+    return "embed" in candidate.api_model
 
 
 type Check = Callable[[Doctor, Candidate], Awaitable[None]]
@@ -182,6 +226,12 @@ async def _whole(response: Response) -> bytes:
     if isinstance(response.body, bytes):
         return response.body
     return b"".join([data async for data in response.body])
+
+
+def _last_data(body: bytes) -> bytes:
+    """The last event of a stream."""
+    found = [line for line in body.splitlines() if line.startswith(b"data: {")]
+    return found[-1].removeprefix(b"data: ") if found else body
 
 
 def _message(body: bytes) -> str:

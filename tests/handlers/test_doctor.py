@@ -10,7 +10,7 @@ import pytest
 
 from handlers import cli
 from handlers.doctor import Finding, examine_all, table
-from tests.backend_server import BackendServer, Received, Script
+from tests.backend_server import JSON, RESET, BackendServer, Received, Script
 from tests.backends.answers import answer, broken, error
 from tests.leaks import secret
 
@@ -51,6 +51,11 @@ async def examined(tmp_path: Path, found: dict[str, Any], **variables: str) -> t
 
 def good(received: Received) -> Script:
     body = received.json
+    if received.target.endswith("/embeddings"):
+        row = {"object": "embedding", "index": 0, "embedding": [0.5]}
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        found = {"object": "list", "data": [row], "model": "text-embed", "usage": usage}
+        return Script([json.dumps(found).encode()], headers=JSON)
     return answer("chat_completions", "m", stream=bool(body.get("stream")), tool="tools" in body)
 
 
@@ -61,7 +66,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
         ("b", "gpt-x", True), ("b", "text-embed", True), ("b", "(any)", True), ("spare", "(any)", True),
     ]  # fmt: skip
     assert set(findings[0].checks.values()) == {"ok"}
-    assert findings[1].checks["answer"] == findings[2].checks["stream"] == findings[3].checks["name"] == "skipped"
+    assert findings[1].checks["answer"] == "ok" and findings[1].checks["tools"] == "skipped"
+    assert findings[1].checks["stream"] == findings[2].checks["stream"] == findings[3].checks["name"] == "skipped"
     assert "[........................] 0/4 b gpt-x" in shown and shown.endswith("\n") and "4/4" in shown
     assert "FAILED" not in table(findings)
 
@@ -120,3 +126,41 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert cli.main(["doctor", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert not found["ok"] and "GEMINI_API_KEY" in found["findings"][0]["checks"]["configuration"]
+
+
+async def test_the_operator_is_told_the_backends_own_words(tmp_path: Path) -> None:
+    """Clients are not: a refused credential is none of theirs."""
+    said = "User: arn:aws:iam::123456789012:user/x is not authorized to perform bedrock:InvokeModel"
+    async with BackendServer(lambda received: error("chat_completions", 403, said)) as backend:
+        [finding, *_] = (await examined(tmp_path, document(backend.url)))[0]
+    assert "is not authorized to perform bedrock:InvokeModel" in finding.checks["answer"]
+    assert "123456789012" not in finding.checks["answer"]
+    assert "what the identity may do there" in finding.remedy
+
+
+async def test_nobody_who_answers(tmp_path: Path) -> None:
+    async with BackendServer(lambda received: Script([RESET])) as backend:
+        [finding, *_] = (await examined(tmp_path, document(backend.url)))[0]
+    assert "check host and port" in finding.remedy
+
+
+async def test_an_embedding_model_where_there_are_none(tmp_path: Path) -> None:
+    found = {"backends": {"a": {"type": "anthropic", "base_url": "http://127.0.0.1", "api_key": "k"}},
+             "models": {"e": {"backend": "a", "api_model": "some-embed"}}}  # fmt: skip
+    [finding] = (await examined(tmp_path, found))[0]
+    assert finding.ok and finding.checks["answer"] == "skipped"
+
+
+async def test_with_a_store_no_key_is_asked_for_and_variables_name_a_few_models(tmp_path: Path) -> None:
+    def play(received: Received) -> Script:
+        return answer("chat_completions", "m", stream=bool(received.json.get("stream")), tool="tools" in received.json)
+
+    async with BackendServer(play) as backend:
+        variables = {
+            "PROXY_BACKEND": "AZURE_DATABRICKS", "DATABRICKS_HOST": backend.url, "DATABRICKS_TOKEN": secret("d"),
+            "SKYBRIDGE_STORE": f"sqlite:{tmp_path / 'store.db'}",
+        }  # fmt: skip
+        findings = await examine_all({"LOG_LEVEL": "error", **variables}, None, Terminal())
+    assert [(item.model, item.ok) for item in findings] == [  # as many as the form's table has
+        ("databricks-claude-sonnet-4", True), ("databricks-claude-3-7-sonnet", True),
+    ]  # fmt: skip
