@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -32,9 +31,12 @@ from core.formats.generate_content.response import (
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.formats.generate_content.wire import candidate_parts, chunk_error, first_candidate
 from core.framing import sse
+from core.json_edit import load
 from core.slotted import replace
 from core.stop import Stop
-from core.usage import Usage
+
+# Members of a candidate beside which its text is all that it says.
+_PLAIN_MEMBERS = frozenset({"content", "index"})
 
 
 class StreamDecoder:
@@ -47,7 +49,8 @@ class StreamDecoder:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._sse = sse.Decoder()
-        self._usage = Usage()
+        self._metadata: JsonObject = {}
+        self._more: list[str] = []
         self._stop: Stop | None = None
         self._open: Text | Reasoning | None = None
         self._index = 0
@@ -89,8 +92,15 @@ class StreamDecoder:
             raise fault
         if not isinstance(chunk, dict):
             raise upstream_fault("upstream", "The backend's stream holds something that is no chunk.", 502)
+        metadata = chunk.get("usageMetadata")
+        if isinstance(metadata, dict):
+            self._metadata.update({name: value for name, value in metadata.items() if value is not None})
+        text = self._plain_text(chunk)
+        if text is not None:
+            self._more.append(text)
+            return [PartDelta(self._index, "text", text)]
+        self._take_up()
         events: list[Event] = []
-        self._usage.merge(read_usage(chunk.get("usageMetadata")))
         if self._mint is None:
             events.append(self._started(chunk))
         if self._stop is None:
@@ -99,11 +109,34 @@ class StreamDecoder:
             events.extend(self._finish())
         return events
 
+    def _take_up(self) -> None:
+        """Adds what plain chunks said to the open text."""
+        if self._more and isinstance(self._open, Text):
+            self._open.text += "".join(self._more)
+            self._more = []
+
+    def _plain_text(self, chunk: JsonObject) -> str | None:
+        """More of the open text, in a chunk that says nothing else, as nearly all of a stream's; None for any other."""
+        opened = self._open
+        if type(opened) is not Text or opened.signature or self._stop is not None:
+            return None
+        candidates = chunk.get("candidates")
+        candidate = candidates[0] if type(candidates) is list and len(candidates) == 1 else None
+        if type(candidate) is not dict or not _PLAIN_MEMBERS.issuperset(candidate) or "promptFeedback" in chunk:
+            return None
+        content = candidate.get("content")
+        parts = content.get("parts") if type(content) is dict else None
+        part = parts[0] if type(parts) is list and len(parts) == 1 else None
+        if type(part) is not dict or len(part) != 1:
+            return None
+        text = part.get("text")
+        return text if type(text) is str and text else None
+
     def _started(self, chunk: JsonObject) -> Started:
         response_id = text_of(chunk.get("responseId"))
         self._mint = id_source(response_id)
         model = text_of(chunk.get("modelVersion")) or self._target.model
-        return Started(response_id, model, replace(self._usage), format="generate_content")
+        return Started(response_id, model, read_usage(dict(self._metadata)), format="generate_content")
 
     def _content(self, chunk: JsonObject) -> list[Event]:
         assert self._mint is not None
@@ -153,6 +186,7 @@ class StreamDecoder:
         return [PartStarted(index, empty_copy(block) if deltas else block), *deltas, PartEnded(index, block)]
 
     def _end_part(self) -> list[Event]:
+        self._take_up()
         if self._open is None:
             return []
         block, self._open = self._open, None
@@ -162,7 +196,7 @@ class StreamDecoder:
     def _finish(self) -> list[Event]:
         assert self._stop is not None
         self._done = True
-        return [*self._end_part(), Finished(self._stop, self._usage, extra=self._extra)]
+        return [*self._end_part(), Finished(self._stop, read_usage(self._metadata), extra=self._extra)]
 
 
 def _opened(block: Text | Reasoning) -> Text | Reasoning:
@@ -173,6 +207,6 @@ def _opened(block: Text | Reasoning) -> Text | Reasoning:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return load(text)
     except (ValueError, RecursionError):
         return None

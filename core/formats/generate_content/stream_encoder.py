@@ -6,6 +6,8 @@ JSON array, and so does `ArrayStreamEncoder`. Text and thoughts go out as they c
 
 from __future__ import annotations
 
+import json
+
 from core.conversation import JsonObject, Reasoning, Text, ToolCall
 from core.events import Event, Failed, Finished, PartDelta, PartEnded, Ping, Started
 from core.formats.contract import Reply
@@ -13,6 +15,9 @@ from core.formats.generate_content.parts import signature_of
 from core.formats.generate_content.response import citation_sources, write_part
 from core.formats.generate_content.usage import write_stop, write_usage
 from core.formats.generate_content.wire import PING, dump, error_object
+
+_BEFORE_TEXT = b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":'
+_quoted = json.encoder.encode_basestring
 
 
 class ChunkWriter:
@@ -75,6 +80,11 @@ class ChunkWriter:
         candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
         return {"candidates": [candidate], "modelVersion": self._reply.model, "responseId": self._id}
 
+    def after_text(self) -> bytes:
+        """What follows a text in an event that says nothing else."""
+        names = {"modelVersion": self._reply.model, "responseId": self._id}
+        return b'}]},"index":0}],' + dump(names)[1:] + b"\n\n"
+
     def _finished(self, event: Finished) -> JsonObject:
         chunk = self._chunk([{"text": ""}])
         candidate = chunk["candidates"][0]
@@ -92,12 +102,21 @@ class StreamEncoder:
 
     def __init__(self, reply: Reply) -> None:
         self._writer = ChunkWriter(reply)
+        self._tail = b""
 
     def emit(self, event: Event) -> bytes:
         """The bytes for one event."""
+        if type(event) is PartDelta and event.kind == "text":
+            return self._text(event.value)
         if isinstance(event, Ping):
             return PING
         return b"".join(b"data: " + dump(chunk) + b"\n\n" for chunk in self._writer.chunks(event))
+
+    def _text(self, text: str) -> bytes:
+        """A chunk of text, of which only the text is new."""
+        if not self._tail:
+            self._tail = self._writer.after_text()
+        return _BEFORE_TEXT + _quoted(text).encode("utf-8", "replace") + self._tail
 
     def close(self) -> bytes:
         """Nothing stands after the last chunk."""
