@@ -73,6 +73,10 @@ class Accounts:
         """Where records go, None where nothing is kept."""
         return self._store
 
+    def forget_keys(self) -> None:
+        """Keys of the store have changed by way of this process."""
+        self._callers.forget_keys()
+
     async def identify(self, request: Request, rules: AccessRules) -> Caller:
         return await self._callers.identify(request, rules)
 

@@ -114,8 +114,9 @@ def _key_desk(caller: CallerOf, ground: GroundOf) -> KeyDesk:
     """The keys, for administrators. Raises Refused (403), or NotConfigured (503) where there is no store."""
     if not is_admin(caller):
         raise Refused("permission", "Keys are for administrators: use the service key, or a key made with `admin`.")
-    ports = ground.gateway.ports
-    return KeyDesk(ground.need_store(), ports.clock, ports.random, ports.log, _called(caller))
+    store, ports, accounts = ground.need_store(), ground.gateway.ports, ground.accounts
+    assert accounts is not None  # whose store it is
+    return KeyDesk(store, ports.clock, ports.random, ports.log, _called(caller), accounts.forget_keys)
 
 
 def _called(caller: Caller) -> str:

@@ -71,6 +71,11 @@ class KeyCache:
         return key if key is not None and is_the_key(secret, key) else None
 
 
+    def forget(self) -> None:
+        """Keys have changed: each is looked up anew."""
+        self._known.clear()
+
+
 class Callers:
     """Tells whose request it is. `platform`: whether the platform in front has authenticated the caller."""
 
@@ -101,6 +106,11 @@ class Callers:
         if not rules.keys:
             raise Refused("authentication", WRONG_KEY if presented else MISSING_KEY)
         return service_caller(rules, request, presented, self._clock.time())
+
+    def forget_keys(self) -> None:
+        """Keys of the store have changed by way of this process, which need not wait to see it."""
+        if self._keys is not None:
+            self._keys.forget()
 
     async def _of_secret(self, secret: str) -> Caller | None:
         """The holder of a stored key or a token; None for a text that is neither by its form."""

@@ -6,7 +6,7 @@ elsewhere for as long as it was looked up before: 30 seconds (handlers.callers).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.key_terms import ending, with_secret
 from core.keys import Key, new_secret, read_key
@@ -25,13 +25,15 @@ class KeyEnded(Exception):
 
 @slotted(frozen=True)
 class KeyDesk:
-    """The keys of `store`. `by` is who asks, as the log calls them. Every call may raise StoreFault."""
+    """The keys of `store`. `by` is who asks, as the log calls them; `changed` is called after each change. Every call
+    may raise StoreFault."""
 
     store: Store
     clock: Clock
     random: Random
     log: Log
     by: str
+    changed: Callable[[], None] = lambda: None
 
     async def all(self) -> list[Key]:
         """Every key, the oldest first."""
@@ -76,6 +78,7 @@ class KeyDesk:
         secret, issued = await self.issue(replace(old[-1], created=now), action="rotated")
         ended = [ending(key, now, overlap) for key in old]
         await self.store.write(KEYS, {key.digest: key.document() for key in ended})
+        self.changed()
         return secret, issued
 
     async def revoke(self, name: str) -> None:
@@ -91,3 +94,4 @@ class KeyDesk:
             "info", f"key {action}", by=self.by, key_id=key.id, prefix=key.prefix, owner=key.owner, admin=key.admin,
             **fields,
         )
+        self.changed()

@@ -10,7 +10,8 @@ from core.slotted import slotted
 from core.usage_report import Report
 
 DAY: Final = 86_400.0
-PAGE: Final = 1000
+# A page is added up in one go: other requests wait for it no longer than some milliseconds.
+PAGE: Final = 250
 # An answer over HTTP adds up so many records, the newest days first; the command line has all the time it wants.
 MOST_RECORDS: Final = 250_000
 

@@ -142,6 +142,17 @@ async def test_a_keys_life(made: Ground) -> None:
     assert (await made.call("GET", "/keys"))[1]["keys"][0]["state"] == "revoked"
 
 
+async def test_the_process_that_changes_a_key_sees_it_at_once(made: Ground) -> None:
+    _, created = await made.call("POST", "/keys", {"owner": "team-a"})
+    assert await made.chat(created["key"]) == 200
+    await made.call("PATCH", f"/keys/{created['id']}", {"models": ["gpt"]})
+    assert await made.chat(created["key"]) == 403
+    _, rotated = await made.call("POST", f"/keys/{created['id']}/rotate", {"overlap_seconds": 0})
+    assert [await made.chat(key, "gpt") for key in (created["key"], rotated["key"])] == [401, 503]
+    await made.call("DELETE", f"/keys/{created['id']}")
+    assert await made.chat(rotated["key"], "gpt") == 401
+
+
 async def test_changes_are_logged_without_the_key(made: Ground) -> None:
     _, created = await made.call("POST", "/keys", {"owner": "team-a", "admin": True})
     admin = bearer(created["key"])
