@@ -25,7 +25,7 @@ export function drawFrame(shell, me, views, signOut) {
       el(
         "div",
         { class: "side-foot" },
-        el("div", { class: "side-tools" }, el("a", { class: "nav-link docs-link", href: "docs" }, icon("book"), el("span", {}, "API reference")), themeButton()),
+        el("div", { class: "side-tools" }, el("a", { class: "nav-link docs-link", href: "docs" }, icon("book"), el("span", {}, "API docs")), themeButton()),
         el(
           "div",
           { class: "who" },

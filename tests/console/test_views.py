@@ -166,6 +166,7 @@ def test_a_key_is_made_shown_once_used_rotated_and_revoked(
     expect(other.locator(".picker-name")).to_have_text("demo")
     ask(other, "With my own key")
     finished(other)
+    other.close()
 
     page.get_by_role("button", name="Change Nightly evaluation").click()
     page.get_by_role("dialog").get_by_label("Requests a minute").fill("")

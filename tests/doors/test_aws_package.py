@@ -245,3 +245,12 @@ async def test_the_package_streams_on_the_emulator(package: Path, python: str) -
             parts = [part async for part in response.aiter_raw()]
         assert len(parts) > 3
         assert b"".join(parts).endswith(b"data: [DONE]\n\n")
+
+
+def test_the_console_is_in_it(package: Path):
+    folder = Path("handlers", "console")
+    assert _names(package / folder) == _names(ROOT / folder)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

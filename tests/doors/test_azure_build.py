@@ -125,3 +125,12 @@ def test_the_package_starts_with_nothing_else_in_reach(package: Path) -> None:
     assert held["function_app"] == str(package / "function_app.py")
     assert not [entry for entry in held["path"] if entry == str(ROOT)]
     assert held["core"] in (None, str(package / "core" / "__init__.py"))
+
+
+def test_the_console_is_in_it(package: Path):
+    folder = Path("handlers", "console")
+    assert _names(package / folder) == _names(ROOT / folder)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

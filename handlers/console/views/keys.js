@@ -89,7 +89,7 @@ function row(key, actions) {
     {},
     el("th", { scope: "row" }, key.name || `${key.prefix}…`, key.admin ? " " : null, key.admin ? badge("admin", "warn") : null,
       el("span", { class: "sub" }, key.name ? `${key.prefix}…` : null, key.name ? " · " : null, "made ", ago(key.created)), replaced(key)),
-    el("td", { "data-label": "Owner" }, key.owner, labels(key.labels)),
+    el("td", { class: "owner", "data-label": "Owner" }, key.owner, labels(key.labels)),
     el("td", {}, badge(state, STATES[state])),
     el("td", { "data-label": "Models" }, key.models?.length ? el("span", { class: "tags" }, key.models.map((name) => el("span", { class: "tag" }, name))) : "all"),
     el("td", { class: "terms", "data-label": "Limits" }, terms(key)),
