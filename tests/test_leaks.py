@@ -10,7 +10,9 @@ import pytest
 
 from core.framing.eventstream import encode, frames_of
 from core.redaction import redacted, redacted_frames, without_secrets
+from tests.gateways import Bench
 from tests.leaks import MARK, LeakGuard, forget, leak_in, plant, secret
+from tests.scripted import Play
 from tests.served import served
 
 
@@ -120,3 +122,23 @@ def test_frames_of_a_stream_stay_whole() -> None:
     assert redacted_frames(b'data: {"error":"sk-%b-1"}\n\n' % MARK.encode(), key, binary=False) == (
         b'data: {"error":"***"}\n\n'
     )
+
+
+async def test_whose_account_it_is_is_not_told() -> None:
+    """Neither in the headers that a backend sends nor in the gateway's own name for the model."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
+    backend = {"type": "bedrock", "format": "converse"}
+    document = {"backends": {"b": backend}, "models": {"m": {"backend": "b", "api_model": arn}}}
+    headers = {
+        "content-type": "application/json", "openai-organization": "org-1", "anthropic-organization-id": "o",
+        "llm_provider-openai-organization": "org-2", "openai-processing-ms": "5", "x-ratelimit-limit-requests": "7",
+        "llm_provider-set-cookie": "a=b", "openai-project": "p", "anthropic-workspace-id": "w",
+    }  # fmt: skip
+    bench = Bench(document, [Play(status=429, headers=headers, chunks=[b'{"message":"slow down"}'])])
+    body = b'{"messages":[{"role":"user","content":[{"text":"x"}]}]}'
+    response = await bench.post("/model/m/converse", body)
+    told = dict(response.headers)
+    assert told["x-skybridge-model"] == arn.replace("123456789012", "***")
+    assert (told["openai-processing-ms"], told["x-ratelimit-limit-requests"]) == ("5", "7")
+    accounts = ("organization", "organization-id", "workspace-id", "project", "cookie")
+    assert not [name for name in told if name.endswith(accounts)]

@@ -230,3 +230,29 @@ async def test_header_values_are_safe() -> None:
     bench = native_bench("messages", plays, api_model="x\r\nset: y\u20ac")
     response = await bench.post("/v1/messages", request_body("messages"))
     assert response.header("x-skybridge-model") == "x??set: y?"
+
+
+OVERFLOWS = [
+    # LiteLLM's word, in both of its formats, and what each client's SDK must find.
+    ("chat_completions", "/v1/chat/completions", {"error": {"message": "litellm.ContextWindowExceededError: too much",
+     "type": "invalid_request_error", "param": None, "code": "400"}}, b'"code":"context_length_exceeded"'),
+    ("messages", "/v1/messages", {"type": "error", "error": {"type": "invalid_request_error",
+     "message": "litellm.ContextWindowExceededError: too much"}}, b"prompt is too long: litellm"),
+    # Words that clients know are told as they came.
+    ("chat_completions", "/v1/chat/completions", {"error": {"message": "x", "code": "context_length_exceeded"}}, None),
+    ("messages", "/v1/messages", {"type": "error", "error": {"type": "invalid_request_error",
+     "message": "prompt is too long: 9 tokens > 8 maximum"}}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format_name", "path", "said", "told"), OVERFLOWS)
+async def test_a_full_context_window_is_told_in_words_that_clients_know(
+    format_name: str, path: str, said: dict[str, Any], told: bytes | None
+) -> None:
+    raw = json.dumps(said).encode()
+    bench = native_bench(format_name, [Play(status=400, headers=JSON, chunks=[raw])], candidates=1)
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+    response = await bench.post(path, json.dumps(body).encode())
+    found = await body_of(response)
+    assert response.status == 400
+    assert found == raw if told is None else told in found.replace(b'": ', b'":')
