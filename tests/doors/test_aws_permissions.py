@@ -14,13 +14,16 @@ import httpx
 import pytest
 
 from core.ports import BackendRequest, Charge, Hold
+from handlers.io.body_archive import open_archive
+from handlers.io.body_log import KeptExchange
 from handlers.io.dynamodb_store import DynamoStore
 from handlers.io.http_client import HttpTransport
 from handlers.io.shards import Spread
+from handlers.io.shipping import Outside
 from tests.doors.aws_conditions import deployed
 from tests.doors.test_aws_template import OPTIONS, ROOT, TOOLS, run_tools, statements
-from tests.gateways import Bench, body_of
-from tests.scripted import FixedRandom, Play
+from tests.gateways import Bench, RecordingLog, body_of
+from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock
 from tests.stores import real_stores
 
 REGION, ACCOUNT = "eu-west-1", "111122223333"
@@ -81,7 +84,8 @@ def arns(resource: Any, references: dict[str, str | list[str]]) -> Iterator[str]
         if isinstance(each, str):
             yield each
         elif "Fn::Sub" in each:
-            yield each["Fn::Sub"].replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT)
+            text = each["Fn::Sub"].replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT)
+            yield text.replace("${BodyArchiveBucket}", "bucket")
         else:
             yield from in_list(references[each.get("Ref") or each["Fn::GetAtt"][0]])
 
@@ -211,11 +215,30 @@ async def test_the_role_may_invoke_as_the_gateway_does_and_no_more(policy: list[
         ("logs:CreateLogGroup", str(REFERENCES["StreamingLogs"])),
         ("logs:PutLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/other:*"),
         ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/admin"),
-        ("s3:GetObject", "arn:aws:s3:::bucket/key"),
+        ("s3:GetObject", "arn:aws:s3:::bucket/skybridge/key"),
+        ("s3:PutObject", "arn:aws:s3:::bucket/key"),
+        ("s3:PutObject", "arn:aws:s3:::other/skybridge/key"),
     ],
 )
 def test_the_role_may_not(action: str, resource: str, policy: list[dict[str, Any]]) -> None:
     assert not allowed(policy, action, resource)
+
+
+async def test_the_role_may_archive_bodies_where_the_function_does(policy: list[dict[str, Any]]) -> None:
+    """The address that the template gives the function, and the object that it puts there."""
+    template = (ROOT / "template.yaml").read_text()
+    [address] = re.findall(r'SKYBRIDGE_BODY_ARCHIVE: !If \[WithBodyArchive, !Sub "([^"]+)"', template)
+    clock = VirtualClock()
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "made", "AWS_LAMBDA_FUNCTION_NAME": "f"}
+    transport = ScriptedTransport([Play(status=200, headers={})], clock)
+    outside = Outside(keys, transport, clock, FixedRandom(), RecordingLog())
+    archive = open_archive(address.replace("${BodyArchiveBucket}", "bucket"), outside)
+    archive.put(KeptExchange({}, b"{}", b"{}", personal=False))
+    await archive.shipper.after_answer()
+    [request] = transport.requests
+    target = urlsplit(request.url)
+    assert (request.method, target.hostname) == ("PUT", "bucket.s3.us-east-1.amazonaws.com")
+    assert allowed(policy, "s3:PutObject", f"arn:aws:s3:::bucket{target.path}")
 
 
 @pytest.mark.parametrize("secret", ["GatewayKeys", "UpstreamKeys"])

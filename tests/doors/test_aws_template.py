@@ -29,7 +29,9 @@ CLOUDFRONT = ROOT / "infra" / "aws" / "cloudfront.yaml"
 EVERYTHING = {"UrlIsPublic", "WithHttpApi", "WithRestApi", "WithInstances", "InstancesArePublic", "WithBedrock"}
 SIGNED = {"WithInstances", "WithBedrock"}
 # What the role may do on request.
-OPTIONS = {"WithBedrock", "WithMantle", "WithGuardrails", "WithSecrets", "WithParameters", "IsFederated"}
+OPTIONS = {
+    "WithBedrock", "WithMantle", "WithGuardrails", "WithSecrets", "WithParameters", "WithBodyArchive", "IsFederated",
+}  # fmt: skip
 # A reference: the key itself is in no variable.
 KEY = {"Fn::Sub": "aws-secret://${GatewayKeys}"}
 # What a request's line in the log has (handlers.io.log.write_record).
@@ -244,6 +246,7 @@ def role_problems(resources: dict[str, Any]) -> Iterator[str]:
         "InvokeModels": {"Ref": "BedrockResources"},
         "InvokeModelsOfMantle": {"Fn::Sub": "arn:${AWS::Partition}:bedrock-mantle:*:${AWS::AccountId}:project/*"},
         "ApplyGuardrails": {"Ref": "GuardrailArns"},
+        "ArchiveBodies": {"Fn::Sub": "arn:${AWS::Partition}:s3:::${BodyArchiveBucket}/skybridge/*"},
         "ProveWhoItIs": "*",
     }
     if resource != wanted:
