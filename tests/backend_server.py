@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 RESET = object()
@@ -45,8 +46,11 @@ class Received:
 class BackendServer:
     """Use as an async context manager; `url` is where it listens."""
 
-    def __init__(self, scripts: Sequence[Script] | Callable[[Received], Script], port: int = 0) -> None:
+    def __init__(
+        self, scripts: Sequence[Script] | Callable[[Received], Script], port: int = 0, tls: SSLContext | None = None
+    ) -> None:
         self._port = port
+        self._tls = tls
         self._choose = scripts if callable(scripts) else _in_turn(scripts)
         self.received: list[Received] = []
         self.closed = asyncio.Event()
@@ -54,8 +58,8 @@ class BackendServer:
         self.url = ""
 
     async def __aenter__(self) -> BackendServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ResourceNotFoundError
+from azure.keyvault.secrets import SecretClient
 
 from core.errors import NotConfigured
 from core.ports import BackendRequest
@@ -18,8 +23,10 @@ from handlers.io.backend_auth import BackendAuthorizer
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
 from handlers.io.secrets import CloudSecrets, resolve_all
+from tests.backend_server import BackendServer, Received, Script
 from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock
 from tests.stores.real_stores import moto
+from tests.stores.test_keyless_tables import certificate
 
 VALUE = "made-secret-value"
 BASE = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
@@ -123,6 +130,95 @@ async def test_a_value_is_fetched_once_and_read_again_later() -> None:
     assert task is not None
     await task
     assert await secrets.resolve("aws-secret://x") == "v2"
+
+
+@pytest.mark.parametrize("reference", ["aws-secret://rotated#key", "aws-ssm:///rotated"])
+async def test_a_value_that_was_changed_is_followed(aws: dict[str, str], reference: str) -> None:
+    """By moto's server, with a clock that the test moves."""
+    keys = {"endpoint_url": aws["AWS_ENDPOINT_URL"], "region_name": "us-east-1", "aws_access_key_id": "a",
+            "aws_secret_access_key": "s"}  # fmt: skip
+    manager, ssm = boto3.client("secretsmanager", **keys), boto3.client("ssm", **keys)
+
+    def put(value: str) -> None:
+        if reference.startswith("aws-ssm"):
+            ssm.put_parameter(Name="/rotated", Value=value, Type="SecureString", Overwrite=True)
+        elif value == "first":
+            manager.create_secret(Name="rotated", SecretString=json.dumps({"key": value}))
+        else:
+            manager.put_secret_value(SecretId="rotated", SecretString=json.dumps({"key": value}))
+
+    transport, clock = HttpTransport(environment={}), VirtualClock()
+    secrets = CloudSecrets(aws, transport, clock, FixedRandom())
+    await asyncio.to_thread(put, "first")
+    assert await secrets.resolve(reference) == "first"
+    await asyncio.to_thread(put, "second")
+    clock.now += 299
+    assert await secrets.resolve(reference) == "first", "it is cached"
+    clock.now += 2
+    async with asyncio.timeout(10):
+        while await secrets.resolve(reference) != "second":
+            await asyncio.sleep(0.01)
+    await transport.aclose()
+
+
+class VaultCredential:
+    """What azure-identity is to Key Vault's SDK."""
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        assert scopes == ("https://vault.azure.net/.default",)
+        return AccessToken("made-token", 4_000_000_000)
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def vault_answer(request: Received) -> Script:
+    """Key Vault, as far as its own SDK looks: a challenge, a secret, its versions, an error."""
+    path = request.target.partition("?")[0].rstrip("/")
+    if request.headers.get("authorization") != "Bearer made-token":
+        challenge = 'Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net"'
+        return Script([b"{}"], 401, {"www-authenticate": challenge, "content-type": "application/json"})
+    values = {"/secrets/openai": VALUE, "/secrets/openai/v1": f"{VALUE}-old"}
+    if path not in values:
+        error = {"error": {"code": "SecretNotFound", "message": f"A secret with (name/id) {VALUE} was not found"}}
+        return Script([json.dumps(error).encode()], 404, {"content-type": "application/json"})
+    version = path.removeprefix("/secrets/openai").strip("/") or "v2"
+    body = {
+        "value": values[path], "id": f"https://{request.headers['host']}/secrets/openai/{version}",
+        "attributes": {"enabled": True},
+    }  # fmt: skip
+    return Script([json.dumps(body).encode()], headers={"content-type": "application/json"})
+
+
+async def test_what_key_vaults_own_sdk_reads_we_read(tmp_path: Path) -> None:
+    """One vault over https for both, so that it is no vault of our imagination."""
+    cert, key = certificate(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(cert, key)
+
+    def read_by_sdk(vault: str) -> list[str]:
+        client = SecretClient(
+            vault, VaultCredential(), verify_challenge_resource=False, connection_verify=str(cert), retry_total=0
+        )  # fmt: skip
+        with client:
+            found = [client.get_secret("openai").value, client.get_secret("openai", "v1").value]
+            with pytest.raises(ResourceNotFoundError):
+                client.get_secret("absent")
+        return [value or "" for value in found]
+
+    token = Script([json.dumps(TOKEN).encode()], headers={"content-type": "application/json"})
+    async with BackendServer(vault_answer, tls=serving) as vault, BackendServer([token]) as identity:
+        by_sdk = await asyncio.to_thread(read_by_sdk, vault.url)
+        transport = HttpTransport(environment={}, tls=ssl.create_default_context(cafile=cert))
+        variables = {"IDENTITY_ENDPOINT": f"{identity.url}/msi", "IDENTITY_HEADER": "h"}
+        secrets = CloudSecrets(variables, transport, SystemClock(), SystemRandom())
+        place = f"azure-keyvault://{vault.url.removeprefix('https://')}"
+        assert [await secrets.resolve(f"{place}/openai{version}") for version in ("", "/v1")] == by_sdk
+        with pytest.raises(NotConfigured) as caught:
+            await secrets.resolve(f"{place}/absent")
+        assert caught.value.message == f"{place}/absent: Key Vault answered 404"
+        await transport.aclose()
+    assert by_sdk == [VALUE, f"{VALUE}-old"]
 
 
 async def test_a_backends_key_follows_its_secret(aws: dict[str, str]) -> None:
