@@ -7,7 +7,6 @@ each that a float would not repeat is a text that stands for it, and core.json_e
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from math import isinf
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 from core.conversation import JsonObject
 from core.json_edit import NUMBER, Exact, with_numbers
 
-_FLOAT = re.compile(r"[0-9][.eE]|Infinity")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _spaced = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -27,10 +25,7 @@ def read_arguments(arguments: str) -> JsonObject:
         return {}
     try:
         # A whole number is exact as it is, but for the sign of nothing.
-        if "-0" in arguments:
-            value = json.loads(arguments, parse_float=_number, parse_int=_integer, parse_constant=_refuse)
-        else:
-            value = json.loads(arguments, parse_float=_number, parse_constant=_refuse)
+        value = (_SIGNED if "-0" in arguments else _EXACT).decode(arguments)
     except (ValueError, RecursionError):
         return {"_raw": arguments}
     return value if isinstance(value, dict) else {"_raw": arguments}
@@ -51,6 +46,10 @@ def _refuse(name: str) -> Any:
     raise ValueError(name)
 
 
+_EXACT = json.JSONDecoder(parse_float=_number, parse_constant=_refuse)
+_SIGNED = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse)
+
+
 def compact_text(value: Any) -> str:
     """`value` as compact JSON. Raises RecursionError."""
     return _text(value, _compact)
@@ -62,11 +61,8 @@ def spaced_text(value: Any) -> str:
 
 
 def _text(value: Any, encode: Callable[[Any], str]) -> str:
-    text = encode(value)
-    if _FLOAT.search(text) is None:
-        return text
     marked = _marked(value)
-    return text if marked is None else with_numbers(encode(marked))
+    return encode(value) if marked is None else with_numbers(encode(marked))
 
 
 def _marked(value: Any) -> Any:
