@@ -57,13 +57,23 @@ class Issuer:
         now = self._clock.time()
         age = KEYS_SECONDS if self._fetched_at is None else now - self._fetched_at
         if age >= KEYS_SECONDS or (key_id not in self._keys and age >= UNKNOWN_SECONDS):
-            discovery = await self._get(f"{self._url}/.well-known/openid-configuration")
-            self._keys = read_keys(await self._get(str(discovery.get("jwks_uri", ""))))
-            self._fetched_at = now
+            await self._fetch_keys(key_id, now)
         key = self._keys.get(key_id)
         if key is None:
             raise BadToken("it is signed with a key that the issuer does not publish")
         return key
+
+    async def _fetch_keys(self, key_id: str, now: float) -> None:
+        """An issuer that does not answer is asked again in a minute; until then the keys that there are go on."""
+        try:
+            discovery = await self._get(f"{self._url}/.well-known/openid-configuration")
+            self._keys = read_keys(await self._get(str(discovery.get("jwks_uri", ""))))
+        except (NotConfigured, BadToken):
+            if key_id not in self._keys:
+                raise
+            self._fetched_at = now - KEYS_SECONDS + UNKNOWN_SECONDS
+            return
+        self._fetched_at = now
 
     async def _get(self, url: str) -> Any:
         request = BackendRequest("GET", url, [("accept", "application/json")], b"")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core.access import AccessRules, Caller, presented_keys, service_caller
+from core.access import AccessRules, Caller, is_admin, presented_keys, service_caller
 from core.errors import Refused
 from core.http import Request
+from tests.core.auth.test_sigv4 import NOW, made_request
 
 RULES = AccessRules(("one", "two"))
 
@@ -45,6 +46,21 @@ def test_who_is_not_let_in(headers: dict[str, str], words: str) -> None:
     with pytest.raises(Refused, match=words) as caught:
         caller(headers)
     assert caught.value.status == 401
+
+
+def test_a_signature_stands_for_the_key_it_was_made_with() -> None:
+    parts, _ = made_request()
+    request = Request(parts.method, parts.path, parts.query, dict(parts.headers), parts.body)
+    signed = service_caller(AccessRules(("other", "s3cret")), request, presented_keys(request), NOW)
+    assert signed == caller({"x-api-key": "s3cret"}, AccessRules(("s3cret",)))
+    with pytest.raises(Refused, match="does not match"):
+        service_caller(RULES, request, presented_keys(request), NOW)
+
+
+def test_who_may_do_what_the_operator_may() -> None:
+    kinds = {"service": True, "anonymous": True, "key": False, "iam": False}
+    assert {kind: is_admin(Caller("x", kind)) for kind in kinds} == kinds
+    assert is_admin(Caller("x", "key", admin=True))
 
 
 def test_without_keys_callers_are_told_apart_all_the_same() -> None:

@@ -14,6 +14,7 @@ from core.bill import day_of, folder_of
 from core.errors import NotConfigured, Refused
 from core.http import Request
 from handlers import callers as callers_module
+from handlers import issuer as issuer_module
 from handlers.aws_events import read_event
 from handlers.callers import Callers, KeyCache
 from handlers.composition import compose
@@ -109,6 +110,43 @@ async def test_a_key_that_is_not_known_yet_is_looked_for_once_a_minute() -> None
             await issued.ask(token())
     issued.clock.now += 60
     assert (await issued.ask(token())).id == "app-1"
+
+
+async def test_a_token_is_verified_once_a_minute_and_not_believed_beyond_its_end() -> None:
+    issued = Issued(issuer_plays(jwk()))
+    short = token({**CLAIMS, "exp": NOW + 5})
+    await issued.ask(short)
+    issued.clock.now += 70
+    with pytest.raises(Refused, match="expired"):
+        await issued.ask(short)
+    issued = Issued([*issuer_plays(jwk(), jwk(kid="k2")), *issuer_plays(jwk(kid="k2"))])
+    lasting = token({**CLAIMS, "exp": NOW + 9000})
+    assert (await issued.ask(lasting)).id == "app-1"
+    issued.clock.now += 3590
+    assert (await issued.ask(lasting)).id == "app-1", "verified anew, with the keys of an hour"
+    issued.clock.now += 59
+    assert (await issued.ask(lasting)).id == "app-1", "believed for a minute, whatever the issuer publishes now"
+    issued.clock.now += 2
+    with pytest.raises(Refused, match="does not publish"):
+        await issued.ask(lasting)
+
+
+async def test_an_issuer_that_is_away_leaves_its_keys() -> None:
+    issued = Issued([*issuer_plays(jwk()), Play(500, chunks=[b""]), Play(500, chunks=[b""]), *issuer_plays(jwk())])
+    lasting = token({**CLAIMS, "exp": NOW + 9000})
+    assert (await issued.ask(lasting)).id == "app-1"
+    for seconds in (3600, 59, 2, 120):
+        issued.clock.now += seconds
+        assert (await issued.ask(lasting)).id == "app-1"
+    assert len(issued.transport.requests) == 6
+
+
+async def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuer_module, "VERIFIED_TOKENS", 2)
+    issued = Issued(issuer_plays(jwk()))
+    for number in range(4):
+        await issued.ask(token({**CLAIMS, "sub": f"app-{number}"}))
+    assert len(issued.callers._tokens._verified) == 2  # type: ignore[union-attr]
 
 
 async def test_tokens_that_do_not_hold() -> None:
