@@ -67,7 +67,8 @@ METRICS: dict[str, Metric] = {
     )
 }  # fmt: skip
 
-# Log events that are counted: the metric, and which of the line's fields is its label.
+# Log events that are counted: the metric, and the line's field that has its label, or the label itself. A line that
+# tells `items` that are lost counts each of them.
 COUNTED_EVENTS: Mapping[str, tuple[str, str]] = {
     "store_fault": ("skybridge_store_faults_total", "during"),
     "archive_fault": ("skybridge_archive_faults_total", ""),
@@ -125,8 +126,9 @@ class Measures:
         metric, label = counted
         if not METRICS[metric].labels:
             self.add(metric, ())
-        else:
-            self.add(metric, (str(fields.get(label, label)),))
+            return
+        items = fields.get("items")
+        self.add(metric, (str(fields.get(label, label)),), items if isinstance(items, int) else 1)
 
     def refused(self, format_name: str, kind: str) -> None:
         """Counts a request that was turned away before it was routed."""

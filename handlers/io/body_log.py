@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from core.gateway import Gateway
 from core.http import Request, Response
 from core.masking import masked
-from core.ports import Clock
+from core.ports import Clock, Log
 from core.usage import UsageRecord
 from handlers.io.shipping import Outside
 
@@ -52,8 +52,12 @@ class KeptExchange:
 
     def members(self) -> dict[str, Any]:
         """The line's members, masked."""
-        line = {**self._facts, "request": _body(self._request), "response": _body(self.answer)}
-        return cast("dict[str, Any]", masked(line, personal=self._personal))
+        bodies = {"request": _body(self._request), "response": _body(self.answer)}
+        try:
+            return cast("dict[str, Any]", masked({**self._facts, **bodies}, personal=self._personal))
+        except RecursionError:  # nested so deep that it is kept as text
+            bodies = {"request": _text(self._request), "response": _text(self.answer)}
+            return cast("dict[str, Any]", masked({**self._facts, **bodies}, personal=self._personal))
 
     def text(self) -> str:
         """The line, masked, without its end."""
@@ -63,17 +67,23 @@ class KeptExchange:
 
 
 class RotatingFile:
-    """`requests.jsonl` of a folder, of which FILES are kept, each of FILE_BYTES at most."""
+    """`requests.jsonl` of a folder, of which FILES are kept, each of FILE_BYTES at most. Raises OSError for a folder
+    that cannot be made."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, log: Log) -> None:
         self._path = os.path.join(folder, FILE)
+        self._log = log
         os.makedirs(folder, exist_ok=True)
 
     def put(self, kept: KeptExchange) -> None:
+        """Writes a line. A disk that is full hurts no request."""
         text = kept.text() + "\n"
-        self._rotate(len(text))
-        with open(self._path, "a", encoding="utf-8", errors="replace") as file:
-            file.write(text)
+        try:
+            self._rotate(len(text))
+            with open(self._path, "a", encoding="utf-8", errors="replace") as file:
+                file.write(text)
+        except OSError as fault:
+            self._log.event("warning", "body_log_fault", error=str(fault))
 
     def _rotate(self, more: int) -> None:
         """`requests.jsonl` becomes `.1`, `.1` becomes `.2`; the last one goes."""
@@ -132,7 +142,7 @@ def make_body_log(outside: Outside) -> BodyLog:
         sinks.append(lambda kept: outside.log.event("info", "bodies", **_without_time(kept.members())))
     elif folder and folder != "off":
         outside.log.event("info", "bodies are kept", folder=os.path.abspath(folder))
-        sinks.append(RotatingFile(folder).put)
+        sinks.append(RotatingFile(folder, outside.log).put)
     made = BodyLog(outside.clock, sinks, personal=variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") == "redact")
     reference = variables.get("SKYBRIDGE_BODY_ARCHIVE")
     if reference and reference != "off":
@@ -218,10 +228,16 @@ def _facts(record: UsageRecord | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _text(data: bytes) -> str:
+    """The beginning as text, and how long the whole is where there is more."""
+    more = f"… ({len(data)} bytes)" if len(data) > BODY_BYTES else ""
+    return data[:BODY_BYTES].decode("utf-8", "replace") + more
+
+
 def _body(data: bytes) -> Any:
     """JSON as it is, other text as text, the rest as how long it is."""
     if len(data) > BODY_BYTES:
-        return data[:BODY_BYTES].decode("utf-8", "replace") + f"… ({len(data)} bytes)"
+        return _text(data)
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

@@ -11,8 +11,8 @@ import pytest
 from core.http import Request, Response
 from handlers.composition import compose
 from handlers.io import body_log
-from handlers.io.body_log import BodyLog, BodyLoggingGateway, RotatingFile
-from tests.gateways import Bench, body_of, native_bench
+from handlers.io.body_log import BodyLog, BodyLoggingGateway, KeptExchange, RotatingFile
+from tests.gateways import Bench, RecordingLog, body_of, native_bench
 from tests.samples import PATHS, answer_body, request_body, stream_frames
 from tests.scripted import Play, VirtualClock
 
@@ -20,7 +20,7 @@ JSON_HEADERS = {"content-type": "application/json"}
 
 
 def logged(bench: Bench, folder: Path, **options: Any) -> BodyLoggingGateway:
-    log = BodyLog(bench.clock, [RotatingFile(str(folder)).put], **options)
+    log = BodyLog(bench.clock, [RotatingFile(str(folder), bench.log).put], **options)
     bench.gateway.ports.record = log.record
     return BodyLoggingGateway(bench.gateway, log)
 
@@ -76,12 +76,26 @@ async def test_errors_too_and_no_pages(tmp_path: Path) -> None:
     assert gateway.configuration is not None
 
 
+async def test_a_disk_that_is_full_hurts_no_request(tmp_path: Path) -> None:
+    bench = native_bench("messages", [Play(headers=JSON_HEADERS, chunks=[answer_body("messages")])])
+    gateway = logged(bench, tmp_path)
+    (tmp_path / "requests.jsonl").mkdir()
+    assert (await gateway.handle(asked("messages"))).status == 200
+    assert [event for _, event, _ in bench.log.lines] == ["body_log_fault"]
+
+
+def test_what_is_nested_too_deep_is_kept_as_text() -> None:
+    deep = b"[" * 5000 + b'"sk-made-abcdefghijklmnop"' + b"]" * 5000
+    line = json.loads(KeptExchange({"status": 200}, deep, b"{}", personal=True).text())
+    assert line["request"] == "[" * 5000 + '"***"' + "]" * 5000 and line["status"] == 200
+
+
 def test_files_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_log, "FILE_BYTES", 300)
     monkeypatch.setattr(body_log, "FILES", 3)
     monkeypatch.setattr(body_log, "BODY_BYTES", 40)
     monkeypatch.setattr(body_log, "MOST_WAITING", 1)
-    log = BodyLog(VirtualClock(), [RotatingFile(str(tmp_path)).put])
+    log = BodyLog(VirtualClock(), [RotatingFile(str(tmp_path), RecordingLog()).put])
     for number in range(8):
         body = (b"x" * 50, b"\xff", b"text", b"{}")[number % 4]
         log.write(Request("POST", f"/{number}", "", {}, body), Response(200, [], b""), b"")

@@ -67,14 +67,14 @@ def test_names_that_nothing_was_found_for_make_no_series() -> None:
 def test_lines_of_the_log_are_counted() -> None:
     measures = Measures()
     for event, fields in (
-        ("store_fault", {"during": "admission"}), ("store_fault", {}), ("archive_fault", {}), ("export_lost", {}),
-        ("usage_lost", {}), ("defect", {}),
+        ("store_fault", {"during": "admission"}), ("store_fault", {}), ("archive_fault", {"items": 9}),
+        ("export_lost", {"items": 3}), ("usage_lost", {}), ("defect", {}),
     ):  # fmt: skip
         measures.event(event, fields)
     found = samples(render(measures, {}))
     assert found['skybridge_store_faults_total{during="admission"}'] == 1
     assert found["skybridge_archive_faults_total"] == 1 and found["skybridge_export_faults_total"] == 0
-    assert found['skybridge_lost_total{what="export"}'] == found['skybridge_lost_total{what="usage"}'] == 1
+    assert found['skybridge_lost_total{what="export"}'] == 3 and found['skybridge_lost_total{what="usage"}'] == 1
 
 
 def test_gauges_and_odd_names() -> None:
