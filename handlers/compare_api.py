@@ -98,7 +98,8 @@ async def compare(body: CompareIn, client: ClientOf, _: Annotated[None, Limited]
 
 @router.post("/compare/stream", status_code=200, response_class=Streamed, responses={200: STREAM, **CHAT_FAULTS})
 async def compare_stream(body: CompareIn, client: ClientOf, _: Annotated[None, Limited]) -> Response:
-    """The same, as it comes: the events of `/chat/stream` with `model` and `index`; `result` ends one, `done` all."""
+    """The same, as it comes: the events of `/chat/stream` with `model` and `index`; then one more `done` with
+    `results`."""
     outcomes = _outcomes(body, client)
     return Streamed(Frames(_side_by_side(outcomes, client), _nothing))
 
@@ -130,7 +131,8 @@ async def _side_by_side(outcomes: Sequence[Outcome], client: Client) -> AsyncGen
         async with aclosing(_tell(outcome, client, "compare")) as told:
             async for each in told:
                 await queue.put(None if each is None else (each[0], {**about, **each[1]}))
-        await queue.put(("result", {**about, **outcome.shown()}))
+        if outcome.failure is None:
+            await queue.put(("done", {**about, **outcome.shown()}))
         await queue.put(index)
 
     tasks = [asyncio.create_task(run(index, outcome)) for index, outcome in enumerate(outcomes)]

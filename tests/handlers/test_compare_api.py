@@ -60,7 +60,7 @@ async def test_they_run_at_once_and_their_events_are_told_apart(tmp_path: Path) 
         events = events_of((await post(tmp_path, two(first, second), "compare/stream", body)).content)
     for index, model in enumerate(("m", "n")):
         own = [(name, data) for name, data in events if data.get("index") == index]
-        assert [name for name, _ in own] == ["start", "delta", "result"]
+        assert [name for name, _ in own] == ["start", "delta", "done"]
         assert {data["model"] for _, data in own} == {model} and text_of(own) == f"w{index}"
     assert events[-1][0] == "done" and [row["content"] for row in events[-1][1]["results"]] == ["w0", "w1"]
 
