@@ -132,7 +132,7 @@ async def test_a_token_is_verified_once_a_minute_and_not_believed_beyond_its_end
 
 
 async def test_an_issuer_that_is_away_leaves_its_keys() -> None:
-    issued = Issued([*issuer_plays(jwk()), Play(500, chunks=[b""]), Play(500, chunks=[b""]), *issuer_plays(jwk())])
+    issued = Issued([*issuer_plays(jwk()), Play(404, chunks=[b""]), Play(404, chunks=[b""]), *issuer_plays(jwk())])
     lasting = token({**CLAIMS, "exp": NOW + 9000})
     assert (await issued.ask(lasting)).id == "app-1"
     for seconds in (3600, 59, 2, 120):
