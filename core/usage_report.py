@@ -120,7 +120,8 @@ class _Sum:
         counts["errors"] += failed
         counts["abandoned"] += row["outcome"] == "abandoned"
         counts["failovers"] += row["attempts"] > 1
-        counts["unpriced"] += row["cost"] is None
+        # What failed before any backend took it has no price and needs none.
+        counts["unpriced"] += row["cost"] is None and any(row[name] for name in TOKENS)
         counts["wasted_tokens"] += row["wasted_tokens"]
         for name in TOKENS:
             self.tokens[name] += row[name] or 0

@@ -89,6 +89,11 @@ def test_nothing_streamed_has_no_first_byte() -> None:
     assert total["ttft_p50_ms"] is None and total["duration_p50_ms"] == 2000.0
 
 
+def test_what_used_nothing_needs_no_price() -> None:
+    (total,) = added([row(cost=None, usage=Usage(), outcome="failed")])
+    assert (total["failed"], total["unpriced"], total["cost"]) == (1, 0, "0")
+
+
 def test_rows_are_in_the_groups_order() -> None:
     rows = [row(1, model="z", backend="a"), row(2, model="a", backend="z"), row(3, model="a", backend="b")]
     assert [(each["model"], each["backend"]) for each in added(rows, "model,backend")] == [
