@@ -1,6 +1,7 @@
 // Starts the console: asks for a key where the gateway wants one, draws the frame, follows the address.
 
 import { ApiError, forgetKey, get, onRefusedKey, storedKey } from "./api.js";
+import { closeDialogs } from "./dialogs.js";
 import { el, fill } from "./dom.js";
 import { errorNotice } from "./parts.js";
 import { drawFrame } from "./frame.js";
@@ -58,6 +59,7 @@ async function start() {
 
 function signIn(problem) {
   forgetKey();
+  closeDialogs();
   frame = null;
   askForKey(shell, problem, start);
 }
@@ -69,6 +71,7 @@ function signOut() {
 
 async function showRoute() {
   if (!frame) return;
+  closeDialogs();
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;

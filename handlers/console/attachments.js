@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 import { toast } from "./announce.js";
 
 const TYPES = { "image/png": "image", "image/jpeg": "image", "image/gif": "image", "image/webp": "image", "application/pdf": "document" };
-const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_BYTES = 10 * 1024 * 1024;
 const MOST_FILES = 8;
 
 /** Keeps the files of one composer and draws them as chips into `shelf`. */

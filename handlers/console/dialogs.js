@@ -11,7 +11,7 @@ export function makeDialog(title, { closed = () => {}, wide = false, locked = fa
   const closer = el("button", { type: "button", class: "icon-button", "aria-label": "Close", on: { click: () => dialog.close() } }, icon("close"));
   const dialog = el(
     "dialog",
-    { class: wide ? "dialog dialog-wide" : "dialog", "aria-labelledby": titleId },
+    { class: wide ? "dialog dialog-wide" : "dialog", "aria-labelledby": titleId, "data-locked": locked },
     el("header", { class: "dialog-head" }, el("h2", { id: titleId }, title), locked ? null : closer),
     body,
     footer,
@@ -27,6 +27,11 @@ export function makeDialog(title, { closed = () => {}, wide = false, locked = fa
     dialog.showModal();
   };
   return { dialog, body, footer, show, close: () => dialog.close() };
+}
+
+/** Closes what is open: the view below has changed. A dialog that shows something once stays. */
+export function closeDialogs() {
+  document.querySelectorAll("dialog[open]:not([data-locked])").forEach((dialog) => dialog.close());
 }
 
 /** Asks before something that cannot be undone. Resolves to true or false. */

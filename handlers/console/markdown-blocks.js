@@ -2,6 +2,7 @@
 // What models write: https://spec.commonmark.org/0.31.2/ and https://github.github.com/gfm/#tables-extension-
 
 const DEEPEST = 12;
+const MOST_COLUMNS = 100;
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$/;
@@ -120,7 +121,7 @@ function startsBlock(lines, at) {
 function isTable(lines, at) {
   return lines[at].includes("|") && at + 1 < lines.length && lines[at + 1].includes("-") &&
     lines[at + 1].length < 2000 && ALIGNMENTS.test(lines[at + 1]) &&
-    readCells(lines[at]).length === readCells(lines[at + 1]).length;
+    readCells(lines[at]).length === readCells(lines[at + 1]).length && readCells(lines[at]).length <= MOST_COLUMNS;
 }
 
 function readTable(lines, at) {

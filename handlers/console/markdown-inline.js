@@ -8,6 +8,7 @@ const LINK = /!?\[((?:[^[\]\\]|\\.)*)\]\(\s*(?:<([^<>\n]*)>|((?:[^\s()<>]|\([^\s
 const ANGLED = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
 const BARE = /https?:\/\/[^\s<>"`]+/y;
 const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$/;
+const PLAIN = /[^\\`![<h\n*_~]+/y;
 const WORD = /[\p{L}\p{N}]/u;
 
 /** An address that may be followed: http, https or mailto. Null for anything else. */
@@ -40,10 +41,15 @@ function readOne(text, at, writer, missing) {
     case "*":
     case "_":
     case "~": return readMarks(text, at, writer);
-    default:
-      writer.text(text[at]);
-      return at + 1;
+    default: return readPlain(text, at, writer);
   }
+}
+
+function readPlain(text, at, writer) {
+  PLAIN.lastIndex = at;
+  const [plain] = PLAIN.exec(text);
+  writer.text(plain);
+  return at + plain.length;
 }
 
 function readEscape(text, at, writer) {
@@ -162,20 +168,25 @@ function readMarks(text, at, writer) {
 /** Collects nodes; keeps a stack of marks that are open, and of what stands in them. */
 class Writer {
   #frames = [{ mark: "", size: 0, nodes: [] }];
+  #pending = "";
 
   get #top() {
     return this.#frames.at(-1);
   }
 
+  // Texts are put together before they become a node: adding to a node letter by letter takes quadratic time.
   text(text) {
-    const { nodes } = this.#top;
-    const last = nodes.at(-1);
-    if (last?.nodeType === Node.TEXT_NODE) last.data += text;
-    else nodes.push(document.createTextNode(text));
+    this.#pending += text;
   }
 
   node(node) {
+    this.#flush();
     this.#top.nodes.push(node);
+  }
+
+  #flush() {
+    if (this.#pending) this.#top.nodes.push(document.createTextNode(this.#pending));
+    this.#pending = "";
   }
 
   marks(mark, size, opens, closes) {
@@ -186,8 +197,12 @@ class Writer {
       left -= this.#close(index, left);
     }
     if (left === 0) return;
-    if (opens && this.#frames.length < MOST_OPEN) this.#frames.push({ mark, size: left, nodes: [] });
-    else this.text(mark.repeat(left));
+    if (opens && this.#frames.length < MOST_OPEN) {
+      this.#flush();
+      this.#frames.push({ mark, size: left, nodes: [] });
+    } else {
+      this.text(mark.repeat(left));
+    }
   }
 
   #close(index, size) {
@@ -207,10 +222,11 @@ class Writer {
 
   /** What is open above `index` stays as it was written. */
   #flatten(index) {
+    this.#flush();
     while (this.#frames.length - 1 > index) {
       const frame = this.#frames.pop();
-      this.text(frame.mark.repeat(frame.size));
-      this.#top.nodes.push(...frame.nodes);
+      const mark = document.createTextNode(frame.mark.repeat(frame.size));
+      this.#top.nodes = this.#top.nodes.concat(mark, frame.nodes);
     }
   }
 

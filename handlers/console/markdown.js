@@ -43,7 +43,8 @@ function drawList(block) {
 
 function drawItem(item, loose) {
   const box = item.checked === null ? null : el("input", { type: "checkbox", disabled: true, checked: item.checked, "aria-label": item.checked ? "done" : "to do" });
-  const inner = item.blocks.map((block) => (block.type === "paragraph" && !loose ? inlineNodes(block.text) : drawBlock(block)));
+  const tight = !loose && item.blocks.filter(({ type }) => type === "paragraph").length < 2;
+  const inner = item.blocks.map((block) => (block.type === "paragraph" && tight ? inlineNodes(block.text) : drawBlock(block)));
   return el("li", { class: box ? "task" : null }, box, box ? " " : null, inner);
 }
 
