@@ -38,6 +38,11 @@ class AccessRules:
         return not self.keys and not self.stored
 
 
+def service_keys(text: str) -> tuple[str, ...]:
+    """The keys of a setting: several are separated by commas, so that an old and a new one may overlap."""
+    return tuple(key.strip() for key in text.split(",") if key.strip())
+
+
 @slotted(frozen=True)
 class Caller:
     """Whose request it is. `id` is what its counters and records are kept under: a key's id, a principal's name, or

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from core.access import AccessRules, Caller
+from core.access import AccessRules, service_keys, Caller
 from core.configuration import Configuration, ConfigurationError, read_configuration
 from core.counting.transport import EstimateTransport
 from core.errors import NotConfigured
@@ -22,7 +22,7 @@ from handlers.io.backend_auth import BackendAuthorizer
 from handlers.io.background import BackgroundTransport
 from handlers.io.batches import BatchTransport
 from handlers.io.clock import SystemClock, SystemRandom
-from handlers.io.configuration_files import configuration_path, read_document, with_secrets
+from handlers.io.configuration_files import SECRET_SCHEMES, configuration_path, read_document, with_secrets
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog, write_record
 
@@ -187,8 +187,8 @@ def compose(
     SKYBRIDGE_STORE names no other place; it alone makes no keys necessary. Raises ConfigurationError for a
     configuration that cannot be used and NotConfigured where keys are needed and there are none.
     """
-    variables = os.environ if variables is None else variables
-    variables = with_secrets(variables, variables)
+    named = os.environ if variables is None else variables
+    variables = with_secrets(named, named)
     configuration, path = find_configuration(variables, config)
     _apply_variables(configuration, variables)
     rules = _checked_rules(variables, local)
@@ -221,8 +221,22 @@ def compose(
     _account_compute(accounts, gateway, variables, keepers)
     ports.console = _LazyConsole(gateway, accounts, reference)
     served, beside = _observe(gateway, variables, keepers, local=local)
+    beside.extend(_following_keys(gateway, named))
     app = make_app(served, _after_answers(accounts, gateway, beside))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
+
+
+def _following_keys(gateway: Gateway, named: Mapping[str, str]) -> list[After]:
+    """What follows the secret that the service key is, where it is a reference. `named`: the variables as they are."""
+    reference = named.get("SERVICE_API_KEY", "")
+    if not reference.startswith(SECRET_SCHEMES):
+        return []
+    ports = gateway.ports
+    secrets = import_module("handlers.io.secrets").CloudSecrets(
+        named, ports.transports["https"], ports.clock, ports.random
+    )
+    keys = import_module("handlers.service_key")
+    return [keys.ServiceKey(reference, secrets, gateway.rules, ports.clock, ports.log).flush]
 
 
 def _checked_rules(variables: Mapping[str, str], local: bool) -> AccessRules:
@@ -377,5 +391,4 @@ def load_configuration(path: str | None, variables: Mapping[str, str]) -> Config
 
 def read_access_rules(variables: Mapping[str, str]) -> AccessRules:
     """The gateway's own keys: SERVICE_API_KEY, several separated by commas, and whether a store holds more."""
-    keys = tuple(key.strip() for key in variables.get("SERVICE_API_KEY", "").split(",") if key.strip())
-    return AccessRules(keys, stored=bool(variables.get("SKYBRIDGE_STORE")))
+    return AccessRules(service_keys(variables.get("SERVICE_API_KEY", "")), stored=bool(variables.get("SKYBRIDGE_STORE")))

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
+from core.access import AccessRules
 from core.errors import NotConfigured
 from core.ports import BackendRequest
 from core.routing.registry import make_backend
@@ -23,7 +25,9 @@ from handlers.io.backend_auth import BackendAuthorizer
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
 from handlers.io.secrets import CloudSecrets, resolve_all
+from handlers.service_key import ServiceKey
 from tests.backend_server import BackendServer, Received, Script
+from tests.gateways import RecordingLog
 from tests.scripted import FixedRandom, Play, ScriptedTransport, VirtualClock
 from tests.stores.real_stores import moto
 from tests.stores.test_keyless_tables import certificate
@@ -232,6 +236,61 @@ async def test_a_backends_key_follows_its_secret(aws: dict[str, str]) -> None:
             assert dict(request.headers)[header].endswith(VALUE)
     await transport.aclose()
     assert len(SystemRandom().token(3)) == 3
+
+
+class ChangingSecret:
+    """A secret whose value, or failure, a test sets."""
+
+    value: str | NotConfigured = "one"
+
+    async def resolve(self, reference: str) -> str:
+        assert reference == "aws-ssm:///service"
+        if isinstance(self.value, NotConfigured):
+            raise self.value
+        return self.value
+
+
+async def test_the_service_key_follows_its_secret() -> None:
+    clock, log, secret, rules = VirtualClock(), RecordingLog(), ChangingSecret(), AccessRules(("at the start",))
+    following = ServiceKey("aws-ssm:///service", secret, rules, clock, log)
+    for value, keys in (("one", ("one",)), ("two, one", ("two", "one")), ("", ("two", "one"))):
+        secret.value = value
+        await following.flush()
+        assert rules.keys == keys
+    secret.value = NotConfigured("aws-ssm:///service: no answer")
+    await following.flush()
+    secret.value = "three"
+    await following.flush()
+    assert rules.keys == ("two", "one"), "it is not asked for again at once"
+    clock.now += 30
+    await following.flush()
+    assert rules.keys == ("three",)
+    assert [(event, fields["error"]) for _, event, fields in log.lines] == [
+        ("service_key_not_renewed", "aws-ssm:///service: no answer")
+    ]
+
+
+async def test_a_gateway_lets_in_who_has_the_new_key(aws: dict[str, str], tmp_path: Path) -> None:
+    ssm = boto3.client(
+        "ssm", endpoint_url=aws["AWS_ENDPOINT_URL"], region_name="us-east-1", aws_access_key_id="a",
+        aws_secret_access_key="s",
+    )  # fmt: skip
+
+    def put(value: str) -> None:
+        ssm.put_parameter(Name="/service", Value=value, Type="SecureString", Overwrite=True)
+
+    await asyncio.to_thread(put, "old-key")
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"backends": {"d": {"type": "demo"}}, "models": {"m": {"backend": "d"}}}), "utf-8")
+    composition = compose({**aws, "SERVICE_API_KEY": "aws-ssm:///service"}, str(path))
+    await asyncio.to_thread(put, "new-key")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(composition.app), base_url="http://g") as client:
+        statuses = [
+            (await client.get("/v1/models", headers={"x-api-key": key})).status_code
+            for key in ("old-key", "new-key", "old-key")
+        ]
+    assert statuses == [200, 200, 401]
+    await composition.http.aclose()
 
 
 async def test_the_gateway_starts_with_references(aws: dict[str, str], tmp_path: Path) -> None:
