@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from core.access import AccessRules, service_keys, Caller
+from core.access import AccessRules, Caller, service_keys
 from core.configuration import Configuration, ConfigurationError, read_configuration
 from core.counting.transport import EstimateTransport
 from core.errors import NotConfigured
@@ -391,4 +391,5 @@ def load_configuration(path: str | None, variables: Mapping[str, str]) -> Config
 
 def read_access_rules(variables: Mapping[str, str]) -> AccessRules:
     """The gateway's own keys: SERVICE_API_KEY, several separated by commas, and whether a store holds more."""
-    return AccessRules(service_keys(variables.get("SERVICE_API_KEY", "")), stored=bool(variables.get("SKYBRIDGE_STORE")))
+    keys = service_keys(variables.get("SERVICE_API_KEY", ""))
+    return AccessRules(keys, stored=bool(variables.get("SKYBRIDGE_STORE")))
