@@ -21,8 +21,10 @@ _spaced = json.JSONEncoder(ensure_ascii=False).encode
 def read_arguments(arguments: str) -> JsonObject:
     """The object for a call's arguments: `{}` for none; what is no JSON object is wrapped in `_raw`, so that it is not
     lost."""
-    if not arguments.strip():
-        return {}
+    if arguments[:1] != "{":
+        begun = arguments.lstrip(" \t\n\r")
+        if begun[:1] != "{":
+            return {"_raw": arguments} if begun.strip() else {}
     try:
         # A whole number is exact as it is, but for the sign of nothing.
         value = (_SIGNED if "-0" in arguments else _EXACT).decode(arguments)

@@ -37,6 +37,8 @@ _ACCEPTED: Final = frozenset(
 )
 # Members that say nothing about which values are valid: leaving them out is no loss.
 _SILENT: Final = frozenset({"$schema", "$comment", "default", "examples", "example", "deprecated", "readOnly"})
+# Members that are said in other words.
+_REWORDED: Final = frozenset({"const", "definitions", "allOf"})
 _NAMED_SCHEMAS: Final = frozenset({"properties", "$defs"})
 _SCHEMAS: Final = frozenset({"items", "additionalProperties"})
 _SCHEMA_LISTS: Final = frozenset({"anyOf", "oneOf", "prefixItems"})
@@ -58,7 +60,8 @@ class SchemaCleaner:
             self.lost.setdefault("nesting")
             return {}
         written: JsonObject = {}
-        for name, value in _unified(schema).items():
+        unified = schema if _REWORDED.isdisjoint(schema) else _unified(schema)
+        for name, value in unified.items():
             if name in _ACCEPTED:
                 written[name] = self._member(name, value, depth)
             elif name not in _SILENT:
