@@ -224,3 +224,16 @@ def test_an_error_is_shown_in_the_gateways_words_and_the_message_comes_back(page
     expect(page.locator(".turn-answer [role=alert]")).to_contain_text("req_")
     expect(page.get_by_label("Message", exact=True)).to_have_value("Hello?")
     shoot(page, "playground-error")
+
+
+def test_after_a_stop_the_conversation_goes_on(page: Page):
+    choose_model(page, "writer")
+    ask(page, "endless text")
+    expect(page.locator(".turn-answer > .prose")).to_contain_text("and on")
+    page.get_by_role("button", name="Stop").click()
+    expect(finished(page).locator(".turn-head")).to_contain_text("stopped")
+    choose_model(page, "demo")
+    ask(page, "Are you still there?")
+    expect(finished(page, 2)).to_contain_text("Are you still there?")
+    page.reload()
+    expect(page.locator(".turn-user")).to_have_count(2)
