@@ -69,11 +69,14 @@ class TranslationPipe:
         out: list[bytes] = []
         for decoded in events:
             for event in self._restore.events(decoded):
-                self._observe(event)
-                if isinstance(event, Failed) and not self.started:
-                    continue  # the next candidate is tried; what was encoded so far is thrown away
-                shown = (event,) if self.story is None else self.story.events(event)
-                out.extend(self._encoder.emit(item) for item in shown)
+                if type(event) is not PartDelta:  # which is nearly all of a stream
+                    self._observe(event)
+                    if isinstance(event, Failed) and not self.started:
+                        continue  # the next candidate is tried; what was encoded so far is thrown away
+                if self.story is None:
+                    out.append(self._encoder.emit(event))
+                else:
+                    out.extend(self._encoder.emit(item) for item in self.story.events(event))
         if self.finished or (self.started and self.error is not None and not self._may_go_on()):
             out.append(self._encoder.close())
         return b"".join(out)
@@ -84,8 +87,6 @@ class TranslationPipe:
     def _observe(self, event: Event) -> None:
         losses = self.losses
         match event:
-            case PartDelta():
-                return  # nearly all of a stream
             case Started():
                 self.alive = True
                 if losses is not None:

@@ -216,24 +216,24 @@ class Decoder:
         self._rest = b""
         while len(buffer) - at >= _PRELUDE_SIZE:
             size = _frame_size(buffer, at)
-            if len(buffer) - at < size:
+            end = at + size - _CRC_SIZE
+            if len(buffer) < end + _CRC_SIZE:
                 break
-            frames.append(self._frame(buffer[at : at + size]))
+            if crc32(buffer[at:end]) != _WORD.unpack_from(buffer, end)[0]:
+                raise CorruptFrame("the checksum of a frame is wrong")
+            start = at + _PRELUDE_SIZE
+            payload = start + _WORD.unpack_from(buffer, at + 4)[0]
+            block = buffer[start:payload]
+            headers = self._blocks.get(block)
+            frames.append(Frame(self._headers(block) if headers is None else headers, buffer[payload:end]))
             at += size
         self._rest = buffer[at:]
 
-    def _frame(self, message: bytes) -> Frame:
-        (checksum,) = _WORD.unpack_from(message, len(message) - _CRC_SIZE)
-        if crc32(message[:-_CRC_SIZE]) != checksum:
-            raise CorruptFrame("the checksum of a frame is wrong")
-        (header_size,) = _WORD.unpack_from(message, 4)
-        block = message[_PRELUDE_SIZE : _PRELUDE_SIZE + header_size]
-        headers = self._blocks.get(block)
-        if headers is None:
-            headers = decode_headers(block)
-            if len(self._blocks) < _CACHED_BLOCKS:
-                self._blocks[block] = headers
-        return Frame(headers, message[_PRELUDE_SIZE + header_size : -_CRC_SIZE])
+    def _headers(self, block: bytes) -> dict[str, str]:
+        headers = decode_headers(block)
+        if len(self._blocks) < _CACHED_BLOCKS:
+            self._blocks[block] = headers
+        return headers
 
 
 def frames_of(frames: bytes) -> list[Frame]:

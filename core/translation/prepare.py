@@ -7,6 +7,7 @@ prompt caches and signatures hold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from core.conversation import Answer, Conversation, Dropped, Message, Tool, ToolCall, ToolResult
@@ -69,7 +70,7 @@ class Restore:
     Use `answer` for a whole answer or `events` for each event of a stream, on one object per request.
     """
 
-    def __init__(self, steps: tuple[_Step, ...]) -> None:
+    def __init__(self, steps: Sequence[_Step]) -> None:
         self._steps = steps
 
     def answer(self, answer: Answer) -> Answer:
@@ -80,8 +81,8 @@ class Restore:
 
     def events(self, event: Event) -> list[Event]:
         """What the client's encoder gets for one event of the backend's stream."""
-        events = [event]
-        for step in self._steps:
+        events = self._steps[0].feed(event) if self._steps else [event]
+        for step in self._steps[1:]:
             events = [new for old in events for new in step.feed(old)]
         return events
 
@@ -125,13 +126,17 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     prepared = limited_cache_marks(prepared, rules, facts, losses)
     prepared = _with_tools_for_history(prepared, rules, losses)
     prepared = _with_knobs(prepared, rules, facts, losses)
-    steps = (
-        CallLimiter(keeps_one_call(conversation, rules, facts)),
-        OutputRestorer(output_as_call),
-        CallRestorer(call_as_text),
-        ToolRestorer(mapping),
-        SignatureExposer(conversation.format),
-    )
+    # Only what changes something stands in the way of a stream's deltas.
+    steps: list[_Step] = []
+    if keeps_one_call(conversation, rules, facts):
+        steps.append(CallLimiter(active=True))
+    if output_as_call:
+        steps.append(OutputRestorer(active=True))
+    if call_as_text is not None:
+        steps.append(CallRestorer(call_as_text))
+    if not mapping.is_identity():
+        steps.append(ToolRestorer(mapping))
+    steps.append(SignatureExposer(conversation.format))
     return Prepared(prepared, losses.dropped, Restore(steps))
 
 

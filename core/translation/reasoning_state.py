@@ -147,6 +147,8 @@ class SignatureExposer:
         """The event, after the carrier that it calls for."""
         if not self._needed:
             return [event]
+        if type(event) is PartDelta and not self._shift and event.kind != "signature":
+            return [event]  # nearly every event of nearly every stream
         match event:
             case PartStarted():
                 return self._started(event)
