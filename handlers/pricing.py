@@ -26,10 +26,16 @@ class Pricing:
         return cost_of(usage, price, tier) if price else None
 
     def worst(self, candidate: Candidate, tokens: tuple[int, int], tier: str) -> int | None:
-        """The most that so many tokens (in, out) cost at `candidate`, in picodollars."""
+        """The most that so many tokens (in, out) cost at `candidate`, in picodollars: at the tier that is asked for, at
+        the one that the operator has set, or at the standard one, where no other has room."""
         backend = candidate.backend
+        tier = tier or str(candidate.defaults.get("service_tier") or "")
         price = self._prices.find(backend.name, backend.provider.name, candidate.api_model, backend.region)
-        return None if price is None else worst_case(price, tokens[0], tokens[1], tier)
+        if price is None:
+            return None
+        most = worst_case(price, tokens[0], tokens[1], tier)
+        forced = backend.options.get("bedrock_service_tier")
+        return most if not forced else max(most, worst_case(price, tokens[0], tokens[1], str(forced)))
 
 
 def read_pricing(configuration: Configuration) -> Pricing:
