@@ -5,118 +5,22 @@ somebody first asks the local door for `/metrics`.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
-from typing import Any, Protocol, TextIO, cast
+from typing import Any, Protocol, cast
 
 from core.configuration import ConfigurationError
 from core.gateway import Gateway
 from core.http import Request
 from core.routes import Endpoint
-from core.routing.health import candidate_key
-from core.telemetry.measures import OTHER, Measures
 from core.usage import UsageRecord
 from handlers.io.log import JsonLog
 from handlers.io.shipping import Outside
 
 METRICS = ("", "off", "prometheus", "emf")
-# Records that wait to be counted: they are when this many do, or when somebody looks.
-MOST_WAITING = 500
-# Names of models that one process makes metrics of; what clients invent beyond goes under one name.
-MOST_MODELS = 100
-
-# Lines of the log that become metrics of CloudWatch's.
-_FAULTS = {"store_fault": "StoreFaults", "archive_fault": "ArchiveFaults", "export_fault": "ExportFaults"}
-
-
-class PageOfMetrics:
-    """Counts records for Prometheus's page. Counting is put off until somebody looks: requests only hand over."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._measures = Measures()
-        self._waiting: list[UsageRecord] = []
-        self.event = self._measures.event
-        self.refused = self._measures.refused
-
-    def record(self, record: UsageRecord) -> None:
-        self._waiting.append(record)
-        if len(self._waiting) >= MOST_WAITING:
-            self._count()
-
-    def page(self) -> bytes:
-        """The page of now."""
-        self._count()
-        render = import_module("core.telemetry.prometheus").render
-        gauges = {"skybridge_in_flight_requests": {(): self._gateway.in_flight.total}}
-        return cast(bytes, render(self._measures, {**gauges, "skybridge_candidate_cooling": cooling(self._gateway)}))
-
-    def _count(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for record in waiting:
-            self._measures.record(record)
-
-
-def cooling(gateway: Gateway) -> dict[tuple[str, ...], float]:
-    """Each candidate by backend, region and model: 1 while its breaker or a rate limit keeps it from being tried."""
-    registry = gateway.configuration.registry
-    routes = [*registry.routes.values(), *(route for _, _, route in registry.patterns)]
-    found: dict[tuple[str, ...], float] = {}
-    for route in routes:
-        for candidate in route.candidates:
-            found[candidate_key(candidate)] = float(gateway.health.report(candidate)["state"] != "closed")
-    return found
-
-
-class MetricLines:
-    """Prints each request's metrics in CloudWatch's format, after its answer."""
-
-    def __init__(self, gateway: Gateway, outside: Outside, stream: TextIO | None = None) -> None:
-        emf = import_module("core.telemetry.emf")
-        variables = outside.variables
-        name = variables.get("POWERTOOLS_SERVICE_NAME") or "skybridge"
-        self._service = emf.Service(variables.get("POWERTOOLS_METRICS_NAMESPACE") or "Skybridge", name)
-        self._emf = emf
-        self._gateway = gateway
-        self._clock = outside.clock
-        self._stream = stream or sys.stdout
-        self._records: list[tuple[UsageRecord, int]] = []
-        self._faults: list[str] = []
-        self._models: set[str] = set()
-
-    def record(self, record: UsageRecord) -> None:
-        self._records.append((record, self._gateway.in_flight.total + 1))  # it has just left
-
-    def event(self, event: str, fields: Mapping[str, object]) -> None:
-        """Counts a fault that was logged."""
-        if event in _FAULTS:
-            self._faults.append(_FAULTS[event])
-
-    async def flush(self) -> None:
-        """Prints what waits."""
-        records, self._records = self._records, []
-        faults, self._faults = self._faults, []
-        now = self._clock.time()
-        down = int(sum(cooling(self._gateway).values())) if records else 0
-        documents = []
-        for record, under_way in records:
-            gauges = {"InFlight": under_way, "CoolingCandidates": down}
-            document = self._emf.request_document(record, self._service, gauges, now)
-            documents.append({**document, "model": self._bounded(document["model"])})
-        documents.extend(self._emf.event_document(name, self._service, now) for name in faults)
-        if documents:
-            encode = import_module("json").dumps
-            self._stream.write("".join(encode(document, separators=(",", ":")) + "\n" for document in documents))
-            self._stream.flush()
-
-    def _bounded(self, model: str) -> str:
-        if model not in self._models and len(self._models) >= MOST_MODELS:
-            return OTHER
-        self._models.add(model)
-        return model
-
+# Where spans go: without one of these there are none.
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 type After = Callable[[], Awaitable[None]]
 
@@ -160,13 +64,13 @@ class Keeper(Protocol):
 def begin_page(gateway: Gateway, keepers: list[Keeper]) -> bytes:
     """The first page of metrics: from now on records are counted. Whoever scrapes reads differences, so it does not
     matter when counting began."""
-    page = PageOfMetrics(gateway)
+    page = import_module("handlers.metrics_page").PageOfMetrics(gateway)
     keepers.append(page)
     gateway.ports.metered = True
     gateway.ports.metrics, gateway.ports.refused = page.page, page.refused
     if isinstance(gateway.ports.log, JsonLog):
         gateway.ports.log.watcher = page.event
-    return page.page()
+    return cast(bytes, page.page())
 
 
 def _measure(gateway: Gateway, outside: Outside, observers: Observers) -> None:
@@ -174,12 +78,12 @@ def _measure(gateway: Gateway, outside: Outside, observers: Observers) -> None:
     if wanted not in METRICS:
         raise ConfigurationError("SKYBRIDGE_METRICS", f"expected prometheus, emf or off; got {wanted!r}")
     if wanted == "prometheus":
-        page = PageOfMetrics(gateway)
+        page = import_module("handlers.metrics_page").PageOfMetrics(gateway)
         gateway.ports.metrics, gateway.ports.refused = page.page, page.refused
         observers.records.append(page.record)
         observers.events.append(page.event)
     if wanted == "emf":
-        lines = MetricLines(gateway, outside)
+        lines = import_module("handlers.metric_lines").MetricLines(gateway, outside)
         observers.records.append(lines.record)
         observers.events.append(lines.event)
         observers.after.append(lines.flush)
@@ -187,6 +91,8 @@ def _measure(gateway: Gateway, outside: Outside, observers: Observers) -> None:
 
 
 def _trace(gateway: Gateway, outside: Outside, observers: Observers) -> None:
+    if not any(outside.variables.get(name) for name in _ENDPOINTS):
+        return
     exporter = import_module("handlers.io.otlp_exporter")
     settings = exporter.read_settings(outside.variables, _resource(outside.variables))
     if settings is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from core.errors import GatewayError, UpstreamFault
 from core.http import Request
@@ -212,13 +211,24 @@ def client_attributes(backend: Backend, api_model: str, operation: str, url: str
         "gen_ai.request.model": api_model,
         "skybridge.backend": backend.name,
     }
-    parts = urlsplit(url.removeprefix("batch+"))
-    if parts.hostname:
-        attributes["server.address"] = parts.hostname
-        attributes["server.port"] = parts.port or _PORTS.get(parts.scheme, 443)
+    host, port = server_of(url)
+    if host:
+        attributes["server.address"] = host
+        attributes["server.port"] = port
     if backend.provider.regional:
         attributes["cloud.region"] = backend.region
     return attributes
+
+
+def server_of(url: str) -> tuple[str, int]:
+    """Host and port of a backend's URL; ("", 0) where it has none. By hand: urllib.parse is for nothing else before the
+    first answer."""
+    scheme, _, rest = url.removeprefix("batch+").partition("://")
+    authority = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
+    host, colon, port = authority.rpartition(":")
+    if not colon or not port.isdigit():
+        host, port = authority, ""
+    return host.strip("[]"), int(port or _PORTS.get(scheme, 443)) if host else 0
 
 
 def answer_attributes(record: UsageRecord) -> dict[str, Value]:

@@ -7,17 +7,15 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
 
 from core.configuration import ConfigurationError
 from core.http import HeaderList
 from core.ports import BackendRequest, TransportFault
 from core.slotted import slotted
-from core.telemetry.otlp import trace_request
 from core.telemetry.spans import Span, Value
+from handlers.io.http_url import read_url
 from handlers.io.shipping import Outside, Shipper, Shipping, ShippingFault, is_frozen
 from handlers.io.short_calls import exchange
 
@@ -69,9 +67,10 @@ def _endpoint(variables: Mapping[str, str]) -> str | None:
         if not base:
             return None
         url = base.rstrip("/") + "/v1/traces"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT", "expected http://HOST:PORT or https://HOST")
+    try:
+        read_url(url)
+    except ValueError as fault:
+        raise ConfigurationError("OTEL_EXPORTER_OTLP_ENDPOINT", f"{fault}: http://HOST:PORT or https://HOST") from None
     return url
 
 
@@ -83,7 +82,15 @@ def _either(variables: Mapping[str, str], name: str) -> str:
 def _pairs(text: str) -> dict[str, str]:
     """`name=value,name=value`, both percent-encoded, as in W3C's baggage."""
     pairs = (part.partition("=") for part in text.split(",") if "=" in part)
-    return {unquote(name.strip()): unquote(value.strip()) for name, _, value in pairs}
+    return {_unquoted(name.strip()): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote  # noqa: PLC0415  # few settings need it
+
+    return unquote(text)
 
 
 class OtlpExporter:
@@ -108,11 +115,15 @@ class OtlpExporter:
             self.shipper.put(span)
 
     async def _send(self, spans: list[Span]) -> None:
+        from core.telemetry.otlp import trace_request  # noqa: PLC0415  # after the first answer
+
         settings = self._settings
         document = trace_request(settings.resource, settings.version, spans)
         body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
         headers = list(settings.headers)
         if settings.compress:
+            import gzip  # noqa: PLC0415  # where it is asked for
+
             body = gzip.compress(body, 6)
             headers.append(("content-encoding", "gzip"))
         request = BackendRequest("POST", settings.url, headers, body)

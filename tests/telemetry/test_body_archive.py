@@ -17,7 +17,8 @@ from core.configuration import ConfigurationError
 from core.ports import BackendRequest
 from handlers.composition import compose
 from handlers.io import shipping
-from handlers.io.body_archive import BLOB_VERSION, BlobKey, open_archive
+from handlers.io.archive_places import BLOB_VERSION, BlobKey
+from handlers.io.body_archive import open_archive
 from handlers.io.body_log import KeptExchange
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
@@ -210,7 +211,16 @@ def test_references_that_name_no_place(tmp_path: Path, reference: str) -> None:
 )
 def test_addresses(reference: str, url: str) -> None:
     archive = open_archive(reference, outside_of({"AZURE_STORAGE_KEY": "bWFkZQ=="}, HttpTransport(environment={})))
-    assert archive._place.url == url
+    assert archive.place().url == url
+
+
+async def test_an_address_that_cannot_be_read_is_told() -> None:
+    outside = outside_of({}, HttpTransport(environment={}))
+    archive = open_archive("https://[half/container", outside)
+    archive.put(kept("x"))
+    await archive.shipper.finish()
+    assert isinstance(outside.log, RecordingLog)
+    assert [event for _, event, _ in outside.log.lines] == ["archive_fault", "archive_lost"]
 
 
 def test_seconds_must_be_seconds() -> None:

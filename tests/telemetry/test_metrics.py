@@ -10,9 +10,11 @@ import httpx
 import pytest
 
 from core.ports import StoreFault
-from handlers import telemetry
+from handlers import metric_lines, metrics_page
 from handlers.composition import compose
-from handlers.telemetry import MetricLines, Observers, PageOfMetrics
+from handlers.metric_lines import MetricLines
+from handlers.metrics_page import PageOfMetrics
+from handlers.telemetry import Observers
 from tests.backend_server import JSON, BackendServer, Received, Script
 from tests.core.telemetry.records import made_record
 from tests.core.telemetry.test_measures import samples
@@ -84,7 +86,7 @@ async def test_no_page_where_it_is_off_and_none_for_a_key_of_the_store() -> None
 
 
 def test_counting_is_put_off_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telemetry, "MOST_WAITING", 2)
+    monkeypatch.setattr(metrics_page, "MOST_WAITING", 2)
     page = PageOfMetrics(native_bench("messages", []).gateway)
     for _ in range(3):
         page.record(made_record())
@@ -142,7 +144,7 @@ async def test_clients_cannot_make_metrics_without_end(
     from handlers.io.http_client import HttpTransport
     from handlers.io.shipping import Outside
 
-    monkeypatch.setattr(telemetry, "MOST_MODELS", 1)
+    monkeypatch.setattr(metric_lines, "MOST_MODELS", 1)
     bench = native_bench("messages", [])
     lines = MetricLines(bench.gateway, Outside({}, HttpTransport(), SystemClock(), SystemRandom(), bench.log))
     for model in ("a", "b", "a"):

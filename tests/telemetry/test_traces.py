@@ -161,6 +161,31 @@ def test_it_may_be_off(variables: dict[str, str]) -> None:
     assert read_settings({**endpoint, **variables}, {}) is None
 
 
+ON = """
+import json, sys
+from handlers.composition import compose
+before = set(sys.modules)
+compose(json.loads(sys.argv[2]), sys.argv[1])
+print("\\n".join(set(sys.modules) - before))
+"""
+ALL_ON = {
+    "SKYBRIDGE_METRICS": "emf", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "SERVICE_API_KEY": "made-service-key",
+    "SKYBRIDGE_BODY_ARCHIVE": "s3://bucket", "AWS_LAMBDA_FUNCTION_NAME": "f", "LOG_LEVEL": "error",
+}  # fmt: skip
+AFTER_THE_FIRST_ANSWER = {
+    "gzip", "email", "urllib.parse", "datetime", "core.telemetry.emf", "core.telemetry.otlp", "core.telemetry.measures",
+    "handlers.io.archive_places", "core.auth.sigv4", "aws_lambda_powertools", "opentelemetry",
+}  # fmt: skip
+
+
+def test_what_is_on_is_mostly_loaded_after_the_first_answer(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text('{"models":{"m":{"backend":"d"}},"backends":{"d":{"type":"demo"}}}')
+    command = [sys.executable, "-c", ON, str(path), json.dumps(ALL_ON)]
+    loaded = set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+    assert "core.telemetry.spans" in loaded and loaded & AFTER_THE_FIRST_ANSWER == set()
+
+
 UNWANTED = (
     "core.telemetry", "handlers.telemetry", "handlers.io.shipping", "handlers.io.otlp", "handlers.io.body",
     "handlers.io.lambda_log", "handlers.io.azure_log", "opentelemetry", "aws_lambda_powertools", "gzip",

@@ -16,7 +16,7 @@ from core.routes import Endpoint, match
 from core.routing.policy import Attempt
 from core.telemetry.otlp import trace_request
 from core.telemetry.sampling import read_sampler
-from core.telemetry.spans import CLIENT, SERVER, RequestTrace, Span, TracePorts, begin, route_of
+from core.telemetry.spans import CLIENT, SERVER, RequestTrace, Span, TracePorts, begin, route_of, server_of
 from tests.core import test_continuation as continuation
 from tests.core.telemetry.collector import attributes_of, parsed, spans_of
 from tests.core.telemetry.records import made_record
@@ -180,6 +180,20 @@ def test_one_route_has_one_name(path: str, route: str) -> None:
     endpoint = match("POST", path, {})
     assert isinstance(endpoint, Endpoint)
     assert route_of(path, endpoint) == route
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("https://api.openai.com/v1/responses", ("api.openai.com", 443)),
+        ("http://user:pass@h:81?x=/y", ("h", 81)),
+        ("batch+http://[::1]:8080/v1", ("::1", 8080)),
+        ("http://[::1]/v1", ("::1", 80)),
+        ("demo:", ("", 0)),
+    ],
+)
+def test_servers(url: str, server: tuple[str, int]) -> None:
+    assert server_of(url) == server
 
 
 def test_the_payload_is_otlp() -> None:
