@@ -2,7 +2,7 @@
 // The pattern: https://www.w3.org/WAI/ARIA/apg/patterns/combobox/
 
 import { el, fill, freshId } from "./dom.js";
-import { compact, price } from "./format.js";
+import { compact, money, price } from "./format.js";
 import { icon } from "./icons.js";
 
 const STATES = { available: "ok", degraded: "warn", unavailable: "danger" };
@@ -110,6 +110,17 @@ function searchText(model) {
   return [model.id, model.display_name, ...(model.backends ?? []).flatMap((each) => [each.backend, each.api_model])].join(" ").toLowerCase();
 }
 
+/** What is left of the caller's limits, the scarcest first. */
+function quotaWords(quota) {
+  const rows = Object.entries(quota ?? {}).filter(([, left]) => Number(left?.limit) > 0)
+    .sort(([, one], [, other]) => one.remaining / one.limit - other.remaining / other.limit)
+    .map(([name, left]) => {
+      const show = name.startsWith("usd") ? money : compact;
+      return `${show(left.remaining)} of ${show(left.limit)} ${name.replace("usd_", "").replaceAll("_", " ").replace("per ", "a ")}`;
+    });
+  return rows.length ? el("span", { class: "picker-facts" }, `Left: ${rows.slice(0, 2).join(", ")}`) : null;
+}
+
 function priceWords({ input, output }) {
   return Number(input) || Number(output) ? `${price(input)} in, ${price(output)} out` : "free";
 }
@@ -131,5 +142,6 @@ function optionText(model) {
     el("span", { class: "picker-line" }, el("span", { class: `dot dot-${STATES[model.status] ?? "plain"}` }), el("strong", {}, model.display_name || model.id), state),
     el("span", { class: "picker-facts" }, facts.join(" · ")),
     can.length ? el("span", { class: "picker-facts" }, can.join(", ")) : null,
+    quotaWords(model.quota),
   ];
 }

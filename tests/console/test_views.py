@@ -166,6 +166,8 @@ def test_a_key_is_made_shown_once_used_rotated_and_revoked(
     expect(other.locator(".picker-name")).to_have_text("demo")
     ask(other, "With my own key")
     finished(other)
+    other.locator(".picker-button").click()
+    expect(other.get_by_role("listbox")).to_contain_text("60 of 60 requests a minute")
     other.close()
 
     page.get_by_role("button", name="Change Nightly evaluation").click()
