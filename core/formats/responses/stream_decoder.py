@@ -152,7 +152,7 @@ class StreamDecoder:
         self._open = self._open_index = None
         if item:
             self._done_ids |= _ids_of(item)
-            self._called = self._called or item.get("type") in CLIENT_CALLS
+            self._called = self._called or str(item.get("type")) in CLIENT_CALLS
         events.extend(assembly.finished(item or None))
         self._parts = assembly.next_part
 

@@ -97,7 +97,7 @@ def read_stop(response: JsonObject) -> Stop:
         return Stop("error", raw)
     output = response.get("output")
     items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    if any(item.get("type") in CLIENT_CALLS for item in items):
+    if any(str(item.get("type")) in CLIENT_CALLS for item in items):
         return Stop("tool_use", raw)
     refusal = next((text for item in items for text in _refusals(item)), None)
     if refusal is not None:

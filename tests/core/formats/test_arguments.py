@@ -49,6 +49,10 @@ def test_what_is_no_object_is_wrapped(text: str) -> None:
     assert read_arguments(text) == {"_raw": text}
 
 
+def test_blanks_before_an_object_are_nothing() -> None:
+    assert read_arguments(' \n{"a": 1}') == {"a": 1}
+
+
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_no_arguments_are_an_empty_object(text: str) -> None:
     assert read_arguments(text) == {}
