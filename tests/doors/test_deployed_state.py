@@ -6,8 +6,9 @@ The gateway's key is a secret in moto's Secrets Manager, usage is in moto's Dyna
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -64,6 +65,7 @@ async def test_on_aws(snap_start: bool, package: Path, python: str, moto: str, t
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
     }
     transport = HttpTransport(environment={})
     store = real_stores.dynamo_store(transport, moto, table)
@@ -85,6 +87,13 @@ async def test_on_aws(snap_start: bool, package: Path, python: str, moto: str, t
     stored = await store.read_all(folder_of(day_of(SystemClock().time())))
     await transport.aclose()
     assert sorted(row["client_format"] for row in stored.values()) == ["chat_completions", "messages"]
+    assert_billed(stored.values())
+
+
+def assert_billed(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Every stream is counted, asked or not, and what the platform wants for it is known."""
+    for row in rows:
+        assert row["output_tokens"] > 0 and row["compute_cost"] > 0
 
 
 async def test_on_azure(tmp_path: Path) -> None:
@@ -118,4 +127,5 @@ async def test_on_azure(tmp_path: Path) -> None:
         stored = await store.read_all(folder_of(day_of(SystemClock().time())))
         await transport.aclose()
     assert files_below(target, home) == before
+    assert_billed(stored.values())
     assert {row["client_format"] for row in stored.values()} == {"chat_completions", "messages"}
