@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -75,8 +76,7 @@ class Running:
                     yield each
                 if not told and (not events or isinstance(events[-1], Ping)):
                     yield None
-            for each in answering.feed(self._decoder.close()):
-                yield each
+            answering.feed(self._decoder.close())
             if answering.stop is None and answering.failure is None:
                 answering.failure = unfinished()
         finally:
@@ -120,20 +120,26 @@ class ChatTurn:
 
     async def start(self, route: Route, caller: Caller, client: Request) -> None:
         """Keeps the question and asks it. Raises GatewayError; then the session is as it was, unless it is the backend
-        that has failed: that is kept."""
+        that has failed: that is kept. So is the question of a client that does not wait for the answer."""
         try:
             if self._turn is not None:
                 await self._remember(self._turn, route)
             self.running.hand_on()
             await self.running.start(route, caller, client, "chat")
         except BaseException as failure:
-            if isinstance(failure, UpstreamFault) and wire.status_of(failure) >= 500:
-                await self._keep("failed")
-            else:
-                await self._abandon()
+            await self._end(failure)
             if isinstance(failure, StoreFault):
                 raise store_away(self._gateway.ports.log, "beginning a turn", failure) from failure
             raise
+
+    async def _end(self, failure: BaseException) -> None:
+        """What becomes of a turn that has not begun to be answered."""
+        if isinstance(failure, UpstreamFault) and wire.status_of(failure) >= 500:
+            await self._keep_quietly("failed")
+        elif isinstance(failure, CancelledError) and self._turn is not None and self._turn.has_asked:
+            await self._keep_quietly("partial")
+        else:
+            await self._abandon()
 
     async def _remember(self, turn: Turn, route: Route) -> None:
         """Puts what was said before in front of the question, as much as the model takes, and keeps the question."""
@@ -185,7 +191,13 @@ class ChatTurn:
     async def close(self) -> None:
         """Ends a turn that was left: the backend is let go, and what it said until then is kept."""
         await self.running.close()
-        await self._keep("partial")
+        await self._keep_quietly("partial")
+
+    async def _keep_quietly(self, status: Status) -> None:
+        try:
+            await self._keep(status)
+        except ClientFault as fault:  # the session is somebody else's by now, and nobody is there to be told
+            self._gateway.ports.log.event("warning", "turn_lost", error=fault.message)
 
     async def _keep(self, status: Status) -> None:
         """Keeps the answer as it stands, once. A store that is away costs the memory, not the answer."""
@@ -204,7 +216,7 @@ class ChatTurn:
         about: dict[str, Any] = {"model": running.question.model}
         message = answering.message()
         about.update({name: message[name] for name in ("reasoning", "tool_calls") if name in message})
-        if status != "failed":
+        if running.is_recorded:
             figures = running.figures()
             about |= {"usage": figures["usage"], "cost_usd": figures["cost_usd"]}
         return Said("assistant", answering.content, [], status, clock.time(), self._id, about)

@@ -128,11 +128,16 @@ async def _side_by_side(outcomes: Sequence[Outcome], client: Client) -> AsyncGen
 
     async def run(index: int, outcome: Outcome) -> None:
         about = {"model": outcome.running.question.model, "index": index}
+        told_notices = 0
         async with aclosing(_tell(outcome, client, "compare")) as told:
             async for each in told:
                 await queue.put(None if each is None else (each[0], {**about, **each[1]}))
+                if each is not None and each[0] == "start":
+                    told_notices = len(each[1]["notices"])
         if outcome.failure is None:
-            await queue.put(("done", {**about, **outcome.shown()}))
+            row = outcome.shown()
+            row["notices"] = row["notices"][told_notices:]
+            await queue.put(("done", {**about, **row}))
         await queue.put(index)
 
     tasks = [asyncio.create_task(run(index, outcome)) for index, outcome in enumerate(outcomes)]

@@ -256,6 +256,11 @@ class Turn:
         kept = trimmed(found, room.left, room.tokens)
         return kept, self.head.count - len(kept)
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether the question is kept."""
+        return bool(self._written)
+
     async def ask(self, said: Sequence[Said]) -> None:
         """Keeps the question, so that a process that dies does not take it along."""
         self._asked, self._written = await self._sessions.write(self.head, self._id, said)

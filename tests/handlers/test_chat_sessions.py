@@ -173,6 +173,23 @@ async def test_a_client_that_leaves_lets_the_backend_go(tmp_path: Path, streamed
     assert gateway.records[0].outcome == "abandoned" and gateway.records[0].session == "s"
 
 
+async def test_the_question_of_a_client_that_does_not_wait_is_kept(tmp_path: Path) -> None:
+    async with BackendServer([Script([60.0]), says("Whole")]) as backend:
+        async with talking(tmp_path, document(backend.url)) as (client, _):
+            body = {"message": "first", "model": "m", "session_id": "s"}
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(f"{CHAT}/stream", json=body, timeout=0.5)
+            await asyncio.wait_for(backend.closed.wait(), 5)
+            while (again := await client.post(CHAT, json={**body, "message": "next"})).status_code == 409:
+                await asyncio.sleep(0.02)
+            kept = (await client.get(f"{SESSIONS}/s")).json()
+    assert again.status_code == 200
+    assert [(each["content"], each["status"]) for each in kept["messages"]] == [
+        ("first", "complete"), ("", "partial"), ("next", "complete"), ("Whole", "complete"),
+    ]  # fmt: skip
+    assert [each["content"] for each in backend.received[1].json["messages"]] == ["next"]
+
+
 async def test_sessions_outlive_the_gateway(tmp_path: Path) -> None:
     async with BackendServer(echoes) as backend:
         async with talking(tmp_path, document(backend.url)) as (client, _):
