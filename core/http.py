@@ -6,7 +6,7 @@ a response's stay apart, because `set-cookie` may not be joined.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from core.slotted import field, slotted
 
@@ -57,3 +57,26 @@ class Response:
             if key == name:
                 return value
         return None
+
+
+# All headers of an answer together may not exceed 8 KB or so anywhere on the way (Node's clients: 16 KB).
+_LONGEST_LIST = 2_000
+
+
+def listed(names: Sequence[str]) -> str:
+    """`names` as a header's list. A long one does without the numbers of places that are alike (`tools[7].strict` is
+    `tools[].strict`), and a longer one ends in how many more there are."""
+    text = ", ".join(names)
+    if len(text) <= _LONGEST_LIST:
+        return text
+    import re  # noqa: PLC0415  # hardly ever
+
+    shorter = list(dict.fromkeys(re.sub(r"\[\d+\]", "[]", name) for name in names))
+    kept: list[str] = []
+    size = 0
+    for name in shorter:
+        size += len(name) + 2
+        if size > _LONGEST_LIST:
+            return ", ".join([*kept, f"and {len(shorter) - len(kept)} more"])
+        kept.append(name)
+    return ", ".join(kept)

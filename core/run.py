@@ -15,7 +15,7 @@ from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault,
 from core.formats import load_wire
 from core.formats.contract import Reply
 from core.generation import Generation, read_generation
-from core.http import HeaderList, Request, Response
+from core.http import HeaderList, Request, Response, listed
 from core.native import prepare_native
 from core.overload import InFlight
 from core.passthrough import returned_headers
@@ -501,7 +501,7 @@ class Run:
         if prepared is not None:
             headers.append(("x-skybridge-translation", prepared.translation))
             if prepared.dropped:
-                headers.append(("x-skybridge-dropped", _header_safe(", ".join(prepared.dropped))))
+                headers.append(("x-skybridge-dropped", _header_safe(listed(prepared.dropped))))
         return headers
 
     def _abandon(self, winner: Winner | None) -> None:
