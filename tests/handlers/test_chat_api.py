@@ -309,3 +309,26 @@ async def test_a_knob_that_the_model_does_not_take_is_told(tmp_path: Path) -> No
             body = (await client.post(CHAT, json=asked(model="gpt", temperature=0.3))).json()
     assert any("'temperature'" in notice for notice in body["notices"])
     assert "temperature" not in backend.received[0].json
+
+
+async def test_a_key_has_its_own_models_limits_and_sessions(tmp_path: Path) -> None:
+    async with talking(tmp_path, document(other={"backend": "demo", "api_model": "demo"})) as (client, gateway):
+        terms = {"owner": "ann", "models": ["demo"], "limits": {"requests_per_minute": 2}}
+        made = (await client.post("/api/v1/keys", json=terms)).json()
+        ann = {"x-api-key": made["key"]}
+        turn = await client.post(CHAT, json=asked(model="demo"), headers=ann)
+        refused = await client.post(CHAT, json=asked(model="other"), headers=ann)
+        compared = await client.post("/api/v1/compare", json={"prompt": "x", "models": ["other", "nope"]}, headers=ann)
+        models = (await client.get("/api/v1/models", headers=ann)).json()["models"]
+        own = (await client.get("/api/v1/sessions", headers=ann)).json()
+        others = (await client.get("/api/v1/sessions")).json()
+        rotated = (await client.post(f"/api/v1/keys/{made['id']}/rotate", json={})).json()
+        later = (await client.get("/api/v1/sessions", headers={"x-api-key": rotated["key"]})).json()
+        statuses = [(await client.post(CHAT, json=asked(model="demo"), headers=ann)).status_code for _ in range(5)]
+    assert turn.status_code == 200 and gateway.records[0].owner == "ann"
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert refused.json()["error"]["details"]["field"] == "model"
+    assert [row["error"]["code"] for row in compared.json()["results"]] == ["FORBIDDEN", "MODEL_NOT_FOUND"]
+    assert [row["id"] for row in models] == ["demo"] and models[0]["quota"]["requests_per_minute"]["limit"] == 2
+    assert own["total"] == 1 == later["total"] and others["total"] == 0
+    assert 429 in statuses
