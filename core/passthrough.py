@@ -40,12 +40,17 @@ REMOVED = object()
 
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The client's headers that go on to a backend."""
-    return {name: value for name, value in headers.items() if _is_forwarded(name)}
+    return {name: headers[name] for name in _forwarded_names(tuple(headers))}
 
 
-@lru_cache(maxsize=1024)
-def _is_forwarded(name: str) -> bool:
-    return name in _FORWARDED or (name.startswith(_FORWARDED_PREFIXES) and name not in _RETURNED)
+@lru_cache(maxsize=256)
+def _forwarded_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A client sends the same names with each of its requests."""
+    return tuple(
+        name
+        for name in names
+        if name in _FORWARDED or (name.startswith(_FORWARDED_PREFIXES) and name not in _RETURNED)
+    )
 
 
 def returned_headers(headers: Mapping[str, str]) -> HeaderList:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
+from itertools import chain
 from traceback import format_exception
 from typing import Any
 
@@ -79,8 +80,10 @@ def make_app(gateway: Gateway, after_answer: Callable[[], Awaitable[None]] | Non
 
 def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
     raw_headers = scope["headers"]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw_headers}
-    if len(headers) < len(raw_headers):
+    # All of them are decoded at once, which the few that have a NUL in them or are there twice do not survive.
+    texts = b"\0".join(chain.from_iterable(raw_headers)).decode("latin-1").split("\0")
+    headers = dict(zip(texts[::2], texts[1::2], strict=False))
+    if len(texts) != 2 * len(raw_headers) or len(headers) < len(raw_headers):
         headers = _joined(raw_headers)
     raw_path = scope.get("raw_path")
     path = raw_path.decode("latin-1") if raw_path else scope["path"]

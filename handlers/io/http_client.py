@@ -273,13 +273,16 @@ def write_head(request: BackendRequest, target: Target, where: str, added: Heade
     lines = [f"{request.method} {where} HTTP/1.1"]
     if "host" not in names:
         lines.append(f"host: {target.authority}")
-    lines += [f"{name}: {value}" for name, value in request.headers if name not in _FRAMING]
+    headers = request.headers
+    if not _FRAMING.isdisjoint(names):
+        headers = [item for item in headers if item[0] not in _FRAMING]
+    lines += map(": ".join, headers)
     if "accept-encoding" not in names:
         lines.append("accept-encoding: identity")
     if request.body or request.method in _METHODS_WITH_CONTENT:
         lines.append(f"content-length: {len(request.body)}")
     if added:
-        lines += [f"{name}: {value}" for name, value in added]
+        lines += map(": ".join, added)
     text = "\r\n".join(lines)
     if not text.count("\r") == text.count("\n") == len(lines) - 1 or "\0" in text:
         raise TransportFault("send", "a header of the request has a line end or a NUL in it")

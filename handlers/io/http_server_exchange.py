@@ -172,9 +172,8 @@ class ServerExchange:
         self._left = int(length) if length is not None else None
         if not self._complete or fields.get(b"connection", b"").lower() == b"close":
             self.keeps_alive = False
-        lines = [_status_line(status), *[b"%b: %b\r\n" % header for header in headers]]
-        text = b"".join(lines)
-        if not text.count(b"\r") == text.count(b"\n") == len(lines) or b"\0" in text:
+        text = _status_line(status) + b"\r\n".join(map(b": ".join, headers)) + (b"\r\n" if headers else b"")
+        if not text.count(b"\r") == text.count(b"\n") == len(headers) + 1 or b"\0" in text:
             self._started = False
             raise RuntimeError("a header of the answer has a line end or a NUL in it")
         text += self._connection.server.date()
