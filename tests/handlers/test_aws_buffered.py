@@ -13,6 +13,7 @@ import pytest
 from handlers import aws_buffered
 from handlers.aws_buffered import Handler, make_handler
 from handlers.aws_invocation import App, Receive, Scope, Send
+from handlers.io.lambda_log import CURRENT, LambdaInvocation
 from tests.doors import lambda_apps as apps
 from tests.handlers.test_aws_events import load
 
@@ -136,3 +137,18 @@ def test_a_context_without_a_clock_gives_no_deadline(handler_of: Any) -> None:
 def test_the_module_has_a_handler_and_nothing_else_of_its_own_making() -> None:
     with pytest.raises(AttributeError, match="missing"):
         aws_buffered.missing  # noqa: B018
+
+
+def test_lines_of_the_log_say_whose_they_are(handler_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[LambdaInvocation | None] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(CURRENT.get())
+        await apps.echo(scope, receive, send)
+
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-a")
+    monkeypatch.delenv("AWS_LAMBDA_INITIALIZATION_TYPE", raising=False)
+    handler = handler_of(app)
+    for _ in range(2):
+        handler(load("http-api"), Context())
+    assert seen == [LambdaInvocation("request-7", "", "Root=1-a", cold) for cold in (True, False)]
