@@ -186,11 +186,17 @@ class Playground {
   async #regenerate() {
     const last = this.#turns.findLast((turn) => turn.role === "user");
     if (!last || this.composer.busy) return;
-    this.#lastAnswer.node.remove();
-    if (this.#turns.at(-1).role === "assistant") this.#turns.pop();
+    const former = { answer: this.#lastAnswer, turn: this.#turns.at(-1).role === "assistant" ? this.#turns.pop() : null };
+    former.answer.node.remove();
     const request = { system_prompt: this.sessionSystem, ...requestKnobs(this.settings), model: this.model, messages: this.#said() };
     if (last.attachments?.length) request.attachments = last.attachments;
-    await this.#answer(request);
+    const exchange = await this.#answer(request);
+    if (exchange.refused) {
+      this.#lastAnswer.node.before(former.answer.node);
+      if (former.turn) this.#turns.push(former.turn);
+      this.#lastAnswer = former.answer;
+      return;
+    }
     // The gateway's history only grows: a session goes on with what it was first told.
     if (this.#session) this.#noteOnce(this.#lastAnswer, "This second answer is not kept: the session holds the first one.");
   }
