@@ -221,14 +221,14 @@ def client_attributes(backend: Backend, api_model: str, operation: str, url: str
 
 
 def server_of(url: str) -> tuple[str, int]:
-    """Host and port of a backend's URL; ("", 0) where it has none. By hand: urllib.parse is for nothing else before the
+    """Host and port of a backend's URL; ("", 0) for one that is not on a network. By hand: urllib.parse is for nothing else before the
     first answer."""
     scheme, _, rest = url.removeprefix("batch+").partition("://")
     authority = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
     host, colon, port = authority.rpartition(":")
     if not colon or not port.isdigit():
         host, port = authority, ""
-    return host.strip("[]"), int(port or _PORTS.get(scheme, 443)) if host else 0
+    return (host.strip("[]"), int(port or _PORTS[scheme])) if scheme in _PORTS else ("", 0)
 
 
 def answer_attributes(record: UsageRecord) -> dict[str, Value]:

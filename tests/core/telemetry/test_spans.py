@@ -189,7 +189,7 @@ def test_one_route_has_one_name(path: str, route: str) -> None:
         ("http://user:pass@h:81?x=/y", ("h", 81)),
         ("batch+http://[::1]:8080/v1", ("::1", 8080)),
         ("http://[::1]/v1", ("::1", 80)),
-        ("demo:", ("", 0)),
+        ("demo://demo", ("", 0)),
     ],
 )
 def test_servers(url: str, server: tuple[str, int]) -> None:
