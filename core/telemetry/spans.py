@@ -221,8 +221,8 @@ def client_attributes(backend: Backend, api_model: str, operation: str, url: str
 
 
 def server_of(url: str) -> tuple[str, int]:
-    """Host and port of a backend's URL; ("", 0) for one that is not on a network. By hand: urllib.parse is for nothing else before the
-    first answer."""
+    """Host and port of a backend's URL; ("", 0) for one that is not on a network. By hand: urllib.parse is for
+    nothing else before the first answer."""
     scheme, _, rest = url.removeprefix("batch+").partition("://")
     authority = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
     host, colon, port = authority.rpartition(":")
