@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
@@ -135,7 +136,7 @@ class Renamer:
     """
 
     def __init__(self, asked: str) -> None:
-        self._asked = json.dumps(asked).encode()
+        self._asked = _quoted(asked)
         self._old = b""
         self._new = b""
 
@@ -156,7 +157,7 @@ class Renamer:
         """A whole JSON answer with its top-level `model` replaced; left alone when there is none to replace. `served`:
         its value as an observer has read it, which spares reading the body again where the member stands early."""
         found = _TOP_MODEL.match(body) if served is not None else None
-        if found is not None and found.group(1) == json.dumps(served).encode():
+        if found is not None and found.group(1) == _quoted(served):
             return body[: found.start(1)] + self._asked + body[found.end(1) :]
         try:
             document = read_object(body)
@@ -193,6 +194,11 @@ def _tells_usage_alone(frame: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
+
+
+@lru_cache(maxsize=256)
+def _quoted(name: str) -> bytes:
+    return json.dumps(name).encode()
 
 
 class WholeAnswer:
