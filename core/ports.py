@@ -211,7 +211,8 @@ class Store(Protocol):
     async def delete(self, folder: str, name: str) -> None: ...
 
     async def purge(self, now: float) -> int:
-        """Drops what has expired, where the store does not do so itself. How many documents that were."""
+        """Drops what has expired, where the store does not do so itself; at most some hundreds at once. How many that
+        were."""
         ...
 
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:

@@ -191,9 +191,9 @@ class Accounts:
                 except BaseException:
                     self._waiting[:0] = batch
                     raise
-            await self._upkeep.tend()
         finally:
             self._flushing = False
+        await self._upkeep.tend()  # which may take long, and holds no record up
 
     async def usage(self, caller: Caller, query: str) -> bytes:
         """`GET /api/v1/usage?by=day,model&days=7` (core.usage_report): the sums, USD exact. Who is no administrator

@@ -181,7 +181,8 @@ async def _usage(options: argparse.Namespace, desk: Desk) -> int:
         raise ConfigurationError("--by", str(error)) from error
     now = desk.keys.clock.time()
     if options.purge:
-        await desk.keys.store.purge(now)
+        while await desk.keys.store.purge(now):
+            pass
     rows = (await read_usage(desk.keys.store, Report(query), now)).report.rows()
     if options.json:
         desk.print(json.dumps(rows, indent=2))

@@ -20,8 +20,6 @@ TEND_SECONDS = 600.0
 PURGE_SECONDS = DAY
 # The chance of a process that has just started to be the one that tends.
 START_CHANCE = 0.02
-# A purge that drops so many may have left some: it goes on the next time.
-PURGE_AT_ONCE = 500
 # Notes are looked for in the folders of so many days, and kept for as many.
 NOTE_DAYS = 3
 
@@ -72,7 +70,7 @@ class Upkeep:
                 del self._notes[record.request_id]
 
     async def tend(self) -> None:
-        """What is to be done now and then. Raises nothing."""
+        """What is to be done now and then, once at a time. Raises nothing."""
         now = self._clock.time()
         if now >= self._tend_at:
             self._tend_at = now + TEND_SECONDS
@@ -95,7 +93,8 @@ class Upkeep:
                 self._log.event("warning", "request_died", request_id=name, key=note["key"], metric="requests_died")
 
     async def _purge(self, now: float) -> None:
-        if await self._store.purge(now) >= PURGE_AT_ONCE:
+        """What one purge left the next one drops, soon: there may be many the first time."""
+        if await self._store.purge(now):
             self._purge_at = now + TEND_SECONDS
 
     async def _quietly(self, during: str, work: Awaitable[object]) -> None:

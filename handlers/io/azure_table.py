@@ -125,17 +125,19 @@ class AzureTable:
         return "POST", url, [("prefer", "return-no-content")], json.dumps(entity).encode()
 
     async def query(
-        self, condition: str, select: str = "", *, most: int | None = None, metadata: str = "nometadata"
-    ) -> list[Entity]:
+        self, condition: str, select: str = "", *, most: int | None = None, metadata: str = "nometadata",
+        seconds: float | None = None,
+    ) -> list[Entity]:  # fmt: skip
         """All entities, or at least one and at most `most` (up to 1000) where there are any: the service may answer
-        with none and say where to go on. With `fullmetadata` they have their ETags, in `odata.etag`."""
+        with none and say where to go on. With `fullmetadata` they have their ETags, in `odata.etag`. `seconds` bounds
+        each page of a query that looks through many partitions."""
         found: list[Entity] = []
         next_keys = ""
         while True:
             query = f"$filter={quote(condition)}" + (f"&$select={select}" if select else "") + next_keys
             query += f"&$top={most}" if most is not None else ""
-            headers = [("accept", f"application/json;odata={metadata}")]
-            answer = await self.send("GET", f"{self.endpoint}/{self.name}()?{query}", headers)
+            headers = [("x-ms-version", VERSION), ("accept", f"application/json;odata={metadata}")]
+            answer = await self.client.send(Call("GET", f"{self.endpoint}/{self.name}()?{query}", headers), seconds)
             found += self.json(answer, "listing")["value"]
             partition = answer.headers.get("x-ms-continuation-nextpartitionkey")
             if partition is None or (most is not None and found):

@@ -48,9 +48,10 @@ class CloudClient:
     throttled: Callable[[Answer], bool]
     seconds: float = 2.0
 
-    async def send(self, call: Call) -> Answer:
-        """The answer, whatever its status. Raises StoreFault when there is none in time."""
-        until = self.clock.monotonic() + self.seconds
+    async def send(self, call: Call, seconds: float | None = None) -> Answer:
+        """The answer, whatever its status. Raises StoreFault when there is none in time: in `seconds`, for a call that
+        may take longer than others."""
+        until = self.clock.monotonic() + (seconds or self.seconds)
         pause, tries = FIRST_PAUSE, 1
         while True:
             reason = await self._try(call, until)

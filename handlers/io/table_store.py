@@ -22,6 +22,8 @@ from handlers.io.table_counters import TableCounters
 # So many entities are dropped by one purge, and so many of them at once.
 PURGE_AT_ONCE = 500
 _SIDE_BY_SIDE = 20
+# The service looks through a table for up to 5 s before it answers with a page, which may be empty.
+_PURGE_SECONDS = 15.0
 
 
 class TableStore:
@@ -90,7 +92,9 @@ class TableStore:
         await self._table.remove(self._table.entity_url(f"d-{folder}", name))
 
     async def purge(self, now: float) -> int:
-        entities = await self._table.query(f"expires lt {float(now)!r}", "PartitionKey,RowKey", most=PURGE_AT_ONCE)
+        entities = await self._table.query(
+            f"expires lt {float(now)!r}", "PartitionKey,RowKey", most=PURGE_AT_ONCE, seconds=_PURGE_SECONDS
+        )
         for some in batched(entities, _SIDE_BY_SIDE, strict=False):
             keys = ((entity["PartitionKey"], entity["RowKey"]) for entity in some)
             await asyncio.gather(*(self._table.remove(self._table.url(*each)) for each in keys))
