@@ -42,11 +42,11 @@ class Comparison {
     this.adder = el("button", { type: "button", class: "button", on: { click: () => this.#add() } }, icon("plus"), "Add a model");
     fill(main, el(
       "div",
-      { class: "page" },
+      { class: "page page-wide" },
       pageHead("Compare", "The same prompt to two, three or four models at once. Nothing is kept.", this.adder),
       el("div", { class: "compare-ask" }, this.composer.node,
         el("details", { class: "fold" }, el("summary", {}, icon("chevron"), el("span", {}, "Settings")), el("div", { class: "dialog-body" }, settingsForm(this.settings, () => {}, { withEffort: false })))),
-      this.prompt, this.trouble, this.lanes,
+      this.prompt, this.trouble, el("div", { class: "compare" }, this.lanes),
     ));
     for (const id of this.#initial()) this.#add(id);
     context.signal.addEventListener("abort", () => this.#stopper?.abort());
