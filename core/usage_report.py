@@ -153,11 +153,13 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 class Report:
-    """Adds records up as they come; no record is kept. `only` is the id of the one caller whose records count."""
+    """Adds records up as they come; no record is kept. `only` is the id of the one caller whose records count;
+    `counted` is how many did."""
 
     def __init__(self, query: UsageQuery, only: str | None = None, most_groups: int = MOST_GROUPS) -> None:
         self._most = most_groups
         self.days = query.days
+        self.counted = 0
         self._by = query.by
         self._groups = [_group(name) for name in query.by]
         self._where = [(name, _group(name), value) for name, value in query.where.items()]
@@ -179,6 +181,7 @@ class Report:
                 raise ClientFault("bad_request", words, param="by")
             found = self._sums[names] = _Sum()
         found.add(row)
+        self.counted += 1
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each combination of the groups, in their order: counts, tokens, money in USD (exact, as text),

@@ -213,7 +213,7 @@ class Accounts:
             raise NotConfigured("The gateway cannot read usage now; try again in a moment.") from fault
         page = {
             "object": "list", "days": asked.days, "by": asked.by, "data": found.report.rows(),
-            "records": found.records, "complete": found.complete,
+            "records": found.report.counted, "complete": found.complete,
         }  # fmt: skip
         return json.dumps(page).encode()
 

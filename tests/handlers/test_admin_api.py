@@ -260,7 +260,7 @@ async def test_usage(made: Ground) -> None:
     _, filtered = await made.call("GET", "/usage?by=hour&outcome=failed")
     assert [row["requests"] for row in filtered["data"]] == [1]
     _, own = await made.call("GET", "/usage?by=owner", headers=bearer(keys[0]["key"]))
-    assert [(row["owner"], row["requests"]) for row in own["data"]] == [("a", 2)]
+    assert [(row["owner"], row["requests"]) for row in own["data"]] == [("a", 2)] and own["records"] == 2
     status, refused = await made.call("GET", "/usage?by=moon")
     assert status == 400 and refused["error"]["details"]["field"] == "by"
 
