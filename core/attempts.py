@@ -305,6 +305,7 @@ class Attempts:
             self._read_date(error)
             if prepared is not None:
                 redact(error, prepared.request.headers)
+                _keep_request_id(error)
                 if prepared.translation != "none":
                     error.raw = None  # an answer in a format that the client does not read
         self._routing.health.failed(attempt.candidate, error)
@@ -475,6 +476,18 @@ class Attempts:
         fault = prepared.read_error(502, head.headers, redacted(body, prepared.request.headers))
         fault.retryable = True
         raise fault
+
+
+# How vendors call their own id of a request, which their support asks for.
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
+
+
+def _keep_request_id(error: UpstreamFault) -> None:
+    """The backend's id of a request that it refused stays with the error."""
+    headers = error.raw.headers if error.raw is not None else {}
+    found = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    if found is not None:
+        error.headers["x-skybridge-backend-request-id"] = found
 
 
 def _time_is_over() -> GatewayError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,13 @@ SEEN: dict[str, dict[int, Seen]] = {
 }  # fmt: skip
 
 
+# Each vendor's own id of a request, by the format that it answers in.
+REQUEST_ID = {
+    "messages": "request-id", "chat_completions": "x-request-id", "responses": "x-request-id",
+    "converse": "x-amzn-requestid", "invoke": "x-amzn-requestid", "generate_content": "x-request-id",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("client_name", CLIENTS)
 @pytest.mark.parametrize("name", BACKENDS)
 async def test_errors_keep_status_message_and_headers(tmp_path: Path, name: str, client_name: str) -> None:
@@ -153,7 +161,8 @@ async def test_errors_keep_status_message_and_headers(tmp_path: Path, name: str,
 
     def play(received: Received) -> Script:
         message = f"refused with {now['status']} for {quoted(received)}"
-        return error(format_of(received), now["status"], message)
+        script = error(format_of(received), now["status"], message)
+        return replace(script, headers={**script.headers, REQUEST_ID[format_of(received)]: "req-of-the-backend"})
 
     async with BackendServer(play) as backend, gateway_to(tmp_path, name, backend) as gateway:
         async with closing(CLIENTS[client_name](gateway.url)) as client:
@@ -172,6 +181,7 @@ async def test_errors_keep_status_message_and_headers(tmp_path: Path, name: str,
                     if status in (429, 503, 529):
                         assert refusal.headers["retry-after"] == "7", about
                     assert refusal.headers["x-request-id"], about
+                    assert "req-of-the-backend" in refusal.headers.values(), about
                     assert MARK not in refusal.text + str(refusal.headers), about
 
 
