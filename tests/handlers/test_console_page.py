@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import gzip
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +16,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from core.errors import ClientFault
+from handlers.aws_buffered import make_handler
+from handlers.composition import compose
 from handlers.console_page import CONTENT_SECURITY_POLICY, FOLDER, read_site, router
+from tests.handlers.test_aws_buffered import Context as LambdaContext
+from tests.handlers.test_aws_events import load
+from tests.leaks import secret
 from tests.served import served
 
 SOURCES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file())
@@ -156,3 +165,25 @@ async def test_the_gateway_serves_it_to_browsers_and_answers_head(tmp_path: Path
         assert missing.status_code == 404
         nowhere = await client.get("/console/nothing.js")
         assert nowhere.json()["error"]["code"] == "NOT_FOUND"
+
+
+async def test_a_buffered_lambda_gives_the_same_bytes(tmp_path: Path):
+    models = tmp_path / "models.json"
+    models.write_text(json.dumps({"backends": {"demo": {"type": "demo"}}, "models": {"demo": {"backend": "demo"}}}))
+    composition = compose({"SERVICE_API_KEY": secret("gateway"), "LOG_LEVEL": "error"}, str(models))
+    event = load("http-api")
+    event["requestContext"]["http"].update(method="GET", path="/")
+    event.update(rawPath="/", rawQueryString="", body="", isBase64Encoded=False)
+    event["headers"] = {"accept": "text/html", "accept-encoding": "gzip", "host": "gateway.example"}
+
+    def invoke() -> dict[str, Any]:
+        handler = make_handler(composition.app)
+        answer: dict[str, Any] = handler(event, LambdaContext())
+        asyncio.get_event_loop().close()
+        asyncio.set_event_loop(None)
+        return answer
+
+    answer = await asyncio.to_thread(invoke)
+    assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, True)
+    assert answer["headers"]["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert gzip.decompress(base64.b64decode(answer["body"])) == read_site().files["index.html"].plain
