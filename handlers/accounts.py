@@ -94,6 +94,7 @@ class Accounts:
         must_hold = limits.is_budgeted(charges) or self._quotas.on_store_fault == "closed"
         if now < self._away_until and not must_hold:
             return []
+        record.hold = hold  # already: what a call may have taken that failed, or whose client left, is settled too
         try:
             outcome = await self._store.reserve(hold, now)
         except StoreFault as fault:
@@ -101,11 +102,10 @@ class Accounts:
             self._log.event("warning", "store_fault", during="admission", error=str(fault), metric="store_faults")
             if must_hold:
                 raise NotConfigured(UNCHECKED) from fault
-            record.hold = hold  # what an unclear call may have taken is settled after all
             return []
         if isinstance(outcome, Shortage):
+            record.hold = None
             raise limits.refusal(outcome, subjects, record.client_format, now)
-        record.hold = hold
         assert self._upkeep is not None
         self._upkeep.begin(record, hold, self._quotas.note_seconds)
         return limits.rate_headers(charges, outcome.used, record.client_format, now)

@@ -2,7 +2,7 @@
 
 RS256, which every issuer must offer (OpenID Connect Core, 15.1), PS256 and ES256. What a token's header says is no
 choice: each algorithm takes keys of its own kind only, and a key that names one takes no other. Verifying deals with
-public numbers only, so it needs no constant time, and no library: the one that there is would double the package.
+public numbers only, so it needs no constant time; and no library: the usual one is larger than the whole package.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from core.access import AccessRules
 from core.configuration import ConfigurationError
 from core.estimate import input_tokens
 from core.http import Request, Response
-from core.ports import Hold, Shortage, StoredDocument, StoreFault
+from core.ports import Hold, Shortage, StoredDocument, StoreFault, Taken
 from handlers.io.sqlite_store import SqliteStore
 from handlers.quotas import read_quotas
 from tests.gateways import body_of, path_of
@@ -194,6 +194,36 @@ async def test_requests_in_flight_are_given_back(store: SqliteStore) -> None:
     assert await store.totals(counters, bench.clock.time()) == {counters[0]: 0, counters[1]: 14}
 
 
+class SlowStore(SqliteStore):
+    """It takes what is asked for, and does not say so."""
+
+    taken = asyncio.Event()
+
+    async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
+        await super().reserve(hold, now)
+        self.taken.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits so long")
+
+
+async def test_what_a_client_that_left_had_reserved_is_given_back(tmp_path: Path) -> None:
+    """It left while the reservation was under way."""
+    store = SlowStore(tmp_path / "made.db")
+    bench = AccountedBench(document(quotas={"everyone": {"usd_total": 10**4, "in_flight": 3}}), [], store)
+    await bench.add_key()
+    asking = asyncio.create_task(ask(bench))
+    await store.taken.wait()
+    counters = ["usd_total:everyone::", "in_flight:everyone::"]
+    assert (await store.totals(counters, bench.clock.time()))[counters[1]] == 1
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    (row,) = await bench.documents()
+    assert row["outcome"] == "abandoned"
+    assert await store.totals(counters, bench.clock.time()) == dict.fromkeys(counters, 0)
+    await store.close()
+
+
 async def test_a_budget_needs_a_price(store: SqliteStore) -> None:
     bench = AccountedBench(document(prices={}), [whole()], store)
     await bench.add_key(quota={"usd_total": 5})
@@ -275,7 +305,7 @@ class DeadStore(SqliteStore):
         self._check()
         await super().write(folder, documents, expires)
 
-    async def reserve(self, hold: Hold, now: float) -> Shortage | None:
+    async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
         self._check()
         return await super().reserve(hold, now)
 
