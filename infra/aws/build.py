@@ -38,21 +38,6 @@ PLATFORMS = {
 KEPT_METADATA = frozenset({"METADATA", "entry_points.txt"})
 PRUNED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h", ".pyc")
 PRUNED_FOLDERS = frozenset({"tests", "test", "__pycache__", "bin"})
-# Powertools is here for its Logger and Metrics; these parts of it are larger than all of the gateway.
-PRUNED_PARTS = (
-    "aws_lambda_powertools/event_handler",
-    "aws_lambda_powertools/utilities/auth_alpha",
-    "aws_lambda_powertools/utilities/batch",
-    "aws_lambda_powertools/utilities/circuit_breaker",
-    "aws_lambda_powertools/utilities/data_classes",
-    "aws_lambda_powertools/utilities/data_masking",
-    "aws_lambda_powertools/utilities/feature_flags",
-    "aws_lambda_powertools/utilities/idempotency",
-    "aws_lambda_powertools/utilities/kafka",
-    "aws_lambda_powertools/utilities/parameters",
-    "aws_lambda_powertools/utilities/parser",
-    "aws_lambda_powertools/utilities/streaming",
-)
 ZIP_LIMIT = 10_000_000
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can state: when it was built is no part of it
 
@@ -116,8 +101,6 @@ def requirement_name(line: str) -> str:
 
 def prune(target: Path) -> None:
     """Removes what no function imports: tests, stubs, sources of extensions, most metadata."""
-    for part in PRUNED_PARTS:
-        shutil.rmtree(target / part, ignore_errors=True)
     for folder, folders, files in os.walk(target, topdown=False):
         here = Path(folder)
         for name in files:
