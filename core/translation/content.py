@@ -47,6 +47,8 @@ _MEDIA_TYPES: Final = {
 }
 _MARKABLE: Final = (Text, Image, Document, Audio, Video, ToolCall, ToolResult)
 _NAME_LENGTH: Final = 200
+# https://platform.claude.com/docs/en/build-with-claude/vision
+_ANTHROPIC_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 ATTACHED: Final = "See the attached document."
 
 
@@ -155,6 +157,10 @@ class ContentFitter:
     def _image(self, block: Image, path: str) -> list[Block]:
         if not self.facts.images:
             raise Unsupported(path, "The model does not take images.")
+        kind = normalised_source(block.source).media_type
+        if self.rules.format == "messages" and block.source.kind == "base64" and kind not in _ANTHROPIC_IMAGES:
+            what = kind or "unknown"
+            raise Unsupported(path, f"images of type {what} cannot be sent: use JPEG, PNG, GIF or WebP")
         return [replace(block, source=self._source(block, path))]
 
     def _document(self, block: Document, path: str) -> list[Block]:

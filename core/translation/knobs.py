@@ -24,6 +24,8 @@ _MORE_OF_OPENAI: Final = ("presence_penalty", "frequency_penalty", "logit_bias",
 def fitted_sampling(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> Sampling:
     """The sampling parameters that the model takes in this request. `conversation.reasoning` is final."""
     sampling = replace(conversation.sampling)
+    if conversation.format != rules.format and not sampling.top_logprobs and not sampling.logprobs:
+        sampling.top_logprobs = None  # none are asked for, and a number of them alone is refused
     reasons = is_reasoning(conversation.reasoning, facts)
     if not (facts.sampling_while_thinking if reasons and facts.sampling else facts.sampling):
         more = _MORE_OF_OPENAI if facts.reasoning_model else ()
