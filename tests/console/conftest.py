@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from core.bill import day_of, folder_of, usage_document
 from core.usage import Cost, Usage, UsageRecord
 from handlers.io.sqlite_store import SqliteStore
 from tests.console.writer import Writer
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason="the Python package `playwright` is not installed")
-BrowserContext, Page, expect = playwright_api.BrowserContext, playwright_api.Page, playwright_api.expect
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = Path(__file__).with_name("screenshots")
@@ -185,7 +183,7 @@ def _record(request_id: str, day: float, dice: random.Random) -> UsageRecord:
 def browser() -> Iterator[BrowserContext]:
     """One browser with one cache. It is closed when this folder's tests are over: as long as it is there, nothing else
     in the process can run an event loop."""
-    with playwright_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield running.new_context(viewport=WIDE)
         running.close()

@@ -111,6 +111,16 @@ def test_a_phone_has_none_either(new_page: NewPage, gateway: Gateway):
         assert violations(page) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_documentation_has_none_either(new_page: NewPage, open_gateway: Gateway, scheme: str):
+    page = new_page(open_gateway, scheme=scheme)
+    page.get_by_role("link", name="API docs").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Skybridge API")
+    page.locator("details > summary").first.click()
+    shoot(page, f"{scheme}-docs")
+    assert violations(page) == []
+
+
 def test_streaming_is_told_politely(new_page: NewPage, gateway: Gateway):
     page = new_page(gateway)
     choose_model(page, "writer")
