@@ -288,6 +288,10 @@ def _implicit_backend(name: str, variables: Mapping[str, str]) -> Backend:
 _ROUTER_TYPES = {"openai": ("openai", "chat_completions"), "anthropic": ("anthropic", "messages")}
 
 
+# This form goes to the next provider after every HTTP error: what one refuses, another one's model may take.
+_ROUTER_POLICY = Policy(move_on=tuple(range(400, 500)))
+
+
 def _read_router(document: Mapping[str, Any], variables: Mapping[str, str]) -> Registry:
     """`model_mapping` gives each name the names that providers know it by; providers are tried by priority.
 
@@ -326,4 +330,4 @@ def _router_route(name: str, names: Any, ordered: list[tuple[int, Backend]]) -> 
         index = position[backend.format] = position.get(backend.format, -1) + 1
         api_model = listed[min(index, len(listed) - 1)] if listed else ""
         candidates.append(Candidate(backend, api_model, priority))
-    return Route(name, candidates, answer_model="served", translate=False)
+    return Route(name, candidates, "served", translate=False, policy=_ROUTER_POLICY)

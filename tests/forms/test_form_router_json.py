@@ -35,7 +35,7 @@ def served_name(received: Received) -> Script:
     return Script([answer_body(name, "served-name")], headers=JSON)
 
 
-@pytest.mark.parametrize("status", [401, 429, 500])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500])
 async def test_form_router_json(tmp_path: Path, status: int) -> None:
     async with (
         BackendServer(lambda received: failing(status)) as broken,
