@@ -66,6 +66,7 @@ function signIn(problem) {
 
 function signOut() {
   leaving.abort();
+  sessionStorage.clear();
   signIn("");
 }
 

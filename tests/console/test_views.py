@@ -205,9 +205,10 @@ def test_the_key_is_asked_for_once_and_signing_out_forgets_it(new_page: NewPage,
     page.reload()
     expect(page.get_by_role("heading", name="Backends", level=1)).to_be_visible()
     assert page.evaluate("JSON.stringify(localStorage)").find(gateway.key) < 0
+    page.evaluate("sessionStorage.setItem('skybridge.settings', '{}')")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Key", exact=True)).to_be_visible()
-    assert page.evaluate("sessionStorage.getItem('skybridge.key')") is None
+    assert page.evaluate("sessionStorage.length") == 0
 
 
 def test_an_open_gateway_asks_for_no_key_and_says_what_a_store_would_give(
