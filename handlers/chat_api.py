@@ -23,7 +23,7 @@ from core.http import Request
 from core.keys import check_model
 from core.model_rows import facts_row
 from core.ports import StoreFault
-from core.slotted import slotted
+from core.slotted import replace, slotted
 from handlers.api_faults import faults
 from handlers.chat_models import ChatIn, ChatOut, ModelsOut, SessionOut, SessionsOut, TitleIn, WholeSession
 from handlers.chat_rate import ChatRate, RatePorts
@@ -89,13 +89,22 @@ def _client(caller: CallerOf, ground: GroundOf, request: RequestOf) -> Client:
 
 type ClientOf = Annotated[Client, Depends(_client)]
 
+
+def at_once(client: Client) -> Client:
+    """The client of an answer that is given whole: it ends by when it must have begun."""
+    request = client.request
+    if request.first_byte_deadline is None:
+        return client
+    deadline = min(request.first_byte_deadline, request.deadline or request.first_byte_deadline)
+    return Client(client.caller, client.ground, replace(request, deadline=deadline))
+
 CHAT_FAULTS = faults(403, 404, 409, 413, 429, 500, 503)
 
 
 @router.post("/chat", response_class=JSONResponse, responses={200: {"model": ChatOut}, **CHAT_FAULTS})
 async def chat(body: ChatIn, client: ClientOf, _: Annotated[None, Limited]) -> JSONResponse:
     """Says something to a model, in a session or without, and gives its whole answer."""
-    turn = await _begin(body, client)
+    turn = await _begin(body, at_once(client))
     answer = await whole(turn)
     return JSONResponse(answer, headers=turn.running.headers)
 

@@ -177,7 +177,7 @@ class ChatTurn:
             self.failure = error
         finally:
             await self.close()
-        yield "error", {"error": error_of(self.failure)}
+        yield "error", {"error": error_of(self.failure, running.record.request_id)}
 
     def answer(self) -> dict[str, Any]:
         """The whole answer."""

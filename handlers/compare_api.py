@@ -17,7 +17,7 @@ from core.chat.messages import Said
 from core.errors import GatewayError
 from core.slotted import slotted
 from core.usage import Usage
-from handlers.chat_api import CHAT_FAULTS, STREAM, Client, ClientOf, Limited, limited_tokens
+from handlers.chat_api import CHAT_FAULTS, STREAM, Client, ClientOf, Limited, at_once, limited_tokens
 from handlers.chat_models import ChainIn, ChainOut, CompareIn, CompareOut, Knobs
 from handlers.chat_turns import Frames, Running
 from handlers.console_ground import Streamed
@@ -89,6 +89,7 @@ async def _tell(outcome: Outcome, client: Client, source: str) -> AsyncGenerator
 @router.post("/compare", response_class=JSONResponse, responses={200: {"model": CompareOut}, **CHAT_FAULTS})
 async def compare(body: CompareIn, client: ClientOf, _: Annotated[None, Limited]) -> JSONResponse:
     """Asks two to four models the same at once. One that fails does not fail the others."""
+    client = at_once(client)
     outcomes = _outcomes(body, client)
     async with aclosing(_side_by_side(outcomes, client)) as told:
         async for _each in told:
@@ -179,7 +180,7 @@ async def _next(
 async def run_chain(body: ChainIn, client: ClientOf, _: Annotated[None, Limited]) -> Response:
     """Asks models one after another: each sees the message and the answer before. With `stream`, server-sent events
     with `step`; `step` ends one, `done` all."""
-    steps = Chain(body, client)
+    steps = Chain(body, client if body.stream else at_once(client))
     if body.stream:
         return Streamed(Frames(steps.tell(), _nothing))
     async with aclosing(steps.tell()) as told:

@@ -56,8 +56,9 @@ class Console:
         scope.update({CALLER: caller, REQUEST: request, REQUEST_ID: request_id, STREAMS: streams})
         answer = _Answer(request.body)
         await self.app(scope, answer.receive, answer.send)
-        if not any(name == "x-request-id" for name, _ in answer.headers):
-            answer.headers.append(("x-request-id", request_id))
+        names = {name for name, _ in answer.headers}
+        fixed = (("x-request-id", request_id), ("x-content-type-options", "nosniff"))
+        answer.headers += [header for header in fixed if header[0] not in names]
         return Response(answer.status, answer.headers, streams[0] if streams else answer.body)
 
 

@@ -129,9 +129,9 @@ def finish_of(answering: Answering) -> str:
     return FINISH.get(answering.stop.reason, answering.stop.reason)
 
 
-def error_of(error: GatewayError) -> dict[str, Any]:
+def error_of(error: GatewayError, request_id: str = "") -> dict[str, Any]:
     """The `error` of a part of an answer."""
-    shown: dict[str, Any] = error_object(error, details=error.about)["error"]
+    shown: dict[str, Any] = error_object(error, request_id, error.about)["error"]
     return shown
 
 

@@ -70,10 +70,14 @@ class Desk:
         self.store = FaultyStore(path / "s.db")
         self.console = Console(Ground(self.bench.gateway, self.store, "sqlite"))
 
-    async def ask(self, path: str = "chat", **members: Any) -> Response:
+    async def ask(
+        self, path: str = "chat", deadline: float | None = None, first_byte_deadline: float | None = None,
+        **members: Any,
+    ) -> Response:
         body = json.dumps({"message": "Hi", "model": "m", "session_id": "s", **members}).encode()
         headers = {"content-type": "application/json"}
-        return await self._call(Request("POST", f"/api/v1/{path}", "", headers, body))
+        request = Request("POST", f"/api/v1/{path}", "", headers, body, deadline, first_byte_deadline)
+        return await self._call(request)
 
     async def messages(self) -> list[tuple[str, str]]:
         answer = await body_of(await self._call(Request("GET", "/api/v1/sessions/s")))
@@ -158,6 +162,16 @@ async def test_a_silent_backend_has_pings_and_keeps_its_session(tmp_path: Path, 
     assert parts.count(b": ping\n\n") >= 5
     assert await desk.messages() == [("Hi", "complete"), ("Hello", "complete")]
     await desk.store.close()
+
+
+async def test_a_whole_answer_ends_by_when_it_must_have_begun(tmp_path: Path) -> None:
+    for path, body in (("chat", {}), ("chat", {"messages": [{"role": "user", "content": "Hi"}], "message": None})):
+        desk = Desk(tmp_path, [Play(chunks=(chunk("Hel"), 100.0, chunk("lo"), end()))])
+        now = desk.bench.clock.monotonic()
+        answer = await desk.ask(path, first_byte_deadline=now + 30, deadline=now + 500, **body)
+        assert answer.status == 503 and fault_of(await body_of(answer))[0] == "TIMEOUT"
+        assert desk.bench.clock.monotonic() <= now + 31
+        await desk.store.close()
 
 
 async def test_the_parameters_of_a_generator() -> None:
