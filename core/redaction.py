@@ -26,7 +26,7 @@ def _shapes() -> re.Pattern[str]:
     return re.compile(
         r"\bsk-[A-Za-z0-9_*-]{12,}"
         r"|\bdapi[0-9a-f]{16,}|\bAIza[\w-]{30,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"
-        r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+        r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
         r"|(\b[Bb]earer )[\w.~+/-]{16,}=*"
         # Whose account: OpenAI's, AWS's (in ARNs and in words), Azure's, Anthropic's.
         r"|(\borg-|\bproj_)[A-Za-z0-9]{8,}"
