@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -247,3 +249,20 @@ async def test_days_of_a_session_are_configured(tmp_path: Path) -> None:
 def test_a_wrong_rate_limit_stops_the_start() -> None:
     with pytest.raises(ConfigurationError, match="RATE_LIMIT"):
         compose({"RATE_LIMIT": "many"}, local=True)
+
+
+def vouched_for(name: str) -> dict[str, str]:
+    """The header in which App Service says who has signed in."""
+    claims = [{"typ": "oid", "val": f"id-of-{name}"}, {"typ": "preferred_username", "val": name}]
+    return {"x-ms-client-principal": base64.b64encode(json.dumps({"claims": claims}).encode()).decode()}
+
+
+async def test_identities_of_the_platform_have_their_sessions(tmp_path: Path) -> None:
+    variables = {"SKYBRIDGE_AUTH": "platform", "SERVICE_API_KEY": ""}
+    async with talking(tmp_path, document(), **variables) as (client, gateway):
+        client.headers.pop("x-api-key")
+        body = {"message": "Mine", "model": "demo", "session_id": "s"}
+        answer = await client.post(CHAT, json=body, headers=vouched_for("ann"))
+        found = [(await client.get(f"{SESSIONS}/s", headers=vouched_for(name))).status_code for name in ("ann", "bob")]
+    assert answer.status_code == 200 and found == [200, 404]
+    assert gateway.records[0].owner == "ann"
