@@ -143,6 +143,8 @@ def without_pieces(body: bytes, foreign: frozenset[str]) -> tuple[bytes, list[st
 
 def without_blocks(conversation: Conversation, foreign: frozenset[str]) -> tuple[Conversation, list[str]]:
     """A conversation without the reasoning blocks that hold a `foreign` piece, and a warning where there were some."""
+    if not foreign:
+        return conversation, []
     if not any(_is_foreign(block, foreign) for message in conversation.messages for block in message.content):
         return conversation, []
     messages = [

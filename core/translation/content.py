@@ -63,14 +63,19 @@ def normalised_source(source: Source) -> Source:
     return replace(source, media_type=_MEDIA_TYPES.get(spelling, spelling))
 
 
+_MEDIA = (Image, Document, Audio, Video)
+
+
 def media_sources(conversation: Conversation) -> Iterator[tuple[Block, Source]]:
     """Every image, document, audio and video with its source, those inside tool results too."""
     for message in conversation.messages:
         for block in message.content:
-            inner = [*block.content] if isinstance(block, ToolResult) else [block]
-            for one in inner:
-                if isinstance(one, Image | Document | Audio | Video):
-                    yield one, one.source
+            if isinstance(block, ToolResult):
+                for one in block.content:
+                    if isinstance(one, _MEDIA):
+                        yield one, one.source
+            elif isinstance(block, _MEDIA):
+                yield block, block.source
 
 
 def urls_to_inline(conversation: Conversation, rules: FormatRules) -> list[Source]:
@@ -124,8 +129,9 @@ class ContentFitter:
         """The messages with every block in a form that the target takes; one that has none left goes with them.
         Raises Unsupported."""
         result: list[Message] = []
+        name = client_path(self.conversation.format, "messages")
         for index, message in enumerate(messages):
-            path = f"{client_path(self.conversation.format, 'messages')}[{index}]"
+            path = f"{name}[{index}]"
             content = [new for block in message.content for new in self._block(block, path)]
             if message.content and not content:
                 continue

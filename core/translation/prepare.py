@@ -148,8 +148,8 @@ def _lose_members(conversation: Conversation, rules: FormatRules, losses: Losses
         if message.name is not None and rules.format != "chat_completions":
             losses.add("messages.name", "the target has no names of participants")
         for block in message.content:
-            item = (getattr(block, "note", None) or {}).get("item") or {}
-            if item.get("members", {}).get("phase"):
+            note = getattr(block, "note", None)
+            if note and (note.get("item") or {}).get("members", {}).get("phase"):
                 losses.add("messages.phase", "the target has no phases of an answer")
     if rules.format == "generate_content" and conversation.reasoning is not None:
         for name in conversation.reasoning.extra:

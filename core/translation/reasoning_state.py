@@ -28,7 +28,12 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 def attached_signatures(messages: list[Message]) -> list[Message]:
     """Puts signatures that travelled as reasoning blocks back on their calls."""
-    return [with_content(message, _attached(message.content)) for message in messages]
+    return [
+        message
+        if (content := _attached(message.content)) is message.content
+        else with_content(message, content)
+        for message in messages
+    ]
 
 
 def _attached(content: list[Block]) -> list[Block]:

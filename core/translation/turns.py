@@ -44,15 +44,15 @@ def without_billing_header(messages: list[Message], provider: str, losses: Losse
         return messages
     result: list[Message] = []
     head = leading_system(messages)
-    for index, message in enumerate(messages):
-        kept = [block for block in message.content if index >= head or not _is_billing(block)]
+    for message in messages[:head]:
+        kept = [block for block in message.content if not _is_billing(block)]
         if len(kept) == len(message.content):
             result.append(message)
             continue
         losses.add("system", "the volatile billing line at its head was removed: it would break the prompt cache")
         if kept:
             result.append(replace(message, content=kept))
-    return result
+    return [*result, *messages[head:]]
 
 
 def _is_billing(block: Block) -> bool:
