@@ -82,14 +82,14 @@ class AzureTable:
     endpoint: str
     name: str
 
-    async def put(self, change: EntityChange) -> bool:
-        """False where another process was quicker. Raises StoreFault."""
+    async def put(self, change: EntityChange) -> str | None:
+        """The entity's new ETag; None where another process was quicker. Raises StoreFault."""
         method, url, headers, body = self._call_of(change)
         answer = await self.send(method, url, headers, body)
         if answer.status in _CONFLICTS:
-            return False
+            return None
         self.check(answer, "writing")
-        return True
+        return answer.headers.get("etag", "")
 
     async def put_together(self, changes: Sequence[EntityChange]) -> bool:
         """All or none, of one partition: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions

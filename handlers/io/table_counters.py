@@ -3,8 +3,9 @@
 A counter's own entity has PartitionKey "c-<counter>" and RowKey "-", its sum in `total`; its shards
 (handlers.io.shards) lie in the same partition under "s<number>", with their `room`. Holds are JSON in `holds0`, ... of
 the entity that they were taken from. All changes of one entity that wait in this process are one write; a conflict
-(412, 409) with another process is tried again. Room is moved by an entity group transaction, after a query of the
-partition, which sees it as it was at one moment.
+(412, 409) with another process is tried again. A process that is alone with a counter goes on from what it wrote last
+and need not read it. Room is moved by an entity group transaction, after a query of the partition, which sees it as it
+was at one moment.
 https://learn.microsoft.com/rest/api/storageservices/designing-a-scalable-partitioning-strategy-for-azure-table-storage
 """
 
@@ -24,6 +25,8 @@ from handlers.io.shards import Found, Move, Spread, move_for, take_all
 LAPSED_SECONDS = 86_400.0
 _CONFLICTS = 60
 _LONGEST_PAUSE = 0.1
+# What was written last is remembered of so many counters.
+_REMEMBERED = 1000
 OWN = "-"
 
 
@@ -74,6 +77,9 @@ class TableCounters:
     waiting: dict[tuple[str, str], list[tuple[_Change, asyncio.Future[_Outcome]]]] = field(default_factory=dict)
     writers: set[asyncio.Task[None]] = field(default_factory=set)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    # What this process wrote last, which spares reading it; and of which counters others write too.
+    written: dict[tuple[str, str], _Counter] = field(default_factory=dict)
+    shared: set[tuple[str, str]] = field(default_factory=set)
 
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
         return await take_all(hold, partial(self._take, hold, now=now), lambda charge: self._settle(hold, charge, 0))
@@ -129,6 +135,8 @@ class TableCounters:
                 for number, counter in counters.items()
                 if counter.state() != before.get(number)
             ]
+            for change in changes:
+                self.written.pop((charge.counter, change.row), None)
             if await self.table.put_together(changes):
                 self.spread.heat(charge.counter, found.used + charge.amount)
                 return found.used + charge.amount
@@ -178,22 +186,38 @@ class TableCounters:
         del self.waiting[key]
 
     async def _apply(self, counter: str, row: str, changes: Sequence[_Change]) -> list[_Outcome]:
-        """Makes the changes in one write. Raises StoreFault."""
-        pause = 0.005
+        """Makes the changes in one write, to what this process wrote last or to what it reads. Raises StoreFault."""
+        key, pause = (counter, row), 0.005
         for _ in range(_CONFLICTS):
-            current = await self._read(counter, row)
+            known = self.written.pop(key, None)  # before anything goes wrong
+            current = await self._read(counter, row) if known is None else known
             before = current.state()
             outcomes = [change(current) for change in changes]
             if current.state() == before:
-                return outcomes
+                if known is None:
+                    return outcomes
+                continue  # whether nothing is to be changed what stands there now must tell
             entity = _entity(current, 0 if row == OWN else 1)
-            if await self.table.put(EntityChange(f"c-{counter}", row, entity, current.tag)):
+            current.tag = await self.table.put(EntityChange(f"c-{counter}", row, entity, current.tag))
+            if current.tag is not None:
+                self._remember(key, current)
                 return outcomes
+            self.shared.add(key)
+            if known is not None:
+                continue
             if row == OWN:
                 self.spread.heat(counter, current.total)
             await self.table.client.clock.sleep(pause * (0.5 + self.table.client.random.uniform()))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         raise StoreFault(f"the counter {counter} is too contended")
+
+    def _remember(self, key: tuple[str, str], counter: _Counter) -> None:
+        if len(self.shared) > _REMEMBERED:
+            self.shared.clear()
+        if counter.tag and key not in self.shared:
+            self.written[key] = counter
+            if len(self.written) > _REMEMBERED:
+                del self.written[next(iter(self.written))]
 
     async def _read(self, counter: str, row: str) -> _Counter:
         answer = await self.table.send("GET", self.table.entity_url(f"c-{counter}", row))

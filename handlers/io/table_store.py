@@ -74,7 +74,7 @@ class TableStore:
         if standing != before:
             return standing == after  # an earlier try got through
         tag = None if before is None else found.headers.get("etag", "")
-        if await self._table.put(EntityChange(f"d-{folder}", name, _entity_of(after, expires), tag)):
+        if await self._table.put(EntityChange(f"d-{folder}", name, _entity_of(after, expires), tag)) is not None:
             return True
         return await self._read(folder, name) == after
 

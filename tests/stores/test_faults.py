@@ -14,7 +14,7 @@ import pytest
 from core.configuration import ConfigurationError, read_configuration
 from core.errors import NotConfigured
 from core.ports import BackendRequest, Charge, Hold, StoreFault, Taken
-from handlers.io import sqlite_store
+from handlers.io import sqlite_store, table_counters
 from handlers.io.sqlite_store import SqliteStore
 from handlers.stores import Machine, make_accounts, open_store
 from tests.gateways import RecordingLog
@@ -189,6 +189,51 @@ async def test_a_counter_whose_writes_collide_is_spread() -> None:
     assert await store.reserve(one_hold("r1"), 1000.0) == Taken({CHARGE.counter: 8})
     assert await store.reserve(one_hold("r2"), 1000.0) == Taken({CHARGE.counter: 9})
     assert "RowKey='s4'" in transport.requests[4].url and transport.requests[-1].url.endswith("/$batch")
+
+
+def entity(total: int, **headers: str) -> Play:
+    return play(200, {"total": str(total), "holds0": "{}"}, **headers)
+
+
+async def test_a_process_that_is_alone_with_a_counter_need_not_read_it() -> None:
+    """Table Storage: one round trip, until another process is found to write too."""
+    plays = [entity(7, etag="e0"), play(204, etag="e1"), play(204, etag="e2")]
+    plays += [play(412), entity(50, etag="e9"), play(204, etag="e10"), entity(51, etag="e10"), play(204, etag="e11")]
+    store, transport = opened("tables", plays)
+    for number, stands_at in enumerate((8, 9, 51, 52)):
+        assert await store.reserve(one_hold(f"r{number}"), 1000.0) == Taken({CHARGE.counter: stands_at})
+    methods = [request.method for request in transport.requests]
+    assert methods == ["GET", "PUT", "PUT", "PUT", "GET", "PUT", "GET", "PUT"]
+    assert dict(transport.requests[2].headers)["if-match"] == "e1"
+
+
+async def test_a_refusal_is_of_what_stands_there_now() -> None:
+    """What the process remembers may be over: others have given something back."""
+    store, transport = opened("tables", [entity(99, etag="e0"), play(204, etag="e1"), entity(20, etag="e5"), play(204)])
+    assert await store.reserve(one_hold("r1"), 1000.0) == Taken({CHARGE.counter: 100})
+    assert await store.reserve(one_hold("r2"), 1000.0) == Taken({CHARGE.counter: 21})
+    assert [request.method for request in transport.requests] == ["GET", "PUT", "GET", "PUT"]
+
+
+async def test_what_is_remembered_is_forgotten_where_a_write_is_unclear() -> None:
+    lost = Play(connect=refused())
+    store, transport = opened("tables", [entity(7, etag="e0"), play(204, etag="e1"), *[lost] * 40])
+    await store.reserve(one_hold("r1"), 1000.0)
+    with pytest.raises(StoreFault):
+        await store.reserve(one_hold("r2"), 1000.0)
+    transport._plays[:] = [entity(8, etag="e1"), play(204, etag="e2")]
+    assert await store.reserve(one_hold("r3"), 1000.0) == Taken({CHARGE.counter: 9})
+
+
+async def test_only_so_much_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_counters, "_REMEMBERED", 2)
+    store, _ = opened("tables", [entity(7, etag="e0"), play(204, etag="e1")] * 5)
+    for number in range(5):
+        await store.reserve(Hold("r", (Charge(f"usd_total:key:k{number}:", 1, 100),), 5000.0), 1000.0)
+    assert len(store._counters.written) == 2
+    store._counters.shared.update(("a", str(number)) for number in range(3))
+    store._counters._remember(("b", "-"), next(iter(store._counters.written.values())))
+    assert len(store._counters.shared) == 0 and len(store._counters.written) == 2
 
 
 @pytest.mark.parametrize("kind", sorted(PLACES))
