@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+_CODE = re.compile(r"`([^`]+)`")
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -41,13 +43,18 @@ def docs_page(document: dict[str, Any]) -> str:
     )
 
 
+def _prose(text: str) -> str:
+    """A text in which `words` of code are marked as in Markdown."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
 def _anchor(tag: str) -> str:
     return "tag-" + "".join(letter if letter.isalnum() else "-" for letter in tag.lower())
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    summary = escape(operation.get("summary", ""))
-    parts = [f"<p>{escape(operation['description'])}</p>" if operation.get("description") else ""]
+    summary = _prose(operation.get("summary", ""))
+    parts = [f"<p>{_prose(operation['description'])}</p>" if operation.get("description") else ""]
     if operation.get("security") == []:
         parts.append("<p>Needs no key.</p>")
     parts.append("".join(_parameters(operation.get("parameters", []))))
@@ -66,7 +73,7 @@ def _answers(responses: dict[str, Any]) -> Iterator[str]:
     failures = []
     for status, answer in responses.items():
         if status.startswith("2"):
-            text = f"{escape(status)}: {escape(answer.get('description', ''))}"
+            text = f"{escape(status)}: {_prose(answer.get('description', ''))}"
             yield f"<li>{text}<ul>{''.join(_contents(answer.get('content', {})))}</ul></li>"
         elif status.isdigit():
             failures.append(escape(status))
@@ -80,7 +87,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
     yield "<h3>Parameters</h3><ul>"
     for each in parameters:
         required = ", required" if each.get("required") else ""
-        text = escape(each.get("description", ""))
+        text = _prose(each.get("description", ""))
         yield f"<li><code>{escape(each['name'])}</code> ({escape(each['in'])}{required}) {text}</li>"
     yield "</ul>"
 

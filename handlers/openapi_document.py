@@ -67,7 +67,11 @@ def document_of(app: Any) -> dict[str, Any]:
 
 
 def _complete(method: str, operation: dict[str, Any]) -> None:
-    """The statuses that any operation of the API may answer with."""
+    """The first sentence of its description as its summary, and the statuses that any operation of the API may answer
+    with."""
+    summary, stop, rest = " ".join(operation.get("description", "").split()).partition(". ")
+    operation["summary"] = summary.removesuffix(".")
+    operation["description"] = rest if stop else ""
     responses = operation["responses"]
     responses.pop("422", None)
     fault = {"application/json": {"schema": {"$ref": "#/components/schemas/FaultAnswer"}}}
