@@ -27,7 +27,17 @@ MODELS = {
     "openai": ("gpt", "text-embedding-3-small"),
     "azure": ("azure", "my-embeddings"),
     "compatible": ("local", "bge"),
+    "classic": ("classic", "my-embeddings"),
+    "databricks": ("databricks", "databricks-bge-large-en"),
+    "openrouter": ("openrouter", "openai/text-embedding-3-small"),
+    "litellm": ("litellm", "any"),
 }
+# Where those that have a path of their own are asked.
+PATHS = {
+    "azure": "/openai/v1/embeddings", "databricks": "/serving-endpoints/databricks-bge-large-en/invocations",
+    "classic": "/openai/deployments/my-embeddings/embeddings?api-version=2024-10-21",
+    "openrouter": "/api/v1/embeddings", "litellm": "/v1/embeddings",
+}  # fmt: skip
 
 
 def vector_of(text: str) -> list[float]:
@@ -63,6 +73,10 @@ def document(url: str) -> dict[str, Any]:
         "gpt": {"type": "openai", "base_url": f"{url}/v1", "api_key": "o"},
         "azure": {"type": "azure-openai", "base_url": url, "api_key": "a"},
         "local": {"type": "openai-compatible", "base_url": f"{url}/v1"},
+        "classic": {"type": "azure-openai", "base_url": url, "api_key": "a", "api_version": "2024-10-21"},
+        "databricks": {"type": "databricks", "base_url": url, "api_key": "d"},
+        "openrouter": {"type": "openrouter", "base_url": f"{url}/api/v1", "api_key": "r"},
+        "litellm": {"type": "litellm", "base_url": url},
     }  # fmt: skip
     return {
         "backends": {**backends, "claude": {"type": "anthropic", "api_key": "c"}},
@@ -74,7 +88,7 @@ def document(url: str) -> dict[str, Any]:
     }
 
 
-REQUESTS = {"titan": 250, "cohere": 3, "gemini": 3, "openai": 1, "azure": 1, "compatible": 1}
+REQUESTS = {"titan": 250, "cohere": 3, "gemini": 3}
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
@@ -97,7 +111,8 @@ async def test_embeddings(tmp_path: Path, model: str, encoding: Any) -> None:
         assert [item["index"] for item in answer["data"]] == list(range(250))
         assert plain.data[0].embedding == vector_of("abc")
         assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
-        assert len(backend.received) == REQUESTS[model] + 1
+        assert len(backend.received) == REQUESTS.get(model, 1) + 1
+        assert backend.received[0].target == PATHS.get(model, backend.received[0].target)
         assert gateway.records[0].usage.input_tokens == answer["usage"]["prompt_tokens"]
 
 
