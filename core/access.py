@@ -21,6 +21,10 @@ MISSING_KEY = (
     "`x-goog-api-key`."
 )
 WRONG_KEY = "The API key is not valid for this gateway."
+OTHER_SITE = (
+    "A web page of another site may not use this gateway as long as it asks for no key. Set SERVICE_API_KEY and send "
+    "that key."
+)
 
 
 @slotted
@@ -89,7 +93,8 @@ def service_caller(rules: AccessRules, request: Request, presented: Sequence[str
     the key as their secret instead of sending it.
     """
     if rules.open:
-        return Caller(_digest(presented[0]) if presented else "anonymous", "anonymous")
+        refuse_other_sites(request)
+        return anonymous(presented)
     valid = _signed_with(rules, request, now)
     if valid is None:
         if not presented:
@@ -102,6 +107,31 @@ def service_caller(rules: AccessRules, request: Request, presented: Sequence[str
     if valid is None:
         raise Refused("authentication", WRONG_KEY)
     return Caller(_digest(valid), "service", "the service key")
+
+
+def anonymous(presented: Sequence[str]) -> Caller:
+    """Whoever comes where no key is asked for; told apart by a key that they send all the same."""
+    return Caller(_digest(presented[0]) if presented else "anonymous", "anonymous")
+
+
+def refuse_other_sites(request: Request, *, local: bool = True) -> None:
+    """Raises Refused for what a browser sends on behalf of another site's page: where no key is asked for, a page would
+    only need to reach the gateway. `local`: only this machine's own pages may, whatever name leads to the gateway.
+
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site == "cross-site" or (local and origin is not None and _is_elsewhere(origin)):
+        raise Refused("permission", OTHER_SITE)
+
+
+def _is_elsewhere(origin: str) -> bool:
+    """Whether a page came from another machine's web server."""
+    scheme, _, place = origin.partition("://")
+    host = "[::1]" if place.startswith("[::1]") else place.partition(":")[0]
+    named = host in ("localhost", "[::1]") or host.endswith(".localhost")
+    numbered = host.startswith("127.") and host.replace(".", "").isdigit()
+    return scheme in ("http", "https") and not named and not numbered
 
 
 def _signed_with(rules: AccessRules, request: Request, now: float) -> str | None:

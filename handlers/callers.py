@@ -12,7 +12,16 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from core.access import MISSING_KEY, WRONG_KEY, AccessRules, Caller, presented_keys, service_caller
+from core.access import (
+    MISSING_KEY,
+    WRONG_KEY,
+    AccessRules,
+    Caller,
+    anonymous,
+    presented_keys,
+    refuse_other_sites,
+    service_caller,
+)
 from core.errors import NotConfigured, Refused
 from core.http import Request
 from core.keys import PREFIX, Key, check_usable, digest_of, is_the_key, read_key
@@ -90,6 +99,7 @@ class Callers:
     async def identify(self, request: Request, rules: AccessRules) -> Caller:
         """Whose request it is. Raises Refused, or NotConfigured where a key cannot be looked up."""
         if self._platform:
+            refuse_other_sites(request, local=False)
             principal = _principal(request)
             if principal is not None:
                 return principal
@@ -99,8 +109,9 @@ class Callers:
             if caller is not None:
                 return caller
         if rules.open:
-            caller = service_caller(rules, request, presented, 0.0)
-            return replace(caller, kind="platform") if self._platform else caller
+            if self._platform:
+                return replace(anonymous(presented), kind="platform")
+            return service_caller(rules, request, presented, 0.0)
         if self._platform and not presented and not rules.keys:
             return Caller("platform", "platform")  # it has let the request pass and does not say whose it is
         if not rules.keys:

@@ -30,6 +30,37 @@ def test_a_caller_is_known_by_the_key_that_is_valid(headers: dict[str, str]) -> 
     assert caller(headers).kind == "service" and "one" not in repr(caller(headers))
 
 
+OPEN = AccessRules()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:8000"}, {"origin": "http://localhost"},
+        {"origin": "http://[::1]:8000"}, {"origin": "https://console.localhost:1"}, {"sec-fetch-site": "none"},
+        {"origin": "vscode-file://vscode-app"}, {"origin": "null"},
+    ],
+)  # fmt: skip
+def test_who_may_use_a_gateway_that_asks_for_no_key(headers: dict[str, str]) -> None:
+    assert caller(headers, OPEN).kind == "anonymous"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "http://localhost.evil.example"},
+        {"origin": "http://127.evil.example:8000"},
+        {"origin": "http://evil.example:8000", "sec-fetch-site": "same-origin"},
+    ],
+)  # fmt: skip
+def test_a_page_of_another_site_needs_a_key(headers: dict[str, str]) -> None:
+    """What a browser sends for it, rebound names included; with the key it is like any other client."""
+    with pytest.raises(Refused, match="SERVICE_API_KEY") as caught:
+        caller(headers, OPEN)
+    assert caught.value.status == 403
+    assert caller({**headers, "x-api-key": "one"}).kind == "service"
+
+
 def test_a_key_in_the_query() -> None:
     assert caller({}, query="alt=sse&key=wrong&key=one") == caller({"x-api-key": "one"})
 

@@ -43,6 +43,14 @@ async def test_an_iam_principal_is_a_caller() -> None:
     assert await identified({}, ARN) == Caller(ARN, "iam", ARN, ARN)
 
 
+@pytest.mark.parametrize("arn", [ARN, ""])
+async def test_a_page_of_another_site_does_not_borrow_the_platforms_cookie(arn: str) -> None:
+    """App Service authentication sends its cookie along with whatever a browser is made to send."""
+    with pytest.raises(Refused, match="another site"):
+        await identified({"sec-fetch-site": "cross-site"}, arn)
+    assert (await identified({"sec-fetch-site": "same-origin", "origin": "https://gateway.example"}, arn)).id
+
+
 @pytest.mark.parametrize(
     ("headers", "identity", "name"),
     [
