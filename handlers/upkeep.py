@@ -90,7 +90,7 @@ class Upkeep:
                 place = bill.folder_of(bill.day_of(note["started"]))
                 await self._store.replace(place, name, (None, document), now + bill.RETENTION_DAYS * DAY)
                 await self._store.delete(folder, name)
-                self._log.event("warning", "request_died", request_id=name, key=note["key"], metric="requests_died")
+                self._log.event("warning", "request_died", request_id=name, key=note["key"])
 
     async def _purge(self, now: float) -> None:
         """What one purge left the next one drops, soon: there may be many the first time."""

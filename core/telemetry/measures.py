@@ -59,6 +59,7 @@ METRICS: dict[str, Metric] = {
         Metric("skybridge_archive_faults_total", "counter", "Writes to the body archive that failed."),
         Metric("skybridge_export_faults_total", "counter", "Exports of traces that failed."),
         Metric("skybridge_lost_total", "counter", "What was given up for want of room.", ("what",)),
+        Metric("skybridge_requests_died_total", "counter", "Requests whose process ended before they did."),
         Metric("skybridge_in_flight_requests", "gauge", "Requests under way."),
         Metric(
             "skybridge_candidate_cooling", "gauge", "1 while a candidate cools down or is probed.",
@@ -73,6 +74,7 @@ COUNTED_EVENTS: Mapping[str, tuple[str, str]] = {
     "store_fault": ("skybridge_store_faults_total", "during"),
     "archive_fault": ("skybridge_archive_faults_total", ""),
     "export_fault": ("skybridge_export_faults_total", ""),
+    "request_died": ("skybridge_requests_died_total", ""),
     "usage_lost": ("skybridge_lost_total", "usage"),
     "archive_lost": ("skybridge_lost_total", "archive"),
     "export_lost": ("skybridge_lost_total", "export"),

@@ -63,7 +63,7 @@ async def test_a_request_that_died_leaves_a_record(store: Store) -> None:
     expected = {"id": "req_1", "outcome": "abandoned", "owner": "team-a", "model": "m", "cost": None}
     assert isinstance(row, dict) and {name: row[name] for name in expected} == expected
     assert "nobody knows what it used" in row["errors"][0] and "lease" not in row
-    assert [fields["metric"] for _, event, fields in ground.log.lines if event == "request_died"] == ["requests_died"]
+    assert [fields["request_id"] for _, event, fields in ground.log.lines if event == "request_died"] == ["req_1"]
     ground.clock.now += TEND_SECONDS
     await ground.upkeep.tend()
     assert len(await ground.rows()) == 1
