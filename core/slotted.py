@@ -128,9 +128,16 @@ def _replace(self: Any, /, **changes: Any) -> Any:
     """Written for each class when it is first needed, as `__init__` is: translation copies hundreds of blocks."""
     cls = self.__class__
     names = [name for name in cls.__slots__ if _as_field(cls.__slotted_defaults__.get(name)).init]
-    kept = ", ".join(f"{name!r}: self.{name}" for name in names)
-    scope: dict[str, Any] = {"cls": cls}
-    code = f"def __replace__(self, /, **changes):\n return cls(**({{{kept}}} | changes))\n"
+    scope: dict[str, Any] = {"cls": cls, "new": object.__new__, "names": frozenset(names)}
+    if hasattr(cls, "__post_init__") or len(names) < len(cls.__slots__):
+        kept = ", ".join(f"{name!r}: self.{name}" for name in names)
+        lines = [f"return cls(**({{{kept}}} | changes))"]
+    else:
+        # Nothing but members: they are copied without asking `__init__`, which would look for their defaults.
+        lines = ["if not changes.keys() <= names: return cls(**changes)  # which says what is wrong", "copy = new(cls)"]
+        lines += [f"copy.{name} = self.{name}" for name in names]
+        lines += ["for name in changes: setattr(copy, name, changes[name])", "return copy"]
+    code = "def __replace__(self, /, **changes):\n " + "\n ".join(lines) + "\n"
     exec(code, scope)  # noqa: S102 made of names of the class only
     cls.__replace__ = scope["__replace__"]
     return cls.__replace__(self, **changes)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 from core.conversation import Block, Citation, Origin, Reasoning, Refusal, Text, ToolCall
 from core.events import DeltaKind, Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
+from core.slotted import replace
 
 
 class PartStream:
@@ -26,7 +25,7 @@ class PartStream:
         """Closes the open part and opens one with the skeleton `block`."""
         self.close()
         self.block = block
-        self.events.append(PartStarted(self.count, copy(block)))
+        self.events.append(PartStarted(self.count, replace(block)))
 
     def whole(self, block: Block) -> None:
         """A block that comes in one piece."""
