@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.access import AccessRules, Caller, is_admin, presented_keys, service_caller
+from core.access import AccessRules, Caller, is_admin, presented_keys, service_caller, service_keys
 from core.errors import Refused
 from core.http import Request
 from tests.core.auth.test_sigv4 import NOW, made_request
@@ -59,6 +59,10 @@ def test_a_page_of_another_site_needs_a_key(headers: dict[str, str]) -> None:
         caller(headers, OPEN)
     assert caught.value.status == 403
     assert caller({**headers, "x-api-key": "one"}).kind == "service"
+
+
+def test_a_setting_may_hold_several_keys() -> None:
+    assert service_keys(" one, two,, ") == ("one", "two") and service_keys("") == ()
 
 
 def test_a_key_in_the_query() -> None:

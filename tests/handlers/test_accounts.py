@@ -404,6 +404,9 @@ async def test_hedged_requests_reserve_twice(store: SqliteStore) -> None:
     [
         ({"key": {}}, "quotas.key"),
         ({"on_store_fault": "maybe"}, "quotas.on_store_fault"),
+        ({"shards": 0}, "quotas.shards"),
+        ({"shards": 17}, "quotas.shards"),
+        ({"shards": "4"}, "quotas.shards"),
         ({"owners": {"a": {"rpm": 1}}}, "quotas.owners.a.rpm"),
         ({"models": 3}, ""),
         ({"everyone": {"in_flight": "x"}}, "quotas.everyone.in_flight"),

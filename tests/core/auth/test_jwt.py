@@ -149,8 +149,10 @@ def pss_message(change: Any) -> bytes:
     """What a good PS256 signature stands for, with `change` made to it, signed as it is."""
     signed = token(header={"alg": "PS256", "kid": "k1"}).rpartition(".")[0].encode()
     key, numbers = public_key(), private_key().private_numbers()
-    message = pow(int.from_bytes(signature("PS256", signed)), key.exponent, key.modulus).to_bytes(256)
-    changed = int.from_bytes(change(bytearray(message)))
+    changed = key.modulus
+    while changed >= key.modulus:  # which no signature stands for; the salt, and so the message, differs each time
+        message = pow(int.from_bytes(signature("PS256", signed)), key.exponent, key.modulus).to_bytes(256)
+        changed = int.from_bytes(change(bytearray(message)))
     return signed + b"." + encoded(pow(changed, numbers.d, key.modulus).to_bytes(256)).encode()
 
 
