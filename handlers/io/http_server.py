@@ -30,6 +30,8 @@ type AsgiApp = Callable[
 # A head that is not complete with this many bytes is refused; what one socket read brings may come on top.
 MAX_HEAD = 64 * 1024
 MAX_HEADERS = 256
+# Requests that a client may send ahead of their turn.
+MAX_PIPELINE = 64
 
 
 @slotted
@@ -200,9 +202,11 @@ class ServerConnection(asyncio.Protocol):
         self._reading = exchange
         if self._answering is None:
             self._answering = self._fresh = exchange
-        else:
+        elif len(self._pipeline) < MAX_PIPELINE:
             self._pipeline.append(exchange)
             self.pause_reading()
+        else:
+            raise Refused(503)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""

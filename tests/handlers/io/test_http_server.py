@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from handlers.io.clock import SystemClock
-from handlers.io.http_server import MAX_HEAD, MAX_HEADERS, HttpServer, ServerTimes
+from handlers.io.http_server import MAX_HEAD, MAX_HEADERS, MAX_PIPELINE, HttpServer, ServerTimes
 from handlers.io.http_server_exchange import HIGH_WATER, LARGE
 
 
@@ -211,6 +211,28 @@ def test_pipelined_requests_are_answered_in_their_order(loop_factory: Any) -> No
         assert [body for _, _, _, body in app.asked] == [b"ab%d" % number for number in range(6)]
         bodies = [piece.rpartition(b"\r\n\r\n")[2] for piece in got.split(b"HTTP/1.1 200 OK")[1:]]
         assert bodies == [b"ab%d" % number for number in range(6)]
+
+    run(loop_factory, work)
+
+
+def test_a_client_that_sends_too_far_ahead_loses_its_connection(loop_factory: Any) -> None:
+    gate = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await gate.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def work() -> None:
+        async with serving(app) as (server, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write((HEAD + b"content-length: 0\r\n\r\n") * (MAX_PIPELINE + 2))
+            while not server.tasks:
+                await asyncio.sleep(0.005)
+            gate.set()
+            got = await asyncio.wait_for(reader.read(), 5)
+            assert got.count(b"HTTP/1.1 200") == 1
+            writer.close()
 
     run(loop_factory, work)
 
