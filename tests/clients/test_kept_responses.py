@@ -102,12 +102,13 @@ async def test_a_kept_response_is_read_listed_and_deleted(tmp_path: Path) -> Non
             assert (found.id, found.output_text, found.model) == (second.id, second.output_text, "m")
             listed = client.responses.input_items.list(second.id, order="asc").data
             assert [getattr(item, "role", None) for item in listed] == ["user", "assistant", "user"]
-            page = client.responses.input_items.list(second.id, limit=1)
-            assert [item.content[0].text for item in page] == ["And now?", "A short title", QUESTION]  # type: ignore[union-attr]
+            page: Any = client.responses.input_items.list(second.id, limit=1)
+            assert [item.content[0].text for item in page] == ["And now?", "A short title", QUESTION]
             client.responses.delete(second.id)
-            for gone in (client.responses.retrieve, client.responses.delete, client.responses.input_items.list):
+            ways: list[Any] = [client.responses.retrieve, client.responses.delete, client.responses.input_items.list]
+            for gone in ways:
                 with pytest.raises(openai.NotFoundError, match="not found"):
-                    gone(second.id)  # type: ignore[operator]
+                    gone(second.id)
             with pytest.raises(openai.BadRequestError) as refused:
                 answer(client, False, input="x", previous_response_id=second.id)
             assert (refused.value.code, refused.value.param) == (

@@ -214,3 +214,17 @@ async def test_the_warning_reaches_the_header_or_the_record(stream: bool) -> Non
         header = response.header("x-skybridge-dropped") or ""
         assert {*expected, "answer.container"} <= set(header.split(", "))
     assert expected <= set(bench.records[-1].dropped)
+
+
+def test_nothing_is_lost_between_surfaces_of_one_format() -> None:
+    dropped: list[str] = []
+    block, origin = BLOCKS["results"]
+    AnswerLosses(origin, dropped).whole(Answer("id", "m", [block], format=origin, extra={"container": {"id": "c"}}))
+    assert dropped == []
+
+
+def test_converse_has_no_place_for_the_reason_of_a_refusal() -> None:
+    dropped: list[str] = []
+    answer = Answer("id", "m", [], Stop("refusal", explanation="It is forbidden."), format="messages")
+    AnswerLosses("converse", dropped).whole(answer)
+    assert dropped == ["answer.explanation"]

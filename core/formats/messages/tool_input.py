@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from core.conversation import JsonObject
@@ -12,23 +11,13 @@ from core.formats.arguments import spaced_text
 dump_input = spaced_text
 
 
-def read_input(arguments: str) -> JsonObject:
-    """The `input` object for a call's arguments; what is no JSON object is wrapped, so that it is not lost."""
-    if not arguments.strip():
+def read_input(text: str) -> JsonObject:
+    """The `input` object of a server tool's call; what is no JSON object is wrapped, so that it is not lost."""
+    if not text.strip():
         return {}
     try:
-        value = json.loads(arguments, parse_float=_finite, parse_constant=_no_constant)
+        value: Any = json.loads(text)
+        json.dumps(value, allow_nan=False)  # numbers that no JSON can say
     except (ValueError, RecursionError):
-        return {"_raw": arguments}
-    return value if isinstance(value, dict) else {"_raw": arguments}
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
+        return {"_raw": text}
+    return value if isinstance(value, dict) else {"_raw": text}

@@ -40,6 +40,7 @@ from core.events import (
 )
 from core.formats.contract import Reply, Target
 from core.formats.messages import StreamDecoder, StreamEncoder, write_response
+from core.formats.messages.tool_input import read_input
 from core.framing.sse import records_of
 from core.models.facts import ModelFacts
 from core.usage import Usage
@@ -472,3 +473,17 @@ def test_the_sdk_raises_what_a_failed_stream_says() -> None:
     events: list[Event] = [Started(), Failed(upstream_fault("overloaded", "Overloaded", 503))]
     with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
         streamed_message_of(encoded(events))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "read"),
+    [
+        (['{"query"', ':"Bern"}'], {"query": "Bern"}),
+        ([" "], {}),
+        (['{"query'], {"_raw": '{"query'}),
+        (["[1]"], {"_raw": "[1]"}),
+        (['{"n": 1e999}'], {"_raw": '{"n": 1e999}'}),
+    ],
+)
+def test_the_input_of_a_server_tool_is_put_together(pieces: list[str], read: dict[str, Any]) -> None:
+    assert read_input("".join(pieces)) == read
