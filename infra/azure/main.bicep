@@ -72,6 +72,14 @@ param alwaysReady int = 0
 @maxValue(730)
 param logRetentionDays int = 30
 
+@description('Whether whole requests and answers are kept, credentials masked, in the container `bodies`.')
+param bodyArchive bool = false
+
+@description('How long they are kept.')
+@minValue(1)
+@maxValue(3650)
+param bodyArchiveDays int = 30
+
 @description('Who is written to by alerts and the budget. Empty is nobody.')
 param alertEmail string = ''
 
@@ -93,6 +101,7 @@ var withEntra = authentication == 'entra'
 var toAws = !empty(awsRoleArn)
 var fromAws = !empty(trustedAwsRoleArn)
 var packages = 'packages'
+var bodies = 'bodies'
 var tableName = 'skybridge'
 var role = {
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -149,6 +158,49 @@ resource packageContainer 'Microsoft.Storage/storageAccounts/blobServices/contai
   name: packages
   properties: {
     publicAccess: 'None'
+  }
+}
+
+// Whole requests and answers, where that was asked for. They go after bodyArchiveDays.
+
+resource bodyContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = if (bodyArchive) {
+  parent: blobs
+  name: bodies
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
+resource bodiesEnd 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = if (bodyArchive) {
+  parent: storage
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'bodies'
+          type: 'Lifecycle'
+          enabled: true
+          definition: {
+            filters: {
+              blobTypes: [
+                'blockBlob'
+              ]
+              prefixMatch: [
+                '${bodies}/'
+              ]
+            }
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: bodyArchiveDays
+                }
+              }
+            }
+          }
+        }
+      ]
+    }
   }
 }
 
@@ -435,6 +487,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     SERVICE_API_KEY: withEntra ? '' : 'azure-keyvault://${vault.name}/gateway-key'
     SKYBRIDGE_COMPUTE: alwaysReady == 0 ? 'flex' : 'flex/always-ready'
     SKYBRIDGE_INSTANCE_MB: string(instanceMemoryMegabytes)
+    SKYBRIDGE_BODY_ARCHIVE: bodyArchive ? '${storage.properties.primaryEndpoints.blob}${bodies}/skybridge' : ''
     SKYBRIDGE_AUTH: withEntra ? 'platform' : ''
     SKYBRIDGE_STORE: 'azure-table:${storage.properties.primaryEndpoints.table}${tableName}'
   }, toAws ? {

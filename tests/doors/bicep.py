@@ -7,22 +7,39 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import azure.mgmt.applicationinsights.models as insights
+import azure.mgmt.authorization.models as authorization
 import azure.mgmt.cognitiveservices.models as cognitive
+import azure.mgmt.consumption.models as consumption
+import azure.mgmt.keyvault.models as keyvault
+import azure.mgmt.loganalytics.models as loganalytics
+import azure.mgmt.monitor.models as monitor
 import azure.mgmt.msi.models as identities
 import azure.mgmt.storage.models as storage
 import azure.mgmt.web.models as web
 
 # The resource types that an SDK describes. appsettings are the app's own words.
 MODELS: Mapping[str, tuple[Any, str]] = {
+    "Microsoft.Authorization/roleAssignments": (authorization, "RoleAssignmentCreateParameters"),
     "Microsoft.CognitiveServices/accounts": (cognitive, "Account"),
     "Microsoft.CognitiveServices/accounts/deployments": (cognitive, "Deployment"),
+    "Microsoft.Consumption/budgets": (consumption, "Budget"),
+    "Microsoft.Insights/actionGroups": (monitor, "ActionGroupResource"),
+    "Microsoft.Insights/components": (insights, "ApplicationInsightsComponent"),
+    "Microsoft.Insights/metricAlerts": (monitor, "MetricAlertResource"),
+    "Microsoft.Insights/scheduledQueryRules": (monitor, "ScheduledQueryRuleResource"),
+    "Microsoft.Insights/workbooks": (insights, "Workbook"),
+    "Microsoft.KeyVault/vaults": (keyvault, "VaultCreateOrUpdateParameters"),
+    "Microsoft.KeyVault/vaults/secrets": (keyvault, "SecretCreateOrUpdateParameters"),
     "Microsoft.ManagedIdentity/userAssignedIdentities": (identities, "Identity"),
     "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials": (
         identities, "FederatedIdentityCredential",
     ),
+    "Microsoft.OperationalInsights/workspaces": (loganalytics, "Workspace"),
     "Microsoft.Storage/storageAccounts": (storage, "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": (storage, "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": (storage, "BlobContainer"),
+    "Microsoft.Storage/storageAccounts/managementPolicies": (storage, "ManagementPolicy"),
     "Microsoft.Storage/storageAccounts/tableServices": (storage, "TableServiceProperties"),
     "Microsoft.Storage/storageAccounts/tableServices/tables": (storage, "Table"),
     "Microsoft.Web/serverfarms": (web, "AppServicePlan"),
@@ -88,27 +105,55 @@ def property_problems(document: Mapping[str, Any]) -> Iterator[str]:
 
 def unknown(model: Any, value: Mapping[str, Any], where: str, module: Any) -> Iterator[str]:
     """Keys of `value` at any depth that are no properties of `model`."""
+    model = kind_of(model, value, module)
     fields = fields_of(model)
     for key, inner in value.items():
-        if key in ("function", "operator"):
-            return
-        flat = {name.removeprefix(f"{key}.") for name in fields if name.startswith(f"{key}.")}
+        flat = {name.removeprefix(f"{key}."): kind for name, kind in fields.items() if name.startswith(f"{key}.")}
         if flat:  # some of the SDKs have the properties of `properties` on the model itself
-            yield from (f"{where}: {model.__name__} has no {key}.{name}" for name in inner if name not in flat)
-            continue
+            yield from known_members(flat, inner, f"{where}: {model.__name__}.{key}", module)
+        else:
+            yield from known_members(fields, {key: inner}, f"{where}: {model.__name__}", module)
+
+
+def known_members(fields: Mapping[str, str], value: Mapping[str, Any], where: str, module: Any) -> Iterator[str]:
+    """Keys of `value` that are not in `fields`, and those below them."""
+    for written, inner in value.items():
+        key = written.strip("'")
         if key not in fields:
-            yield f"{where}: {model.__name__} has no {key}"
+            yield f"{where} has no {key}"
             continue
         below = model_in(fields[key], module)
-        for each in inner if isinstance(inner, list) else [inner]:
+        for each in values_of(fields[key], inner):
             if below is not None and isinstance(each, dict):
                 yield from unknown(below, each, f"{where}.{key}", module)
+
+
+def kind_of(model: Any, value: Mapping[str, Any], module: Any) -> Any:
+    """The class among the model's subclasses that a member of `value` names ("odata.type")."""
+    for names in getattr(model, "_subtype_map", {}).values():
+        for name, subclass in names.items():
+            if name in value.values():
+                return getattr(module, subclass)
+    return model
+
+
+def values_of(written: str, value: Any) -> Iterator[Any]:
+    """What is of the type's model: the value, a list's items, or the values of a mapping, whose keys are free. Of a
+    condition, what either outcome has."""
+    if isinstance(value, dict) and list(value) in (["operator"], ["function"]):
+        if "operands" in next(iter(value.values())):
+            for each in value["operator"]["operands"].values():
+                yield from values_of(written, each)
+    elif isinstance(value, dict) and ("dict[" in written.lower() or written.startswith("{")):
+        yield from value.values()
+    else:
+        yield from value if isinstance(value, list) else [value]
 
 
 def fields_of(model: Any) -> dict[str, str]:
     """A model's properties by their name on the wire, with their types as written. The SDKs have two ways."""
     if hasattr(model, "_attribute_map"):
-        return {row["key"]: row["type"] for row in model._attribute_map.values()}
+        return {row["key"].replace("\\.", "."): row["type"] for row in model._attribute_map.values()}
     model({})  # the class knows its fields once one has been made
     written: dict[str, str] = {}
     for base in reversed(model.__mro__):
@@ -117,9 +162,7 @@ def fields_of(model: Any) -> dict[str, str]:
 
 
 def model_in(written: str, module: Any) -> Any:
-    """The model class of a type, or of its items; None for a plain value or a mapping, whose keys are free."""
-    if "dict[" in written.lower() or written.startswith("{"):
-        return None
+    """The model class of a type, of its items or of its values; None for a plain value."""
     names = re.findall(r"\w+", written)
     found = getattr(module, names[-1] if "_models" not in names else names[names.index("_models") + 1], None)
     return found if hasattr(found, "_attribute_map") or hasattr(found, "_deserialize") else None

@@ -47,6 +47,23 @@ MISTAKES = {
     "misspelt local keys": ("disableLocalAuth:", "disableLocalAuthentication:"),
     "misspelt authentication": ("unauthenticatedClientAction:", "unauthenticatedAction:"),
     "misspelt package place": ("userAssignedIdentityResourceId:", "userAssignedIdentityId:"),
+    "misspelt purge protection": ("enablePurgeProtection:", "enablePurgesProtection:"),
+    "misspelt secret": ("    value: gatewayKey", "    values: gatewayKey"),
+    "misspelt telemetry": ("WorkspaceResourceId:", "WorkspaceResourceID:"),
+    "misspelt retention": ("retentionInDays: logRetentionDays", "retentionDays: logRetentionDays"),
+    "misspelt cap": ("dailyQuotaGb:", "dailyQuotaGB:"),
+    "misspelt principal": ("principalType: 'ServicePrincipal'", "principalKind: 'ServicePrincipal'"),
+    "misspelt mail": ("emailAddress: alertEmail", "email: alertEmail"),
+    "misspelt metric": ("metricNamespace:", "metricNameSpace:"),
+    "misspelt query": ("metricMeasureColumn:", "metricMeasuredColumn:"),
+    "misspelt periods": ("minFailingPeriodsToAlert:", "minimumFailingPeriods:"),
+    "misspelt notice": ("contactEmails: [", "contactMails: ["),
+    "misspelt workbook": ("serializedData:", "serialisedData:"),
+    "misspelt end": ("daysAfterModificationGreaterThan:", "daysAfterModifiedGreaterThan:"),
+    "bodies kept unasked": ("/containers@2023-05-01' = if (bodyArchive)", "/containers@2023-05-01' = if (withEntra)"),
+    "bodies sent unasked": ("bodyArchive ? '${storage", "withEntra ? '${storage"),
+    "bodies kept for ever": ("'${bodies}/'\n", "'${packages}/'\n"),
+    "bodies elsewhere": ("blob}${bodies}/skybridge'", "blob}${packages}/skybridge'"),
     "undefined symbol": ("serverFarmId: plan.id", "serverFarmId: plans.id"),
     "undefined in a string": ("'ClientId=${identity.", "'ClientId=${identities."),
     "undefined function": ("guid(vault.id", "uuid(vault.id"),
@@ -190,7 +207,21 @@ def federation_problems(document: Mapping[str, Any], resources: Mapping[str, Any
             yield f"settings without {name}"
 
 
-CHECKS = (key_problems, value_problems, role_problems, federation_problems)
+def archive_problems(document: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[str]:
+    """Bodies are kept where that was asked for only, in a container of their own, and not for ever."""
+    for name in ("bodyContainer", "bodiesEnd"):
+        if document["resources"][name]["config"].get("condition") != "bodyArchive":
+            yield f"{name} is made unasked"
+    address = "${storage.properties.primaryEndpoints.blob}${bodies}/skybridge"
+    if f'"condition": "bodyArchive", "true_value": "{address}"' not in text_of(resources["appSettings"]):
+        yield "bodies are sent unasked, or elsewhere"
+    [rule] = resources["bodiesEnd"]["properties"]["policy"]["rules"]
+    given = (rule["definition"]["filters"]["prefixMatch"], rule["definition"]["actions"]["baseBlob"]["delete"])
+    if given != (["${bodies}/"], {"daysAfterModificationGreaterThan": "bodyArchiveDays"}):
+        yield f"bodies end: {given}"
+
+
+CHECKS = (key_problems, value_problems, role_problems, federation_problems, archive_problems)
 
 
 def test_the_template_is_right() -> None:
