@@ -1,7 +1,8 @@
 """Counters in a DynamoDB table: atomic conditional writes, one round trip for all charges of a request.
 
 A counter's own item lies under `pk` "c:<counter>", `sk` "-", with its sum in `total`; its shards (handlers.io.shards)
-under "c:<counter>#<number>" with their `room`, each in a partition of its own. A hold is an attribute of the item that
+under "c:<counter>#<number>" with their `room`, each in a partition of its own, and their numbers in the own item's set
+`wide`. A hold is an attribute of the item that
 it was taken from, `h:<id>` = {a: amount, l: lease}. A charge is one UpdateItem with a condition, which DynamoDB runs
 one after the other per item; room is moved by TransactWriteItems.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html
@@ -20,7 +21,7 @@ from typing import Any
 from core.ports import Charge, Hold, Shortage, StoreFault, Taken
 from core.slotted import field, slotted
 from handlers.io.dynamodb_table import DynamoTable, Item, error_type
-from handlers.io.shards import MOST_SHARDS, Found, Move, Spread, move_for, take_all
+from handlers.io.shards import Found, Move, Spread, move_for, take_all
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -32,6 +33,8 @@ BATCH_READ = 100
 _TRIES = 20
 _MOVES = 60
 _LONGEST_PAUSE = 0.1
+# The shards of so many counters are remembered.
+_REMEMBERED = 1000
 
 
 @slotted(frozen=True)
@@ -59,6 +62,8 @@ class DynamoCounters:
     table: DynamoTable
     spread: Spread
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    # The numbers of a counter's shards, as far as this process has seen.
+    known: dict[str, set[int]] = field(default_factory=dict)
 
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
         return await take_all(hold, partial(self._take, hold, now=now), lambda charge: self._settle(hold, charge, 0))
@@ -125,7 +130,7 @@ class DynamoCounters:
             move = move_for(charge, place, found)
             if isinstance(move, Shortage):
                 return move
-            if await self._move(_moving(hold, charge, place, move)):
+            if await self._move(_moving(hold, charge, move, named=place in items)):
                 self.spread.heat(charge.counter, found.used + charge.amount)
                 return found.used + charge.amount
             await self.table.client.clock.sleep(pause * (0.5 + self.table.client.random.uniform()))
@@ -199,14 +204,21 @@ class DynamoCounters:
 
     async def _read_items(self, counter: str) -> Mapping[int, Item]:
         """The counter's item and its shards, as they were at one moment."""
-        gets = [
-            {"Get": {"TableName": self.table.name, "Key": _key(counter, place)}} for place in range(MOST_SHARDS + 1)
-        ]
+        if len(self.known) > _REMEMBERED:
+            self.known.clear()
+        places = {0, *self.known.get(counter, ())}
         for _ in range(_MOVES):
+            gets = [{"Get": {"TableName": self.table.name, "Key": _key(counter, place)}} for place in places]
             answer = await self.table.send("TransactGetItems", TransactItems=gets)
             if answer.status == 200:
-                found = json.loads(answer.body).get("Responses", ())
-                return {place: each["Item"] for place, each in enumerate(found) if each.get("Item")}
+                found = zip(places, json.loads(answer.body).get("Responses", ()), strict=False)
+                items = {place: each["Item"] for place, each in found if each.get("Item")}
+                named = {int(number) for number in items.get(0, {}).get("wide", {}).get("NS", ())}
+                if named <= places:
+                    return items
+                places |= named
+                self.known[counter] = named
+                continue
             if "TransactionCanceled" not in error_type(answer):
                 raise self.table.fault("TransactGetItems", answer)
             await self.table.client.clock.sleep(0.01 * (0.5 + self.table.client.random.uniform()))
@@ -231,9 +243,11 @@ def _taking(hold: Hold, charge: Charge, place: int) -> _Update:
     return _Update(_key(charge.counter, place), f"SET {sets} ADD #t :amount", condition, names, values)
 
 
-def _moving(hold: Hold, charge: Charge, place: int, move: Move) -> list[_Update]:
-    """The changes of a move. Each item must still hold what is taken from it; the hold must be new."""
-    updates = [] if place and not move.total else [_own_change(hold, charge, place, move.total)]
+def _moving(hold: Hold, charge: Charge, move: Move, *, named: bool) -> list[_Update]:
+    """The changes of a move. Each item must still hold what is taken from it; the hold must be new. `named`: whether
+    the place that it is taken at is among those that the own item names."""
+    place = hold.places[charge.counter]
+    updates = [_own_change(hold, charge, place, move.total)] if move.total or not place or not named else []
     for shard, change in move.rooms.items():
         names = {"#t": "room"}
         values: Item = {":change": {"N": str(change)}}
@@ -253,19 +267,23 @@ def _moving(hold: Hold, charge: Charge, place: int, move: Move) -> list[_Update]
 
 
 def _own_change(hold: Hold, charge: Charge, place: int, change: int) -> _Update:
-    names = {"#t": "total", "#w": "wide"}
-    values: Item = {":change": {"N": str(change)}, ":wide": {"BOOL": True}}
-    conditions = []
+    names = {"#t": "total"}
+    values: Item = {":change": {"N": str(change)}}
+    adds, conditions = "#t :change", []
     if change > 0:
         conditions.append("(attribute_not_exists(#t) OR #t <= :room)")
         values[":room"] = {"N": str((charge.limit or 0) - change)}
-    sets = "#w = :wide" + _expiry(charge, names, values)
-    if not place:
+    sets = _expiry(charge, names, values)
+    if place:
+        names["#w"], values[":place"] = "wide", {"NS": [str(place)]}
+        adds += ", #w :place"
+    else:
         names["#h"] = f"h:{hold.id}"
         values[":hold"] = {"M": {"a": {"N": str(charge.amount)}, "l": {"N": repr(hold.lease)}}}
         conditions.append("attribute_not_exists(#h)")
         sets += ", #h = :hold"
-    return _Update(_key(charge.counter), f"SET {sets} ADD #t :change", " AND ".join(conditions), names, values)
+    expression = f"SET {sets[2:]} ADD {adds}" if sets else f"ADD {adds}"
+    return _Update(_key(charge.counter), expression, " AND ".join(conditions), names, values)
 
 
 def _expiry(charge: Charge, names: dict[str, str], values: Item) -> str:

@@ -101,6 +101,20 @@ async def test_what_a_shard_gets_back_others_may_take(open_store: Callable[[], S
 
 
 @SHARDED
+async def test_room_that_came_from_another_shard_only_is_seen_by_all(
+    open_store: Callable[[], Store], store: Store
+) -> None:
+    """Nothing is left to grant when the second shard first takes."""
+    whole, dead = hold("r1", charge(100)), hold("dead", charge(60), lease=NOW + 1)
+    assert isinstance(await store.reserve(whole, NOW), Taken)
+    await store.settle(whole, {}, NOW)
+    assert isinstance(await open_store().reserve(dead, NOW), Taken)
+    third = open_store()
+    assert isinstance(await third.reserve(hold("r2", charge(100)), NOW + 2), Taken)
+    assert await total(third, charge(0).counter, NOW + 2) == 100
+
+
+@SHARDED
 async def test_another_process_settles_what_it_finds(open_store: Callable[[], Store], store: Store) -> None:
     """It has no notes of where a hold was taken."""
     assert isinstance(await store.reserve(hold("r1", charge(40)), NOW), Taken)
