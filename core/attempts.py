@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.http_dates import seconds_until
@@ -200,6 +200,12 @@ class Attempts:
             self._routing.health.given_up(self._next.candidate)
             self._next = None
         self._plan.close()
+
+    def release(self) -> None:
+        """The request is over. Its parts refer to one another: without this, what it held (a body of 100 KB, and what
+        was read from it) would lie there until the collector of cycles comes by."""
+        self._prepare = self._transport_for = _over
+        self._timing = _NO_TIME
 
     def account_loss(self, candidate: Candidate, pipe: Pipe | None) -> None:
         """What an attempt used that did not end well, or that nobody gets an answer from."""
@@ -488,6 +494,13 @@ def _keep_request_id(error: UpstreamFault) -> None:
     found = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
     if found is not None:
         error.headers["x-skybridge-backend-request-id"] = found
+
+
+_NO_TIME = Timing(None, 0.0)
+
+
+def _over(*_: object) -> Any:
+    raise AssertionError("the request is over")  # pragma: no cover - nobody asks then
 
 
 def _time_is_over() -> GatewayError:

@@ -540,6 +540,8 @@ class Run:
                 if self._keeping is not None:
                     record.edits = [*self._keeping.edits, *record.edits]
         self._ports.record(record)
+        if attempts is not None:
+            attempts.release()
         if self._watch is not None:
             self._watch.ended(record)
 
