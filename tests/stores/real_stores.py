@@ -113,7 +113,7 @@ def azurite(
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], tls: SSLContext | None) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while time.monotonic() < until:
         assert process.poll() is None, "the server ended"
         try:
