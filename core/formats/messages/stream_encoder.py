@@ -52,21 +52,13 @@ class StreamEncoder:
         self._piece = 0
         self._heads: dict[str, str] = {}
         self._content: list[Block] = []
-        self._emitters: dict[type, Callable[[Any], str]] = {
-            Started: self._start,
-            PartStarted: self._part_started,
-            PartDelta: self._part_delta,
-            PartEnded: self._part_ended,
-            Finished: self._finished,
-        }
 
     def emit(self, event: Event) -> bytes:
         """The bytes for `event`, b"" for one that says nothing to a Messages client."""
-        if isinstance(event, Ping):
-            return PING
-        if isinstance(event, Failed):
-            return error_event(event.error, self._reply.request_id)
-        return encoded(self._emitters[type(event)](event))
+        emitter = _EMITTERS.get(type(event))
+        if emitter is not None:
+            return encoded(emitter(self, event))
+        return error_event(event.error, self._reply.request_id) if isinstance(event, Failed) else PING
 
     def close(self) -> bytes:
         """Nothing: message_stop is the last event."""
@@ -209,6 +201,15 @@ class StreamEncoder:
                 delta["container"] = extra.pop("container")
             written.update(extra)
         return start + _event("message_delta", written) + _event("message_stop", {"type": "message_stop"})
+
+
+_EMITTERS: dict[type, Callable[[StreamEncoder, Any], str]] = {
+    Started: StreamEncoder._start,
+    PartStarted: StreamEncoder._part_started,
+    PartDelta: StreamEncoder._part_delta,
+    PartEnded: StreamEncoder._part_ended,
+    Finished: StreamEncoder._finished,
+}
 
 
 def encoded(text: str) -> bytes:
