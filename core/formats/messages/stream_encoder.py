@@ -12,7 +12,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from core.conversation import Block, FormatName, JsonObject, Reasoning, Refusal, Text, ToolCall
-from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Ping, Started
+from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.formats.carriers import carrier_of
 from core.formats.contract import Reply
 from core.formats.messages.answer_blocks import (
