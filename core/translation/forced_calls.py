@@ -139,7 +139,7 @@ class CallRestorer:
     request would contradict.
     """
 
-    def __init__(self, tool: Tool | None) -> None:
+    def __init__(self, tool: Tool) -> None:
         self._tool = tool
         self._id = ""
         self._shift = 0
@@ -148,16 +148,12 @@ class CallRestorer:
 
     def answer(self, answer: Answer) -> Answer:
         """The answer with its text as the call's arguments."""
-        if self._tool is None:
-            return answer
         self._id = answer.id
         content = [self._restored(block) for block in answer.content if not isinstance(block, Reasoning)]
         return replace(answer, content=content, stop=self._stop(answer.stop))
 
     def feed(self, event: Event) -> list[Event]:
         """The event, or what it becomes."""
-        if self._tool is None:
-            return [event]
         match event:
             case Started():
                 self._id = event.id
@@ -181,7 +177,7 @@ class CallRestorer:
         return [replace(moved, block=self._restored(moved.block))]
 
     def _restored(self, block: Block) -> Block:
-        if not isinstance(block, Text) or self._tool is None:
+        if not isinstance(block, Text):
             return block
         self._writes = True
         digest = sha256(f"{self._id}\0{self._tool.name}".encode("utf-8", "surrogatepass")).hexdigest()[:24]

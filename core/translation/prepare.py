@@ -30,16 +30,18 @@ from core.translation.knobs import (
 )
 from core.translation.losses import Losses
 from core.translation.paths import client_path
-from core.translation.reasoning_request import reasoning_for, turned_off
+from core.translation.reasoning_request import asks_to_think, reasoning_for, turned_off
 from core.translation.reasoning_state import (
     SignatureExposer,
     attached_signatures,
     open_loop_without_thinking,
     own_state,
     with_sentinels,
+    without_thinking,
 )
 from core.translation.rules import FormatRules
 from core.translation.single_call import CallLimiter, keeps_one_call
+from core.translation.strict_schemas import argument_schemas
 from core.translation.structured_output import OutputRestorer, with_structured_output
 from core.translation.tool_names import (
     ToolRestorer,
@@ -108,6 +110,8 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     prepared = filtered_tools(prepared, rules)
     prepared, call_as_text = call_as_output(prepared, rules, facts, losses)
     prepared = replace(prepared, tools=fitted_strict(prepared, rules, facts, losses))
+    if conversation.format != rules.format:
+        prepared = replace(prepared, tools=argument_schemas(prepared.tools, rules))
     _check_tools(prepared, facts)
     _lose_members(conversation, rules, losses)
 
@@ -129,9 +133,9 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     # Only what changes something stands in the way of a stream's deltas.
     steps: list[_Step] = []
     if keeps_one_call(conversation, rules, facts):
-        steps.append(CallLimiter(active=True))
+        steps.append(CallLimiter())
     if output_as_call:
-        steps.append(OutputRestorer(active=True))
+        steps.append(OutputRestorer())
     if call_as_text is not None:
         steps.append(CallRestorer(call_as_text))
     if not mapping.is_identity():
@@ -197,6 +201,8 @@ def _with_knobs(conversation: Conversation, rules: FormatRules, facts: ModelFact
     if budget and open_loop_without_thinking(prepared.messages):
         losses.add("reasoning", "the open tool loop began without thinking: it is off for this request")
         reasoning = turned_off(reasoning)
+    if "enabled" in facts.thinking and facts.vendor == "anthropic" and not asks_to_think(reasoning):
+        prepared = replace(prepared, messages=without_thinking(prepared.messages, losses))
     prepared = replace(prepared, tool_choice=choice, reasoning=reasoning)
     limit = fitted_max_tokens(prepared, rules, facts, losses)
     if rules.reasoning == "thinking":

@@ -21,22 +21,19 @@ class CallLimiter:
     """Leaves out every call but the first. The model asks for the others again once it has its result. One object
     serves one answer; `feed` shifts the indices behind what it leaves out."""
 
-    def __init__(self, active: bool) -> None:
-        self._active = active
+    def __init__(self) -> None:
         self._called = False
         self._skips = False
         self._shift = 0
 
     def answer(self, answer: Answer) -> Answer:
         """The answer with its first call only."""
-        if not self._active:
-            return answer
         content = [block for block in answer.content if not self._is_excess(block)]
         return replace(answer, content=content)
 
     def feed(self, event: Event) -> list[Event]:
         """The event, or nothing for a call too many."""
-        if not self._active or not isinstance(event, PartStarted | PartDelta | PartEnded):
+        if not isinstance(event, PartStarted | PartDelta | PartEnded):
             return [event]
         if isinstance(event, PartStarted):
             self._skips = self._is_excess(event.block)

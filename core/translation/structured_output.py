@@ -21,6 +21,7 @@ from core.translation.rules import FormatRules
 from core.translation.turns import leading_system
 
 TOOL_NAME: Final = "structured_output"
+_BARE_ENUM: Final = "text/x.enum"
 JSON_ONLY: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
 
 
@@ -32,6 +33,8 @@ def with_structured_output(
     wanted = conversation.output_format
     if wanted is None or wanted.kind == "text":
         return conversation, False
+    if wanted.extra.get("responseMimeType") == _BARE_ENUM and rules.format != "generate_content":
+        raise Unsupported("generationConfig.responseMimeType", "The target has no answer that is a bare word of a list.")
     if wanted.kind == "json_object":
         if rules.json_object:
             return conversation, False
@@ -65,14 +68,11 @@ def _asked_in_words(conversation: Conversation) -> Conversation:
 class OutputRestorer:
     """Turns the call of `TOOL_NAME` back into text, whole or streamed. One object serves one answer."""
 
-    def __init__(self, active: bool) -> None:
-        self._active = active
+    def __init__(self) -> None:
         self._inside = False
 
     def answer(self, answer: Answer) -> Answer:
         """The answer with the call's arguments as its text."""
-        if not self._active:
-            return answer
         content: list[Block] = []
         for block in answer.content:
             content.append(Text(block.arguments) if _is_output(block) else block)
@@ -80,8 +80,6 @@ class OutputRestorer:
 
     def feed(self, event: Event) -> list[Event]:
         """The event, or the text event that it becomes."""
-        if not self._active:
-            return [event]
         match event:
             case PartStarted(block=block):
                 self._inside = _is_output(block)

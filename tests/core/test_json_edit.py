@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ClientFault
-from core.json_edit import dump, read_object
+from core.json_edit import dump, load, read_object
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -75,3 +75,19 @@ def test_truncations_are_bad_requests() -> None:
 def test_dump_keeps_text_and_survives_lone_surrogates() -> None:
     assert dump({"a": "é\u2028"}) == '{"a":"é\u2028"}'.encode()
     assert dump({"a": "\ud800"}) == b'{"a":"\\ud800"}'
+
+
+@pytest.mark.parametrize("data", ['{"a": [1, "é"]}', b'{"a": "\xc3\xa9"}', ' {"a":1}\n', b"\xef\xbb\xbf[1]", '"x"'])
+def test_what_load_reads_is_what_json_reads(data: str | bytes) -> None:
+    assert load(data) == json.loads(data)
+
+
+@pytest.mark.parametrize("data", ["", "{", "[1] 2", b"\xff", "nul"])
+def test_what_is_no_json_is_a_value_error(data: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        load(data)
+
+
+def test_what_is_no_json_value_is_not_dumped() -> None:
+    with pytest.raises(TypeError, match="set is not JSON"):
+        dump({"a": {1}})

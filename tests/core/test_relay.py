@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from core.formats import load_wire
@@ -52,6 +54,24 @@ def test_nothing_is_renamed_before_the_name_is_known() -> None:
     frame = b'data: {"model": "served"}\n\n'
     assert renamer.frames(frame, Observation()) == frame
     assert renamer.frames(frame, Observation(model="quite other")) == frame
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "1", "n": -1.5e3, "a": null, "model": "served", "model2": {"model": "served"}}',
+        b'{"usage": {"model": "served"}, "model": "served"}',
+        b'{"id": "\\"model\\":", "model": "serv\\u0065d"}',
+        b'{"provider": {"model": "other"}, "model" : "served" }',
+    ],
+)
+@pytest.mark.parametrize("observed", ["served", "quite other", None])
+def test_the_objects_own_name_is_replaced_in_a_whole_answer(body: bytes, observed: str | None) -> None:
+    """Whether the observer has told the name or not, and wherever the member stands."""
+    renamed = Renamer("asked").whole(body, observed)
+    assert json.loads(renamed) == {**json.loads(body), "model": "asked"}
+    place = body.rindex(b'"model"') if b"model2" not in body else body.index(b'"model"')
+    assert renamed[:place] == body[:place]
 
 
 @pytest.mark.parametrize("body", [b"not json", b"[]", b'{"a":1}', b'{"model":7}'])

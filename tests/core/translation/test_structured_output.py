@@ -68,7 +68,7 @@ def test_refused(model: str, tools: list[Tool]) -> None:
 def test_the_call_becomes_text_again() -> None:
     output = ToolCall("1", TOOL_NAME, '{"a":1}')
     other = ToolCall("2", "look", "{}")
-    restorer = OutputRestorer(True)
+    restorer = OutputRestorer()
     answer = Answer("i", "m", [Text("so"), output], Stop("tool_use"))
     assert restorer.answer(answer).content == [Text("so"), Text('{"a":1}')]
     assert restorer.answer(answer).stop == Stop("end_turn")
@@ -87,6 +87,3 @@ def test_the_call_becomes_text_again() -> None:
         PartEnded(0, Text('{"a":1}')),
         *events[3:],
     ]
-    idle = OutputRestorer(False)
-    assert idle.answer(answer) is answer
-    assert idle.feed(events[0]) == [events[0]]
