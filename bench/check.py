@@ -37,7 +37,7 @@ COLD_MODULES = ROOT / "tests" / "doors" / "cold_path_modules.txt"
 WARM_UP = 12
 STREAMS = 32
 # What is found may be this much over before it is written down anew.
-MARGIN = 1.02
+MARGIN = 1.04
 _OWN = __file__.rpartition("/")[0] + "/in_process.py"
 
 type Figures = dict[str, int]
@@ -178,7 +178,7 @@ def found() -> dict[str, Figures]:
 
 def write(figures: Mapping[str, Figures]) -> None:
     """bench/budgets.toml anew."""
-    lines = ["# What `make bench-check` allows; `python -m bench.check --write` writes it anew, with a margin of 2 %."]
+    lines = ["# What `make bench-check` allows; `python -m bench.check --write` writes it anew, with a margin of 4 %."]
     for section, rows in figures.items():
         lines += ["", f'["{section}"]']
         lines += [f"{name} = {allowance(name, value)}" for name, value in rows.items()]
