@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from core.conversation import Conversation, ReasoningRequest, Sampling, ToolChoice
-from core.errors import Unsupported
+from core.errors import ClientFault, Unsupported
 from core.models.facts import ModelFacts
 from core.slotted import replace
 from core.translation.forced_calls import forces
@@ -25,7 +25,8 @@ def fitted_sampling(conversation: Conversation, rules: FormatRules, facts: Model
     """The sampling parameters that the model takes in this request. `conversation.reasoning` is final."""
     sampling = replace(conversation.sampling)
     if conversation.format != rules.format and not sampling.top_logprobs and not sampling.logprobs:
-        sampling.top_logprobs = None  # none are asked for, and a number of them alone is refused
+        # None are asked for: a number of them alone is refused, and `false` is no wish that could be lost.
+        sampling.logprobs = sampling.top_logprobs = None
     reasons = is_reasoning(conversation.reasoning, facts)
     if not (facts.sampling_while_thinking if reasons and facts.sampling else facts.sampling):
         more = _MORE_OF_OPENAI if facts.reasoning_model else ()
@@ -126,7 +127,8 @@ _NOTHING: Final[tuple[object, ...]] = (None, False, [], {}, "", ["text"])
 
 
 def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
-    """Raises Unsupported, naming the parameter, for what another format cannot do at all."""
+    """Raises, naming the parameter, Unsupported for what another format cannot do at all, and ClientFault for what
+    no backend can."""
     if conversation.format == rules.format:
         return
     sampling = conversation.sampling
@@ -139,6 +141,9 @@ def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
         if wanted:
             path = client_path(conversation.format, name)
             raise Unsupported(path, f"{path} is not supported by this model's backend.")
+    if forces(conversation.tool_choice) and not conversation.tools:
+        path = client_path(conversation.format, "tool_choice")
+        raise ClientFault("bad_request", f"{path}: a tool must be called, and there are no tools.", param=path)
     if conversation.previous_response_id is not None:
         raise Unsupported(
             "previous_response_id",

@@ -78,6 +78,13 @@ def client_path(format_name: FormatName, name: str) -> str:
     return PATHS[format_name].get(name, name)
 
 
+def refused_path(format_name: FormatName, path: str) -> str:
+    """The client's own name for what a writer refused: `messages[0].content` is `contents[0].content` in Gemini."""
+    if path.startswith("messages["):
+        return client_path(format_name, "messages") + path.removeprefix("messages")
+    return client_path(format_name, path)
+
+
 # Other words for the same wish, by the one that warnings use: the first that stands in the request is named.
 _SPELLINGS: Final[dict[FormatName, dict[str, tuple[str, ...]]]] = {
     "chat_completions": {

@@ -201,7 +201,7 @@ def _with_knobs(conversation: Conversation, rules: FormatRules, facts: ModelFact
     if budget and open_loop_without_thinking(prepared.messages):
         losses.add("reasoning", "the open tool loop began without thinking: it is off for this request")
         reasoning = turned_off(reasoning)
-    if "enabled" in facts.thinking and facts.vendor == "anthropic" and not asks_to_think(reasoning):
+    if asks_to_think(prepared.reasoning) and not asks_to_think(reasoning):
         prepared = replace(prepared, messages=without_thinking(prepared.messages, losses))
     prepared = replace(prepared, tool_choice=choice, reasoning=reasoning)
     limit = fitted_max_tokens(prepared, rules, facts, losses)

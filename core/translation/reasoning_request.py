@@ -83,6 +83,11 @@ def turned_off(request: ReasoningRequest | None) -> ReasoningRequest:
     return replace(request or ReasoningRequest(), mode="off", effort=None, budget=None, display=None)
 
 
+def asks_to_think(request: ReasoningRequest | None) -> bool:
+    """Whether the request turns thinking on, at a model that can be told not to think."""
+    return request is not None and request.mode in ("budget", "adaptive")
+
+
 # --- Anthropic -------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import base64
 import re
 from typing import Final
 
-from core.conversation import Answer, Block, FormatName, Message, Origin, Reasoning, Text, ToolCall
+from core.conversation import Answer, Block, FormatName, Message, Origin, Reasoning, Text, ToolCall, ToolResult
 from core.events import Event, PartDelta, PartEnded, PartStarted, deltas_of, empty_copy
 from core.models.facts import ModelFacts
 from core.slotted import replace
@@ -118,13 +118,38 @@ def with_sentinels(messages: list[Message]) -> list[Message]:
 
 def open_loop_without_thinking(messages: list[Message]) -> bool:
     """Whether the conversation ends with tool results of a turn that does not begin with thinking: models in
-    `enabled` mode refuse that."""
-    if len(messages) < 2 or messages[-1].role not in ("user", "tool"):
-        return False
-    spoken = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    if spoken is None or not any(isinstance(block, ToolCall) for block in spoken.content):
-        return False
-    return not isinstance(spoken.content[0], Reasoning)
+    `enabled` mode refuse that. Of a turn with several calls only the first message must think: without interleaved
+    thinking the model thinks once, before its first call
+    (https://platform.claude.com/docs/en/build-with-claude/extended-thinking#extended-thinking-with-tool-use)."""
+    opened = _open_turn(messages)
+    return opened is not None and not isinstance(messages[opened].content[0], Reasoning)
+
+
+def without_thinking(messages: list[Message], losses: Losses) -> list[Message]:
+    """The messages for a request whose thinking the gateway turned off: models refuse thinking blocks in an open turn
+    then, and do not read those of earlier ones."""
+    result: list[Message] = []
+    for message in messages:
+        content = [block for block in message.content if not isinstance(block, Reasoning)]
+        if len(content) != len(message.content):
+            losses.add("messages.thinking", "thinking is off: earlier thinking was left out")
+            message = with_content(message, content)
+        result.append(message)
+    return result
+
+
+def _open_turn(messages: list[Message]) -> int | None:
+    """Where the assistant's turn begins whose tool results end the conversation."""
+    if not messages or messages[-1].role == "assistant":
+        return None
+    opened = None
+    for place in range(len(messages) - 1, -1, -1):
+        message = messages[place]
+        if message.role == "assistant":
+            opened = place
+        elif message.role in ("user", "tool") and not any(isinstance(block, ToolResult) for block in message.content):
+            break
+    return opened
 
 
 class SignatureExposer:

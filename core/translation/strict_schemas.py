@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from core.conversation import JsonObject
+from core.conversation import JsonObject, Tool
+from core.slotted import replace
+from core.translation.rules import FormatRules
 
 # Keywords that Anthropic refuses in an enforced schema.
 _REFUSED: Final = frozenset(
@@ -33,9 +35,26 @@ _REFUSED: Final = frozenset(
         "propertyNames",
     }
 )
+_WANT_PROPERTIES: Final = ("chat_completions", "responses")
 _SUBSCHEMAS: Final = ("items", "not", "additionalItems")
 _LISTS_OF_SCHEMAS: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
 _MAPS_OF_SCHEMAS: Final = ("properties", "$defs", "definitions")
+
+
+def argument_schemas(tools: list[Tool], rules: FormatRules) -> list[Tool]:
+    """The tools, each schema with the words that the target insists on at its root: every vendor on `type`, OpenAI
+    on `properties` ("object schema missing properties")."""
+    return [_argument_schema(tool, rules.format in _WANT_PROPERTIES) for tool in tools]
+
+
+def _argument_schema(tool: Tool, with_properties: bool) -> Tool:
+    schema = tool.parameters
+    if schema is None:
+        return tool
+    missing: JsonObject = {} if "type" in schema else {"type": "object"}
+    if with_properties and schema.get("type", "object") == "object" and "properties" not in schema:
+        missing["properties"] = {}
+    return replace(tool, parameters={**schema, **missing}) if missing else tool
 
 
 def closed_schema(schema: JsonObject) -> JsonObject:

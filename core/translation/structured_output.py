@@ -34,7 +34,7 @@ def with_structured_output(
     if wanted is None or wanted.kind == "text":
         return conversation, False
     if wanted.extra.get("responseMimeType") == _BARE_ENUM and rules.format != "generate_content":
-        raise Unsupported("generationConfig.responseMimeType", "The target has no answer that is a bare word of a list.")
+        raise Unsupported("generationConfig.responseMimeType", "The target answers no bare word of a list.")
     if wanted.kind == "json_object":
         if rules.json_object:
             return conversation, False

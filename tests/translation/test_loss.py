@@ -80,8 +80,8 @@ def test_the_ledger_of_a_pair(client: str, backend: str, golden: CheckGolden) ->
         try:
             written = translate_request(conversation, backend, target).written
         except (Unsupported, ClientFault) as error:
-            assert error.param, feature
-            refused[feature] = f"{error.param}: {error.message}"
+            assert error.param and error.param in error.message, feature
+            refused[feature] = error.message
             continue
         REQUEST_JUDGES[backend](written.body)
         call = Call(target.model, False, {"anthropic-version": "2023-06-01"})

@@ -98,6 +98,13 @@ class Fields:
             raise wrong_type(self.at(name), "an integer", value)
         return value
 
+    def count(self, name: str) -> int | None:
+        """A whole number above zero."""
+        value = self.integer(name)
+        if value is not None and value < 1:
+            raise wrong_value(self.at(name), f"expected at least 1, but got {value} instead.")
+        return value
+
     def number(self, name: str) -> float | None:
         """Any number, an int as an int: its text is not changed."""
         value = self.rest.pop(name, None)

@@ -45,8 +45,8 @@ def read_request(body: JsonObject, call: Call) -> Conversation:
     conversation.output_format = read_output_format(fields.take("response_format"))
     conversation.reasoning = _reasoning(fields)
     conversation.sampling = _sampling(fields)
-    tokens = fields.integer("max_completion_tokens")
-    older = fields.integer("max_tokens")
+    tokens = fields.count("max_completion_tokens")
+    older = fields.count("max_tokens")
     conversation.max_tokens = older if tokens is None else tokens
     conversation.stop = read_stop(fields.take("stop"))
     _read_stream(fields, conversation)

@@ -79,6 +79,13 @@ class Fields:
             value = int(value)
         return value
 
+    def count(self, name: str) -> int | None:
+        """A whole number above zero."""
+        value = self.integer(name)
+        if value is not None and value < 1:
+            raise invalid(self.at(name), "a number of at least 1 is expected.")
+        return value
+
     def object(self, name: str) -> JsonObject | None:
         value = self.take(name)
         if value is not None and not isinstance(value, dict):

@@ -262,7 +262,7 @@ def _read_config(config: Fields, conversation: Conversation) -> None:
         top_logprobs=config.integer("logprobs"),
         n=config.integer("candidateCount"),
     )
-    conversation.max_tokens = config.integer("maxOutputTokens")
+    conversation.max_tokens = config.count("maxOutputTokens")
     conversation.stop = config.texts("stopSequences")
     conversation.reasoning = _reasoning(config)
     conversation.output_format = _output_format(config)

@@ -75,6 +75,15 @@ def integer(owner: JsonObject, name: str, path: str = "") -> int | None:
     raise wrong_type(join(path, name), "an integer", value)
 
 
+def count(owner: JsonObject, name: str, path: str = "") -> int | None:
+    """A whole number above zero."""
+    value = integer(owner, name, path)
+    if value is not None and value < 1:
+        where = join(path, name)
+        raise invalid(where, f"Invalid value for '{where}': expected at least 1, but got {value} instead.")
+    return value
+
+
 def number(owner: JsonObject, name: str, path: str = "") -> float | None:
     value = owner.get(name)
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):

@@ -74,7 +74,7 @@ def read_request(body: JsonObject, call: Call) -> Conversation:
             top_p=members.number(body, "top_p"),
             top_logprobs=members.integer(body, "top_logprobs"),
         ),
-        max_tokens=members.integer(body, "max_output_tokens"),
+        max_tokens=members.count(body, "max_output_tokens"),
         service_tier=members.text(body, "service_tier"),
         user=members.text(body, "user"),
         metadata=members.json_object(body, "metadata"),
