@@ -177,6 +177,7 @@ class AzureHost:
         # asyncio turns Nagle's algorithm off only where the socket names its protocol.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.bind(("127.0.0.1", 0))
+            listener.listen()  # who is told the address may connect at once, before the server accepts
             config = uvicorn.Config(
                 self._application,
                 interface="asgi3",

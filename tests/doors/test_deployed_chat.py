@@ -1,8 +1,12 @@
-"""The console and its API in both built packages, their sessions in the cloud's store and read by another instance."""
+"""The console and its API in both built packages: cold, restored and warm, their sessions in the cloud's store and read
+by another instance, in an environment where nothing but /tmp can be written."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,73 +15,71 @@ import httpx
 import pytest
 
 from handlers.io.http_client import HttpTransport
-from tests.chat_backends import document, events_of
+from tests.chat_backends import events_of
 from tests.doors.azure_host import AzureHost
+from tests.doors.deployed import (
+    BODY,
+    CONSOLE,
+    ENDS,
+    HEADERS,
+    KEY,
+    PAGES,
+    QUESTION,
+    check_kept,
+    read_elsewhere,
+    use,
+)  # fmt: skip
 from tests.doors.lambda_clients import url_client
 from tests.doors.lambda_emulator import LambdaEmulator
+from tests.doors.lambda_rie import Rie, emulator_path, rie
+from tests.doors.sealed import can_seal, seal
 from tests.doors.test_aws_package import build as aws_build
 from tests.doors.test_aws_package import package as package
 from tests.doors.test_aws_package import python as python
+from tests.doors.test_aws_package import runtime as runtime
 from tests.doors.test_azure_build import build as azure_build
 from tests.doors.test_azure_build import link_packages
-from tests.served import served
+from tests.handlers.test_aws_events import load
 from tests.stores import real_stores
 
-KEY = "sk-of-a-deployed-gateway-0123"
-HEADERS = {"authorization": f"Bearer {KEY}"}
-QUESTION = {"message": "Remember <script>alert(1)</script>", "model": "demo", "session_id": "cloud"}
-PAGES = {"/": "text/html", "/docs": "text/html", "/openapi.json": "application/json", "/console/base.css": "text/css"}
+ROUNDS = 2  # a cold one and a warm one
 
 pytestmark = pytest.mark.doors
 
 
-def check_stream(parts: list[bytes]) -> None:
-    """A turn came in pieces, and whole."""
-    events = events_of(b"".join(parts))
-    assert len(parts) > 3 and events[0][0] == "start" and events[-1][0] == "done"
-    assert events[-1][1]["session_id"] == "cloud"
+@pytest.mark.skipif(not can_seal(), reason="this machine lets no file system be made read-only for one process")
+def test_nothing_but_tmp_can_be_written_there() -> None:
+    """What the other tests here put before their commands does what it says. Where it is skipped, they run without."""
+    assert seal(CONSOLE)
 
 
-async def read_elsewhere(tmp_path: Path, store: dict[str, str]) -> Any:
-    """The session as another process tells it, which then goes on with it."""
-    async with served(tmp_path, document(), {**store, "SERVICE_API_KEY": KEY}) as gateway:
-        async with httpx.AsyncClient(base_url=gateway.url, headers=HEADERS, trust_env=False, timeout=30) as client:
-            kept = (await client.get("/api/v1/sessions/cloud")).json()
-            turn = await client.post("/api/v1/chat", json={**QUESTION, "message": "And here?"})
-            assert turn.status_code == 200 and "3 messages" in turn.json()["message"]["content"]
-            return kept
+async def in_dynamodb(moto: str, table: str) -> dict[str, str]:
+    """A table as the template makes it, and what tells a gateway where it is. moto keeps tables from test to test."""
+    transport = HttpTransport(environment={})
+    await real_stores.dynamo_store(transport, moto, table).prepare()
+    await transport.aclose()
+    return {
+        "SKYBRIDGE_STORE": f"dynamodb:{table}", "AWS_ENDPOINT_URL": moto, "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
+    }  # fmt: skip
 
 
-def check_kept(kept: Any) -> None:
-    assert [each["role"] for each in kept["messages"]] == ["user", "assistant"] and kept["message_count"] == 2
-    assert kept["messages"][0]["content"] == QUESTION["message"] and kept["messages"][1]["status"] == "complete"
-    assert kept["title"] == QUESTION["message"]
+def on_lambda(package: Path, store: dict[str, str]) -> dict[str, str]:
+    return {**store, "LAMBDA_TASK_ROOT": str(package), "HOME": "/tmp", "SERVICE_API_KEY": KEY}
 
 
-async def test_on_aws(package: Path, python: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("snap_start", [False, True], ids=["cold", "restored"])
+async def test_on_aws(snap_start: bool, package: Path, python: str, tmp_path: Path) -> None:
     with real_stores.moto() as moto:
-        store = {
-            "SKYBRIDGE_STORE": "dynamodb:chat", "AWS_ENDPOINT_URL": moto, "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
-        }  # fmt: skip
-        transport = HttpTransport(environment={})
-        await real_stores.dynamo_store(transport, moto, "chat").prepare()  # the template makes it
-        await transport.aclose()
-        environment = {**store, "LAMBDA_TASK_ROOT": str(package), "HOME": str(tmp_path), "SERVICE_API_KEY": KEY}
-        emulator = LambdaEmulator(folder=package)
-        command = (str(package / aws_build.WRAPPER), python, "/var/runtime/bootstrap.py")
-        async with emulator.run(*command, **environment), url_client(emulator) as client:
+        store = await in_dynamodb(moto, f"chat-{snap_start}")
+        emulator = LambdaEmulator(folder=package, snap_start=snap_start)
+        command = (*seal(package), str(package / aws_build.WRAPPER), python, "/var/runtime/bootstrap.py")
+        async with emulator.run(*command, **on_lambda(package, store)), url_client(emulator) as client:
             emulator.restore()
-            async with client.stream("POST", "/api/v1/chat/stream", json=QUESTION, headers=HEADERS) as response:
-                assert response.status_code == 200
-                check_stream([part async for part in response.aiter_raw()])
-            for path, kind in PAGES.items():
-                page = await client.get(path, headers={"accept": "text/html"})
-                assert page.status_code == 200 and page.headers["content-type"].startswith(kind), path
-            listed = await client.get("/api/v1/sessions", headers=HEADERS)
-            assert [each["id"] for each in listed.json()["sessions"]] == ["cloud"]
+            for turn in range(1, ROUNDS + 1):
+                await use(client, turn)
             await emulator.ready()
-        check_kept(await read_elsewhere(tmp_path, store))
+        await read_elsewhere(tmp_path, store, ROUNDS)
 
 
 async def test_on_azure(tmp_path: Path) -> None:
@@ -90,19 +92,57 @@ async def test_on_azure(tmp_path: Path) -> None:
         transport = HttpTransport(environment={})
         await real_stores.azure_store(transport, endpoint, "chat").prepare()  # the template makes it
         await transport.aclose()
-        settings = {**store, "HOME": str(tmp_path), "SERVICE_API_KEY": KEY}
-        await asyncio.to_thread(ask_azure, target, settings)
-        check_kept(await read_elsewhere(tmp_path, store))
+        settings = {**store, "HOME": "/tmp", "SERVICE_API_KEY": KEY}
+        with AzureHost(target, settings, [*seal(target), sys.executable, "-I", "-S", "-B"]) as host:
+            async with httpx.AsyncClient(base_url=host.url, trust_env=False, timeout=30) as client:
+                for turn in range(1, ROUNDS + 1):
+                    await use(client, turn)
+        await read_elsewhere(tmp_path, store, ROUNDS)
 
 
-def ask_azure(target: Path, settings: dict[str, str]) -> None:
-    with (
-        AzureHost(target, settings, [sys.executable, "-I", "-S", "-B"]) as host,
-        httpx.Client(base_url=host.url, headers=HEADERS, trust_env=False, timeout=30) as client,
-    ):
-        with client.stream("POST", "/api/v1/chat/stream", json=QUESTION) as response:
-            assert response.status_code == 200
-            check_stream(list(response.iter_raw()))
-        for path, kind in PAGES.items():
-            page = client.get(path, headers={"accept": "text/html"})
-            assert page.status_code == 200 and page.headers["content-type"].startswith(kind), path
+# Amazon's own emulator: the same through an HTTP API, whose answers are JSON.
+
+
+def ask(function: Rie, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """One request through an HTTP API: status, headers and the body's bytes."""
+    event = load("http-api")
+    given = {"host": "example.org", "content-type": "application/json", **HEADERS, **headers}
+    event |= {"rawPath": path, "rawQueryString": "", "headers": given, "isBase64Encoded": False}
+    event["body"] = "" if body is None else json.dumps(body)
+    event["requestContext"]["http"] |= {"method": method, "path": path}
+    answer = function.invoke(event).json()
+    text = answer.get("body", "")
+    content = base64.b64decode(text) if answer.get("isBase64Encoded") else text.encode()
+    return answer["statusCode"], answer["headers"], content
+
+
+def use_buffered(function: Rie) -> None:
+    for path, end in ENDS.items():
+        status, _, content = ask(function, "POST", path, BODY)
+        assert status == 200 and content.endswith(end)
+    status, _, content = ask(function, "POST", "/api/v1/chat/stream", QUESTION)
+    assert status == 200 and events_of(content)[-1][0] == "done"
+    for path, kind in PAGES.items():
+        status, headers, content = ask(function, "GET", path, accept="text/html")
+        assert status == 200 and headers["content-type"].startswith(kind), path
+        status, headers, nothing = ask(function, "HEAD", path, accept="text/html")
+        assert (status, nothing) == (200, b"") and headers["content-type"].startswith(kind), path
+    status, headers, packed = ask(function, "GET", "/console/app.js", **{"accept-encoding": "gzip"})
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    assert gzip.decompress(packed) == (CONSOLE / "app.js").read_bytes()
+
+
+@pytest.mark.skipif(emulator_path() is None, reason="no .venv-aws: make test sets it up")
+async def test_on_the_emulator_of_amazon(package: Path, python: str, runtime: Path, tmp_path: Path) -> None:
+    """The streaming loop keeps a session, and the buffered door reads it and goes on."""
+    wrapper = [str(package / aws_build.WRAPPER), python, "/var/runtime/bootstrap.py"]
+    doors = (wrapper, [python, "-m", "awslambdaric", "handlers.aws_buffered.handler"])
+    with real_stores.moto() as moto:
+        store = await in_dynamodb(moto, "chat-buffered")
+        for rounds, command in enumerate(doors, 1):
+            given = {**on_lambda(package, store), "PYTHONPATH": "" if command is wrapper else str(runtime)}
+            with rie([*seal(package, runtime), *command], package, **given) as function:
+                await asyncio.to_thread(use_buffered, function)
+                _, _, kept = await asyncio.to_thread(ask, function, "GET", "/api/v1/sessions/cloud")
+            check_kept(json.loads(kept), rounds)
+        await read_elsewhere(tmp_path, store, len(doors))

@@ -1,0 +1,96 @@
+"""What is asked of a deployed gateway, whatever runs it: each model format streamed, the chat, the console's files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from handlers.console_page import CONTENT_SECURITY_POLICY
+from tests.chat_backends import document, events_of
+from tests.served import served
+
+KEY = "sk-of-a-deployed-gateway-0123"
+HEADERS = {"authorization": f"Bearer {KEY}"}
+CONSOLE = Path(__file__).resolve().parents[2] / "handlers" / "console"
+QUESTION = {"message": "Remember <script>alert(1)</script>", "model": "demo", "session_id": "cloud"}
+BODY = {"model": "demo", "max_tokens": 100, "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+# Where each format's stream ends.
+ENDS = {"/v1/chat/completions": b"data: [DONE]\n\n", "/v1/messages": b'data: {"type":"message_stop"}\n\n'}
+PAGES = {"/": "text/html", "/docs": "text/html", "/openapi.json": "application/json", "/console/base.css": "text/css"}
+
+async def use(client: httpx.AsyncClient, turn: int) -> None:
+    """Everything once. `turn` counts the rounds, from 1, and so the questions in the session."""
+    await check_models(client)
+    async with client.stream("POST", "/api/v1/chat/stream", json=QUESTION, headers=HEADERS) as response:
+        assert response.status_code == 200
+        check_turn([part async for part in response.aiter_raw()])
+    listed = (await client.get("/api/v1/sessions", headers=HEADERS)).json()
+    assert [(each["id"], each["message_count"]) for each in listed["sessions"]] == [("cloud", 2 * turn)]
+    await check_pages(client)
+
+
+async def check_models(client: httpx.AsyncClient) -> None:
+    for path, end in ENDS.items():
+        async with client.stream("POST", path, json=BODY, headers=HEADERS) as response:
+            assert response.status_code == 200
+            parts = [part async for part in response.aiter_raw()]
+        assert len(parts) > 3 and b"".join(parts).endswith(end)
+        refused = await client.post(path, json=BODY, headers={"x-api-key": "sk-of-somebody-else"})
+        assert refused.status_code == 401
+
+
+def check_turn(parts: list[bytes]) -> None:
+    """A turn came in pieces, and whole."""
+    events = events_of(b"".join(parts))
+    assert len(parts) > 3 and events[0][0] == "start" and events[-1][0] == "done"
+    assert events[-1][1]["session_id"] == "cloud"
+
+
+async def check_pages(client: httpx.AsyncClient) -> None:
+    """The page, the files that it names, and the documentation; by HEAD too, compressed and not."""
+    for path, kind in PAGES.items():
+        headers = {"accept": "text/html", "accept-encoding": "identity"}
+        page = await client.get(path, headers=headers)
+        assert page.status_code == 200 and page.headers["content-type"].startswith(kind), path
+        assert page.headers["x-content-type-options"] == "nosniff"
+        head = await client.head(path, headers=headers)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == page.headers["content-type"]
+    page = await client.get("/", headers={"accept": "text/html"})
+    assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    named = set(re.findall(r'(?:src|href)="(console/v-\w+/[^"]+)"', page.text))
+    assert len(named) > 5
+    for name in sorted(named)[:6]:
+        packed = await client.get(f"/{name}")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.content == (CONSOLE / name.split("/", 2)[2]).read_bytes()
+    hidden = await client.get("/api/v1/sessions")
+    assert hidden.status_code == 401
+
+
+async def read_elsewhere(tmp_path: Path, store: dict[str, str], rounds: int) -> None:
+    """The session and the bill as another process tells them, which then goes on with the session."""
+    async with served(tmp_path, document(), {**store, "SERVICE_API_KEY": KEY}) as gateway:
+        async with httpx.AsyncClient(base_url=gateway.url, headers=HEADERS, trust_env=False, timeout=30) as client:
+            check_kept((await client.get("/api/v1/sessions/cloud")).json(), rounds)
+            used = (await client.get("/api/v1/usage?by=format,source")).json()
+            turn = await client.post("/api/v1/chat", json={**QUESTION, "message": "And here?"})
+    assert turn.status_code == 200 and f"{2 * rounds + 1} messages" in turn.json()["message"]["content"]
+    check_used(used, rounds)
+
+
+def check_kept(kept: Any, rounds: int) -> None:
+    assert [each["role"] for each in kept["messages"]] == ["user", "assistant"] * rounds
+    assert kept["messages"][0]["content"] == QUESTION["message"] and kept["messages"][1]["status"] == "complete"
+    assert (kept["title"], kept["message_count"]) == (QUESTION["message"], 2 * rounds)
+
+
+def check_used(used: Any, rounds: int) -> None:
+    """Every stream is counted, asked or not."""
+    rows = {(row["format"], row["source"]): row for row in used["data"]}
+    assert sorted(rows) == [("chat_completions", ""), ("messages", ""), ("messages", "chat")]
+    assert [row["requests"] for row in rows.values()] == [rounds] * 3
+    assert all(row["output_tokens"] > 0 for row in rows.values())
