@@ -130,7 +130,7 @@ def without_thinking(messages: list[Message], losses: Losses) -> list[Message]:
     then, and do not read those of earlier ones."""
     result: list[Message] = []
     for message in messages:
-        content = [block for block in message.content if not isinstance(block, Reasoning)]
+        content: list[Block] = [block for block in message.content if not isinstance(block, Reasoning)]
         if len(content) != len(message.content):
             losses.add("messages.thinking", "thinking is off: earlier thinking was left out")
             message = with_content(message, content)

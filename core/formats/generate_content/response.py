@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
@@ -43,7 +44,7 @@ def read_response(body: JsonObject, target: Target) -> Answer:
         raise fault
     candidate = first_candidate(body)
     response_id = text_of(body.get("responseId"))
-    blocks = joined(read_parts(candidate_parts(body), id_source(response_id)))
+    blocks = joined(read_parts(candidate_parts(body), id_source(response_id, body)))
     calls = any(isinstance(block, ToolCall) for block in blocks)
     stop = read_stop(candidate, has_calls=calls) or read_block(body)
     if stop is None or stop.reason == "error":
@@ -68,9 +69,11 @@ def broken_answer(stop: Stop | None) -> UpstreamFault:
     return upstream_fault("upstream", f"The model ended its answer with {stop.raw}{because}", 502)
 
 
-def id_source(response_id: str) -> Callable[[], str]:
-    """Ids for calls that came without one: no two alike, in this answer or in another."""
-    digest = sha256(response_id.encode("utf-8", "replace")).hexdigest()[:12]
+def id_source(response_id: str, answer: JsonObject) -> Callable[[], str]:
+    """Ids for calls that came without one: no two alike, in this answer or in another of the conversation. An answer
+    without an id of its own is told by its (first chunk's) content, in which the count of the prompt's tokens grows:
+    clients drop calls whose id they have seen."""
+    digest = sha256((response_id or json.dumps(answer)).encode("utf-8", "replace")).hexdigest()[:12]
     numbers = itertools.count(1)
     return lambda: f"{MINTED}{digest}_{next(numbers)}"
 

@@ -134,7 +134,7 @@ class StreamDecoder:
 
     def _started(self, chunk: JsonObject) -> Started:
         response_id = text_of(chunk.get("responseId"))
-        self._mint = id_source(response_id)
+        self._mint = id_source(response_id, chunk)
         model = text_of(chunk.get("modelVersion")) or self._target.model
         return Started(response_id, model, read_usage(dict(self._metadata)), format="generate_content")
 

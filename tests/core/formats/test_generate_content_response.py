@@ -71,6 +71,9 @@ def test_ids_differ_between_answers() -> None:
     second = read_response({**body, "responseId": "other"}, target_of()).content[2]
     assert first.id != second.id
     assert read_response(body, target_of()).content[2] == first
+    unnamed = {name: value for name, value in body.items() if name != "responseId"}
+    later = {**unnamed, "usageMetadata": {"promptTokenCount": 99}}
+    assert read_response(unnamed, target_of()).content[2].id != read_response(later, target_of()).content[2].id
 
 
 def test_a_blocked_prompt_and_a_cut_answer() -> None:

@@ -86,6 +86,15 @@ def test_an_open_loop_without_its_thinking_turns_thinking_off() -> None:
     loop[1] = said("assistant", signed, call())
     whole = prepared(replace(source, messages=loop), "messages", "claude-sonnet-4-5")
     assert whole.conversation.reasoning == source.reasoning
+    more = [said("assistant", call("2")), said("user", result("2"))]
+    thought_once = replace(whole.conversation, messages=[*loop, *more])
+    later = prepared(thought_once, "messages", "claude-sonnet-4-5")
+    assert later.conversation.reasoning == source.reasoning and not later.dropped
+    demanded = replace(thought_once, tools=[Tool("look")], tool_choice=ToolChoice("required"))
+    forced = prepared(demanded, "messages", "claude-sonnet-4-5")
+    assert forced.conversation.reasoning == ReasoningRequest("off")
+    assert forced.conversation.messages[1] == said("assistant", call()), "thinking that is off cannot be replayed"
+    assert [warning.path for warning in forced.dropped] == ["thinking", "messages.thinking"]
     adaptive = prepared(source, "messages", "claude-opus-4-7").conversation.reasoning
     assert adaptive is not None and adaptive.mode == "adaptive"
 

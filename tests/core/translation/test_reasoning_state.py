@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.conversation import Answer, Block, Origin, Reasoning, Text, ToolCall
+from core.conversation import Answer, Block, Message, Origin, Reasoning, Text, ToolCall
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.formats.envelope import seal, unseal
 from core.models.resolve import facts_for
@@ -17,6 +17,7 @@ from core.translation.reasoning_state import (
     open_loop_without_thinking,
     own_state,
     with_sentinels,
+    without_thinking,
 )
 from core.translation.rules import CHAT_COMPLETIONS, GENERATE_CONTENT, MESSAGES, FormatRules
 from core.usage import Usage
@@ -77,20 +78,42 @@ def test_the_sentinel_stands_on_the_first_unsigned_call() -> None:
     assert signed[0] is messages[0]
 
 
+THOUGHT = Reasoning(["a"], signature=WHOLE)
+
+
 @pytest.mark.parametrize(
-    ("content", "open_loop"),
+    ("messages", "open_loop"),
     [
-        ([call()], True),
-        ([Reasoning(["a"], signature=WHOLE), call()], False),
-        (["words"], False),
+        ([said("user", "a"), said("assistant", call()), said("user", result())], True),
+        ([said("user", "a"), said("assistant", THOUGHT, call()), said("user", result())], False),
+        # Without interleaved thinking a turn thinks once, before its first call.
+        ([said("user", "a"), *[said("assistant", THOUGHT, call()), said("user", result()), said("assistant", call())],
+          said("tool", result())], False),
+        ([said("user", "a"), *[said("assistant", call()), said("user", result()), said("assistant", THOUGHT, call())],
+          said("user", result(), "and a reminder"), said("system", "b")], True),
+        # An earlier turn's thinking is not this one's.
+        ([said("user", "a"), said("assistant", THOUGHT, "b"), said("user", "c"), said("assistant", call()),
+          said("user", result())], True),
+        ([said("user", "a"), said("assistant", call()), said("user", result()), said("assistant", "b")], False),
+        ([said("user", "a"), said("assistant", call()), said("user", result()), said("user", "b")], False),
+        ([said("user", "a"), said("assistant", "b"), said("user", "c")], False),
+        ([said("assistant", call()), said("user", result())], True),
+        ([said("user", "a")], False),
+        ([], False),
     ],
-)
-def test_an_open_loop(content: list[Block | str], open_loop: bool) -> None:
-    messages = [said("user", "a"), said("assistant", *content), said("user", result())]
+)  # fmt: skip
+def test_an_open_loop(messages: list[Message], open_loop: bool) -> None:
     assert open_loop_without_thinking(messages) is open_loop
-    assert open_loop_without_thinking(messages[:2]) is False
-    assert open_loop_without_thinking(messages[2:] * 2) is False
-    assert open_loop_without_thinking([]) is False
+
+
+def test_thinking_that_is_off_is_not_replayed() -> None:
+    losses = Losses("messages")
+    turn = [said("user", "a"), said("assistant", "b"), said("user", "c")]
+    assert without_thinking(turn, losses) == turn
+    assert not losses.dropped
+    loop = [said("assistant", THOUGHT, call()), said("user", result()), said("assistant", "d", call("2"))]
+    assert without_thinking([*turn, *loop], losses) == [*turn, said("assistant", call()), *loop[1:]]
+    assert [dropped.path for dropped in losses.dropped] == ["messages.thinking"]
 
 
 SIGNED = ToolCall("1", "look", "{}", signature="c2ln", origin=GOOGLE)
