@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-type Number = StrictInt | StrictFloat
-type Text = StrictStr
-type State = Literal["ok", "cooling", "down", "not_configured", "unknown"]
+# Assignments: a `type` statement would give each use a name of its own in the OpenAPI document.
+Number = StrictInt | StrictFloat
+Text = StrictStr
+State = Literal["ok", "cooling", "down", "not_configured", "unknown"]
 
 
 class Fault(BaseModel):
@@ -175,7 +176,7 @@ class KeyCreation(KeyTerms):
 class KeyChange(KeyTerms):
     """Changes to a key."""
 
-    owner: Text = Field("", min_length=1, max_length=200)
+    owner: Text = Field(default_factory=str, min_length=1, max_length=200)
 
 
 class Rotation(BaseModel):

@@ -9,7 +9,8 @@ import base64
 import binascii
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from core.access import (
@@ -86,15 +87,18 @@ class KeyCache:
 
 
 class Callers:
-    """Tells whose request it is. `platform`: whether the platform in front has authenticated the caller."""
+    """Tells whose request it is. `platform`: whether the platform in front has authenticated the caller. `admins`:
+    patterns of the ids and names of those principals and token holders that are administrators."""
 
     def __init__(
-        self, keys: KeyCache | None, clock: Clock, *, platform: bool = False, tokens: TokenVerifier | None = None
+        self, keys: KeyCache | None, clock: Clock, *, platform: bool = False, tokens: TokenVerifier | None = None,
+        admins: Sequence[str] = (),
     ) -> None:
         self._keys = keys
         self._clock = clock
         self._platform = platform
         self._tokens = tokens
+        self._admins = admins
 
     async def identify(self, request: Request, rules: AccessRules) -> Caller:
         """Whose request it is. Raises Refused, or NotConfigured where a key cannot be looked up."""
@@ -102,7 +106,7 @@ class Callers:
             refuse_other_sites(request, local=False)
             principal = _principal(request)
             if principal is not None:
-                return principal
+                return self._with_rights(principal)
         presented = presented_keys(request)
         for secret in presented:
             caller = await self._of_secret(secret)
@@ -132,8 +136,15 @@ class Callers:
             check_usable(key, self._clock.time())
             return key.caller()
         if self._tokens is not None and secret.count(".") == 2 and secret.startswith("eyJ"):
-            return await self._tokens.caller(secret)
+            return self._with_rights(await self._tokens.caller(secret))
         return None
+
+    def _with_rights(self, caller: Caller) -> Caller:
+        """The caller, as an administrator where it is named as one."""
+        names = (caller.id, caller.owner)
+        if any(fnmatchcase(name, pattern) for pattern in self._admins for name in names):
+            return replace(caller, admin=True)
+        return caller
 
 
 def _principal(request: Request) -> Caller | None:

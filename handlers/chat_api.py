@@ -12,7 +12,7 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import JSONResponse, Response
 
 from core.access import Caller
-from core.chat.answering import NOT_KEPT, no_memory
+from core.chat.answering import NO_SESSION, NOT_KEPT, no_memory
 from core.chat.asking import Question
 from core.chat.attachments import read_attachment
 from core.chat.messages import Attachment, Said
@@ -134,8 +134,8 @@ async def _begin(body: ChatIn, client: Client) -> ChatTurn:
     if body.session_id is not None or body.messages is None:
         with kept_in_store(client.ground, "beginning a turn"):
             session = await _claim(body, said, system, client)
-        if session is None:
-            running.notices.append(NOT_KEPT)
+    if session is None:
+        running.notices.append(NOT_KEPT if client.ground.store is None else NO_SESSION)
     turn = ChatTurn(gateway, running, session)
     await turn.start(route, client.caller, client.request)
     return turn
@@ -144,6 +144,8 @@ async def _begin(body: ChatIn, client: Client) -> ChatTurn:
 def _said(body: ChatIn) -> tuple[list[Said], str | None, list[str]]:
     """What is said, the system prompt that is given, and what to tell of them. Raises ClientFault."""
     attached = _attachments(body)
+    if body.regenerate:
+        return [], body.system_prompt, []
     if body.messages is None:
         return [Said("user", body.message or "", attached)], body.system_prompt, []
     said = [Said(each.role, each.content) for each in body.messages if each.role != "system"]
@@ -173,8 +175,9 @@ def limited_tokens(asked: int | None, ground: Ground) -> tuple[int | None, list[
 async def _claim(body: ChatIn, said: list[Said], system: str | None, client: Client) -> Turn | None:
     if client.ground.store is None and body.session_id is None:
         return None
-    names = tuple(each.name for each in said[-1].attachments)
-    opening = Opening(title_of(said[0].content, names), body.model, len(said), system)
+    names = tuple(each.name for each in said[-1].attachments) if said else ()
+    title = title_of(said[0].content, names) if said else ""
+    opening = Opening(title, body.model, len(said), system)
     if body.session_id is not None:
         check_id(body.session_id)
     return await sessions_of(client.caller, client.ground).claim(body.session_id, opening)
@@ -187,12 +190,14 @@ async def _claim(body: ChatIn, said: list[Said], system: str | None, client: Cli
 async def list_sessions(
     client: ClientOf, limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str, Query(max_length=500)] = "",
+    q: Annotated[str, Query(max_length=200, description="Only sessions whose title has this text.")] = "",
 ) -> JSONResponse:
-    """Your sessions, the last used first. `cursor` is the `next_cursor` of the page before."""
+    """Your sessions, the last used first. `cursor` is the `next_cursor` of the page before. A search looks through a
+    thousand sessions at a time: a page of it may be short, or empty, and still have a `next_cursor`."""
     sessions = sessions_of(client.caller, client.ground)
     with kept_in_store(client.ground, "listing sessions"):
-        heads, following = await sessions.page(cursor, limit)
-        total = await sessions.total()
+        heads, following = await sessions.page(cursor, limit, q)
+        total = None if q else await sessions.total()
     return JSONResponse({"sessions": [head.shown() for head in heads], "next_cursor": following, "total": total})
 
 

@@ -57,8 +57,15 @@ class Knobs(Asked):
     max_tokens: MaxTokens | None = None
 
 
+_ANSWERED_AGAIN: dict[str, Any] = {
+    "required": ["regenerate", "session_id"],
+    "properties": {"regenerate": {"const": True}, "session_id": {"not": {"type": "null"}}},
+}
+
+
 class ChatIn(Knobs):
-    """A message in a session (`message`), or a whole conversation (`messages`)."""
+    """A message in a session (`message`), a whole conversation (`messages`), or a session whose last question is
+    answered again (`regenerate`)."""
 
     message: Prompt | None = Field(None, examples=["What is a gateway?"])
     messages: list[MessageIn] | None = Field(None, min_length=1, max_length=10_000)
@@ -69,17 +76,31 @@ class ChatIn(Knobs):
     )
     attachments: list[AttachmentIn] = Field(default_factory=list, max_length=MOST)
     reasoning_effort: Effort | None = None
+    regenerate: bool = Field(False, description="The answer takes the place of the session's last one.")
 
-    model_config = ConfigDict(json_schema_extra=_one_of(("message",), ("messages",)))
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [*_one_of(("message",), ("messages",))["oneOf"], _ANSWERED_AGAIN]}
+    )
 
     def check(self) -> None:
         """What concerns several fields. Raises ClientFault that names one."""
+        if self.regenerate:
+            self._check_again()
+            return
         if (self.message is None) == (self.messages is None):
             raise wrong("message", "either it or 'messages' must be there")
         if self.message is not None and not self.message.strip() and not self.attachments:
             raise wrong("message", "it must not be empty")
         if self.messages is not None and all(each.role == "system" for each in self.messages):
             raise wrong("messages", "one of them must be the user's")
+
+    def _check_again(self) -> None:
+        present = [name for name in ("message", "messages") if getattr(self, name) is not None]
+        present += ["attachments"] if self.attachments else []
+        if present:
+            raise wrong(present[0], "the last question of the session is answered again, and nothing is added to it")
+        if self.session_id is None:
+            raise wrong("session_id", "'regenerate' answers the last question of a session again")
 
 
 class CompareIn(Knobs):
@@ -175,7 +196,7 @@ class SessionOut(BaseModel):
 class SessionsOut(BaseModel):
     sessions: list[SessionOut]
     next_cursor: str | None
-    total: int | None = Field(description="How many there are; null for more than a thousand.")
+    total: int | None = Field(description="How many there are; null for more than a thousand, and for a search.")
 
 
 class AttachmentOut(BaseModel):

@@ -145,9 +145,12 @@ class ChatTurn:
         """Puts what was said before in front of the question, as much as the model takes, and keeps the question."""
         running, question = self.running, self.running.question
         system = await turn.prompt()
-        question = replace(question, system=system if system is not None else question.system, session=turn.head.id)
+        asked = await turn.take_back() if turn.replaces else question.messages
+        system = system if system is not None else question.system
+        question = replace(question, messages=asked, system=system, session=turn.head.id)
         history, left_out = await turn.history(Room(route, question))
-        await turn.ask(question.messages)
+        if not turn.replaces:
+            await turn.ask(question.messages)
         if left_out:
             running.notices.append(
                 f"The history is longer than the model's context: its first {left_out} messages were left out of this "
@@ -202,6 +205,9 @@ class ChatTurn:
     async def _keep(self, status: Status) -> None:
         """Keeps the answer as it stands, once. A store that is away costs the memory, not the answer."""
         if self._kept or self._turn is None:
+            return
+        if self._turn.replaces and status != "complete" and not self.running.answering.said_anything:
+            await self._abandon()  # there is nothing that could take the place of the answer that there is
             return
         self._kept = True
         try:

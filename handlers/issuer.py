@@ -91,5 +91,8 @@ def _caller(token: Token) -> Caller:
     subject = token.claims.get("sub")
     if not isinstance(subject, str) or not subject:
         raise Refused("authentication", "The token names no subject.")
-    name = next((str(token.claims[each]) for each in ("email", "azp", "appid") if each in token.claims), subject)
+    claims = dict(token.claims)
+    if claims.get("email_verified") in (False, "false"):
+        claims.pop("email", None)  # anybody may have written it
+    name = next((str(claims[each]) for each in ("email", "azp", "appid") if each in claims), subject)
     return Caller(subject, "oidc", name, name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.chat import sessions as rules
 from core.chat.asking import Room
-from core.chat.messages import Assembler, Said, documents_of, name_of, said_of, trimmed
+from core.chat.messages import Assembler, Said, StoredMessage, documents_of, name_of, said_of, trimmed
 from core.chat.sessions import Head, Lease, read_head
 from core.errors import ClientFault, NotConfigured
 from core.ports import Clock, Log, Random, Store, StoredDocument, StoreFault
@@ -23,6 +23,9 @@ from core.slotted import replace, slotted
 PAGE = 50
 # A list is counted up to here.
 MOST_COUNTED = 1000
+# A search looks through so many sessions, the last used first, before it answers; the cursor goes on.
+MOST_SEARCHED = 1000
+SEARCHED_AT_ONCE = 200
 PROMPT = "prompt"
 
 
@@ -39,7 +42,8 @@ class SessionPorts:
 
 @slotted
 class Opening:
-    """What a turn says of its session, in case it is new: its title, and the model that is asked."""
+    """What a turn says of its session, in case it is new: its title, and the model that is asked. `asked` is how many
+    messages it asks with, 0 for one that answers the last question once more."""
 
     title: str
     model: str
@@ -57,13 +61,14 @@ class Sessions:
 
     async def claim(self, session_id: str | None, opening: Opening) -> Turn:
         """Begins a turn; a session that there is not is made. Raises ClientFault: 409 while another turn is under way,
-        404 for an id that the gateway gave to somebody else or to a session that is over."""
+        404 for an id that the gateway gave to somebody else or to a session that is over, and for a session that is to
+        answer again and is not there."""
         now = self.ports.clock.time()
         name = session_id or rules.new_id(self.ports.random.token(24))
         found = await self.ports.store.read(self.heads, name)
         standing = None if found is None else read_head(found)
         fresh = standing is None or not rules.is_alive(standing, now)
-        if fresh and session_id is not None and rules.is_own_id(session_id):
+        if fresh and session_id is not None and (rules.is_own_id(session_id) or not opening.asked):
             raise rules.no_session(session_id)
         head = self._new_head(name, opening, now) if fresh or standing is None else standing
         lease = Lease(self.ports.random.token(16), opening.asked, now + rules.LEASE_SECONDS)
@@ -83,6 +88,8 @@ class Sessions:
     async def _with_lost_question(self, head: Head, crashed: Lease) -> Head:
         """A turn that died may have kept its question: it counts, and its answer has failed."""
         assert head.lease is not None
+        if not crashed.asked:
+            return head
         folder = self.messages(head)
         names = [name_of(head.count + index, crashed.turn) for index in range(crashed.asked)]
         found = await asyncio.gather(*(self.ports.store.read(folder, name) for name in (names[0], names[-1])))
@@ -128,18 +135,23 @@ class Sessions:
                 return found, head
         raise rules.no_session(session_id)
 
-    async def page(self, cursor: str, limit: int) -> tuple[list[Head], str | None]:
-        """The last used sessions after `cursor` ("" for the first page), and where the next page begins."""
+    async def page(self, cursor: str, limit: int, wanted: str = "") -> tuple[list[Head], str | None]:
+        """The last used sessions after `cursor` ("" for the first page), and where the next page begins. `wanted`: only
+        those whose title has it, of the next MOST_SEARCHED sessions."""
         after = rules.read_cursor(cursor) if cursor else ""
         heads: list[Head] = []
-        while len(heads) <= limit:
-            entries = await self.ports.store.read_page(self.order, after, limit + 1 - len(heads))
+        looked_at = 0
+        while len(heads) <= limit and looked_at < MOST_SEARCHED:
+            most = SEARCHED_AT_ONCE if wanted else limit + 1 - len(heads)
+            entries = await self.ports.store.read_page(self.order, after, most)
             if not entries:
                 return heads, None
             after = list(entries)[-1]
-            found = await asyncio.gather(*(self._listed(name, entry["id"]) for name, entry in entries.items()))
-            heads += [head for head in found if head is not None]
-        return heads[:limit], rules.cursor_of(heads[limit - 1].order)
+            looked_at += len(entries) if wanted else 0
+            likely = {name: entry for name, entry in entries.items() if rules.is_titled(entry.get("title"), wanted)}
+            found = await asyncio.gather(*(self._listed(name, entry["id"]) for name, entry in likely.items()))
+            heads += [head for head in found if head is not None and rules.is_titled(head.title, wanted)]
+        return heads[:limit], rules.cursor_of(heads[limit - 1].order if len(heads) > limit else after)
 
     async def _listed(self, order: str, session_id: str) -> Head | None:
         """The session of an entry; None where it is gone or has a later entry."""
@@ -162,14 +174,21 @@ class Sessions:
         return None
 
     async def newest_first(self, head: Head) -> AsyncGenerator[Said]:
-        """The messages of a session. Each names the one before it: what a turn wrote that has lost is passed over."""
+        """The messages of a session."""
+        async with aclosing(self.kept(head)) as messages:
+            async for _, document in messages:
+                yield said_of(document)
+
+    async def kept(self, head: Head) -> AsyncGenerator[tuple[str, StoredMessage]]:
+        """The names and documents of a session's messages, the newest first. Each names the one before it: what a turn
+        wrote that has lost is passed over."""
         assembler, after, wanted = Assembler(), "", head.last
         while wanted:
             page = await self.ports.store.read_page(self.messages(head), after, PAGE)
             for name, document in page.items():
                 whole = None if name.startswith(PROMPT) else assembler.feed(name, document)
                 if whole is not None and whole[0] == wanted:
-                    yield said_of(whole[1])
+                    yield whole
                     wanted = whole[1]["before"]
             if not page:
                 return
@@ -206,6 +225,7 @@ class Sessions:
         change = (found, renamed.document())
         if not await self.ports.store.replace(self.heads, session_id, change, head.expires):
             raise rules.busy(head)
+        await self.ports.store.write(self.order, {renamed.order: rules.entry_of(renamed)}, renamed.expires)
         return renamed
 
     async def delete(self, session_id: str) -> None:
@@ -235,8 +255,9 @@ class Turn:
         self._before = before
         self._opening = opening
         self._renew_at = self._ports.clock.monotonic() + rules.RENEW_SECONDS
-        self._asked = head
+        self._asked = self._earlier = head
         self._written: list[str] = []
+        self._replaced = ""
 
     async def prompt(self) -> str | None:
         """The system prompt of the session: this turn's, or the one that was kept."""
@@ -247,19 +268,43 @@ class Turn:
         """What was said before, as much as fits, the oldest first; and how many messages do not."""
         found: list[Said] = []
         left = room.left
-        async with aclosing(self._sessions.newest_first(self.head)) as messages:
+        async with aclosing(self._sessions.newest_first(self._earlier)) as messages:
             async for said in messages:
                 found.insert(0, said)
                 left -= room.tokens(said)
                 if left < 0:
                     break
         kept = trimmed(found, room.left, room.tokens)
-        return kept, self.head.count - len(kept)
+        return kept, self._earlier.count - len(kept)
 
     @property
     def has_asked(self) -> bool:
         """Whether the question is kept."""
         return bool(self._written)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether its answer takes the place of an earlier one."""
+        return not self._opening.asked
+
+    async def take_back(self) -> list[Said]:
+        """The question that was answered last, with its files. Its answer gives way to this turn's, once there is one.
+        Raises ClientFault (400) where nothing was asked."""
+        taken: list[tuple[str, StoredMessage]] = []
+        async with aclosing(self._sessions.kept(self.head)) as messages:
+            async for name, document in messages:
+                if taken and taken[-1][1]["role"] == "user" and document["role"] != "user":
+                    break
+                taken.append((name, document))
+        if not taken or taken[-1][1]["role"] != "user":
+            raise rules.nothing_asked(self.head)
+        self._earlier = replace(self.head, count=self.head.count - len(taken), last=taken[-1][1]["before"])
+        name, newest = taken[0]
+        if newest["role"] == "assistant":
+            self._replaced = name
+            self._asked = replace(self.head, count=self.head.count - 1, last=newest["before"])
+            del taken[0]
+        return [said_of(document) for _, document in reversed(taken)]
 
     async def ask(self, said: Sequence[Said]) -> None:
         """Keeps the question, so that a process that dies does not take it along."""
@@ -286,11 +331,27 @@ class Turn:
         done = rules.ended(done, self._opening.model, now, self._ports.days)
         if done.kept_until < done.expires:
             done = await self._prolonged(done)
-        entry = {done.order: {"id": done.id, "expires": done.expires}}
-        await self._ports.store.write(sessions.order, entry, done.expires)
+        await self._ports.store.write(sessions.order, {done.order: rules.entry_of(done)}, done.expires)
         await self._put(done)
         if old and old != done.order:
             await self._ports.store.delete(sessions.order, old)
+        if self._replaced:
+            try:
+                await self._forget_replaced()
+            except StoreFault as fault:  # its time takes it away too
+                store_away(self._ports.log, "dropping a replaced answer", fault)
+
+    async def _forget_replaced(self) -> None:
+        """Drops the answer that was replaced, with its pieces. Nothing leads to it any more."""
+        folder, store, name = self._sessions.messages(self.head), self._ports.store, self._replaced
+        after = name
+        await store.delete(folder, name)
+        while page := await store.read_page(folder, after, PAGE):
+            pieces = [each for each in page if each.startswith(f"{name}.")]
+            await asyncio.gather(*(store.delete(folder, piece) for piece in pieces))
+            if len(pieces) < len(page):
+                return
+            after = pieces[-1]
 
     async def _prolonged(self, head: Head) -> Head:
         """All messages of a session written once more, so that they live as long as it does."""

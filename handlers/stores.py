@@ -113,9 +113,14 @@ def make_accounts(configuration: Configuration, reference: str, machine: Machine
         raise ConfigurationError("quotas", f"limits and budgets need a store: set SKYBRIDGE_STORE to {FORMS}")
     keys = None if store is None else KeyCache(store, machine.clock, log)
     platform = machine.variables.get("SKYBRIDGE_AUTH") == "platform"
-    callers = Callers(keys, machine.clock, platform=platform, tokens=_tokens(machine))
+    admins = _listed(machine.variables.get("SKYBRIDGE_ADMINS", ""))
+    callers = Callers(keys, machine.clock, platform=platform, tokens=_tokens(machine), admins=admins)
     ports = AccountPorts(store, machine.clock, machine.random, log)
     return Accounts(ports, callers, quotas, read_pricing(configuration))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _tokens(machine: Machine) -> TokenVerifier | None:

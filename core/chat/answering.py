@@ -149,3 +149,4 @@ def no_memory() -> NotConfigured:
 
 
 NOT_KEPT: Final = "No store is configured (SKYBRIDGE_STORE), so this conversation is not kept."
+NO_SESSION: Final = "Without 'session_id' a conversation of 'messages' is not kept."

@@ -131,6 +131,12 @@ def busy(head: Head) -> ClientFault:
     return fault
 
 
+def nothing_asked(head: Head) -> ClientFault:
+    """The 400 for a session without a question that could be answered again."""
+    message = f"Session '{head.id}' has no question that could be answered again."
+    return ClientFault("bad_request", message, param="regenerate")
+
+
 def taken_over(head: Head) -> ClientFault:
     """The 409 for a turn whose lease was over before its answer was kept."""
     fault = ClientFault("conflict", f"Session '{head.id}' was changed while this turn was under way: it is not kept.")
@@ -162,6 +168,16 @@ def ended(head: Head, model: str, now: float, days: float) -> Head:
 def order_of(session_id: str, updated: float) -> str:
     """The name of a session's entry in its owner's list: the last used one comes first."""
     return f"{_END_OF_TIME - 1 - int(updated * 1000):014d}-{session_id}"
+
+
+def entry_of(head: Head) -> dict[str, Any]:
+    """A session's entry in its owner's list. It has the title too, so that a search need not read every head."""
+    return {"id": head.id, "expires": head.expires, "title": head.title}
+
+
+def is_titled(title: str | None, wanted: str) -> bool:
+    """Whether a title has the text `wanted`, in capitals or not. One that an entry does not tell may have it."""
+    return title is None or wanted.casefold() in title.casefold()
 
 
 def cursor_of(order: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.access import AccessRules, Caller
+from core.access import AccessRules, Caller, is_admin
 from core.bill import day_of, folder_of
 from core.errors import NotConfigured, Refused
 from core.http import Request
@@ -83,6 +83,27 @@ async def test_a_principal_that_cannot_be_read_is_refused(text: str) -> None:
         await identified(principal())
 
 
+async def test_administrators_are_named_by_patterns_of_ids_and_names() -> None:
+    async def is_admin_of(pattern: str, headers: dict[str, str], arn: str = "") -> bool:
+        callers = Callers(None, VirtualClock(), platform=True, admins=("nobody", pattern))
+        return is_admin(await callers.identify(Request("GET", "/", "", headers, principal=arn), CLOSED))
+
+    ann = principal(("oid", "o1"), ("preferred_username", "ann@example"))
+    assert await is_admin_of("arn:aws:sts::123456789012:assumed-role/app/*", {}, ARN)
+    assert await is_admin_of("o1", ann) and await is_admin_of("ann@example", ann)
+    for pattern in ("arn:aws:sts::123456789012:assumed-role/ap", "ann", "O1", ""):
+        assert not await is_admin_of(pattern, {}, ARN) and not await is_admin_of(pattern, ann)
+    assert not await is_admin_of("*", {}), "whom the platform does not name"
+
+
+async def test_holders_of_tokens_may_be_administrators() -> None:
+    issued = Issued(issuer_plays(jwk()), admins=("app-1", "*@x"))
+    assert is_admin(await issued.ask(token()))
+    assert is_admin(await issued.ask(token({**CLAIMS, "sub": "b", "email": "e@x"})))
+    unverified = await issued.ask(token({**CLAIMS, "sub": "b", "email": "e@x", "email_verified": False}))
+    assert not is_admin(unverified) and unverified.owner == "b"
+
+
 def issuer_plays(*keys: dict[str, Any]) -> list[Play]:
     documents = [{"jwks_uri": "https://issuer.example/keys"}, {"keys": list(keys)}]
     return [Play(chunks=[json.dumps(document).encode()]) for document in documents]
@@ -91,12 +112,12 @@ def issuer_plays(*keys: dict[str, Any]) -> list[Play]:
 class Issued:
     """An issuer whose documents are scripted."""
 
-    def __init__(self, plays: list[Play]) -> None:
+    def __init__(self, plays: list[Play], admins: tuple[str, ...] = ()) -> None:
         self.clock = VirtualClock()
         self.transport = ScriptedTransport(plays, self.clock)
         self.clock.now = NOW - 1_700_000_000.0
         issuer = Issuer("https://issuer.example", "skybridge", self.transport, self.clock)
-        self.callers = Callers(None, self.clock, tokens=issuer)
+        self.callers = Callers(None, self.clock, tokens=issuer, admins=admins)
 
     async def ask(self, text: str) -> Caller:
         request = Request("POST", "/v1/messages", "", {"authorization": f"Bearer {text}"})

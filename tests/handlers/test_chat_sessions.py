@@ -15,9 +15,12 @@ import httpx
 import pytest
 
 from core.configuration import ConfigurationError
+from core.http import Request
 from handlers.composition import compose
-from tests.backend_server import BackendServer, Script
+from tests.backend_server import JSON, BackendServer, Received, Script
 from tests.chat_backends import chunk, document, echoes, end, events_of, remembering, says
+from tests.core.auth.test_jwt import jwk, token
+from tests.gateways import body_of
 from tests.served import Served
 
 KEY = {"x-api-key": "service-key-1"}
@@ -103,6 +106,26 @@ async def test_sessions_are_listed_named_and_deleted(tmp_path: Path) -> None:
     fields = [answer.json()["error"]["details"]["field"] for answer in wrong]
     assert fields == ["limit", "limit", "cursor", "title", "session_id"]
     assert {answer.status_code for answer in wrong} == {400}
+
+
+async def test_sessions_are_found_by_their_titles(tmp_path: Path) -> None:
+    async with talking(tmp_path, document()) as (client, _):
+        for number in range(7):
+            await say(client, f"{'Über' if number % 2 else 'Under'} {number}", f"s{number}", model="demo")
+        await client.patch(f"{SESSIONS}/s0", json={"title": "über everything"})
+
+        async def find(**query: Any) -> tuple[list[str], str | None]:
+            found = (await client.get(SESSIONS, params=query)).json()
+            assert found["total"] is None
+            return [each["id"] for each in found["sessions"]], found["next_cursor"]
+
+        assert await find(q="ÜBER") == (["s5", "s3", "s1", "s0"], None)
+        assert await find(q="nothing") == ([], None)
+        first, cursor = await find(q="über", limit=3)
+        assert first == ["s5", "s3", "s1"]
+        assert await find(q="über", limit=3, cursor=cursor) == (["s0"], None)
+        too_long = await client.get(SESSIONS, params={"q": "x" * 201})
+    assert too_long.json()["error"]["details"]["field"] == "q"
 
 
 async def test_fifty_turns_at_once_on_one_session(tmp_path: Path) -> None:
@@ -255,6 +278,57 @@ def vouched_for(name: str) -> dict[str, str]:
     """The header in which App Service says who has signed in."""
     claims = [{"typ": "oid", "val": f"id-of-{name}"}, {"typ": "preferred_username", "val": name}]
     return {"x-ms-client-principal": base64.b64encode(json.dumps({"claims": claims}).encode()).decode()}
+
+
+async def test_iam_principals_have_their_sessions(tmp_path: Path) -> None:
+    models = tmp_path / "models.json"
+    models.write_text(json.dumps(document()))
+    roles = {name: f"arn:aws:sts::123456789012:assumed-role/{name}/session" for name in ("ann", "bob", "operator")}
+    variables = {"SKYBRIDGE_AUTH": "platform", "SKYBRIDGE_STORE": f"sqlite:{tmp_path / 'store.db'}",
+                 "SKYBRIDGE_ADMINS": "x, *:assumed-role/operator/*", "LOG_LEVEL": "error"}  # fmt: skip
+    composition = compose(variables, str(models))
+    assert composition.accounts is not None and composition.accounts.store is not None
+
+    async def call(name: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        data = b"" if body is None else json.dumps(body).encode()
+        request = Request(method, path, "", {"content-type": "application/json"}, data, principal=roles[name])
+        answer = await composition.gateway.handle(request)
+        return answer.status, json.loads(await body_of(answer))
+
+    turn = {"message": "Mine", "model": "demo", "session_id": "s"}
+    assert (await call("ann", "POST", CHAT, turn))[0] == 200
+    assert [(await call(name, "GET", f"{SESSIONS}/s"))[0] for name in roles] == [200, 404, 404]
+    assert [(await call(name, "GET", SESSIONS))[1]["total"] for name in roles] == [1, 0, 0]
+    assert (await call("bob", "POST", CHAT, {**turn, "message": "Bob's"}))[0] == 200
+    assert (await call("ann", "GET", f"{SESSIONS}/s"))[1]["message_count"] == 2
+    assert [(await call(name, "GET", "/api/v1/me"))[1]["admin"] for name in roles] == [False, False, True]
+    assert [(await call(name, "GET", "/api/v1/keys"))[0] for name in roles] == [403, 403, 200]
+    await composition.accounts.store.close()
+    await composition.http.aclose()
+
+
+async def test_holders_of_tokens_have_their_sessions(tmp_path: Path) -> None:
+    def publishes(received: Received) -> Script:
+        kept = {"keys": [jwk()]} if received.target == "/keys" else {"jwks_uri": f"{issuer.url}/keys"}
+        return Script([json.dumps(kept).encode()], headers=JSON)
+
+    async with BackendServer(publishes) as issuer:
+        variables = {"SKYBRIDGE_OIDC_ISSUER": issuer.url, "SKYBRIDGE_OIDC_AUDIENCE": "skybridge",
+                     "SERVICE_API_KEY": "", "SKYBRIDGE_ADMINS": "root"}  # fmt: skip
+        claims = {"iss": issuer.url, "aud": "skybridge", "exp": time.time() + 300}
+        tokens = {name: token({**claims, "sub": name}) for name in ("ann", "bob", "root")}
+        signed = {name: {"authorization": f"Bearer {text}"} for name, text in tokens.items()}
+        async with talking(tmp_path, document(), **variables) as (client, _):
+            client.headers.pop("x-api-key")
+            turn = {"message": "Mine", "model": "demo", "session_id": "s"}
+            assert (await client.post(CHAT, json=turn)).status_code == 401
+            assert (await client.post(CHAT, json=turn, headers=signed["ann"])).status_code == 200
+            read = [(await client.get(f"{SESSIONS}/s", headers=each)).status_code for each in signed.values()]
+            listed = [(await client.get(SESSIONS, headers=each)).json()["total"] for each in signed.values()]
+            who = [(await client.get("/api/v1/me", headers=each)).json() for each in signed.values()]
+    assert read == [200, 404, 404] and listed == [1, 0, 0]
+    assert {each["authenticated_by"] for each in who} == {"jwt"}
+    assert [each["admin"] for each in who] == [False, False, True]
 
 
 async def test_identities_of_the_platform_have_their_sessions(tmp_path: Path) -> None:

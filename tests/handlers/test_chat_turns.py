@@ -53,6 +53,10 @@ class FaultyStore(SqliteStore):
         self._next("write")
         await super().write(*arguments, **members)
 
+    async def delete(self, *arguments: Any) -> None:
+        self._next("delete")
+        await super().delete(*arguments)
+
     async def replace(self, *arguments: Any, **members: Any) -> bool:
         number = self._next("replace")
         done = await super().replace(*arguments, **members)
@@ -139,6 +143,26 @@ async def test_a_turn_that_is_left_after_it_lost_its_session(desk: Desk) -> None
     assert (await desk.ask()).status == 200
     await streamed.body.aclose()
     assert any(line[1] == "turn_lost" for line in desk.bench.log.lines)
+
+
+async def test_a_process_that_dies_leaves_the_answer(desk: Desk) -> None:
+    assert (await desk.ask()).status == 200
+    streamed = await desk.ask("chat/stream", message=None, regenerate=True)
+    assert not isinstance(streamed.body, bytes)
+    assert b"start" in await anext(streamed.body)
+    desk.bench.clock.now += 61  # its lease is over
+    assert (await desk.ask()).status == 200
+    assert [text for text, _ in await desk.messages()] == ["Hi", "Hello", "Hi", "Hello"]
+    await streamed.body.aclose()
+
+
+async def test_a_store_that_cannot_drop_the_replaced_answer(desk: Desk) -> None:
+    assert (await desk.ask()).status == 200
+    desk.store.failing["delete"] = {0}
+    again = await desk.ask(message=None, regenerate=True)
+    assert again.status == 200 and b"not kept" not in await body_of(again)
+    assert [text for text, _ in await desk.messages()] == ["Hi", "Hello"]
+    assert any(line[1] == "store_fault" for line in desk.bench.log.lines)
 
 
 async def test_a_stream_that_nobody_began_to_read_is_kept(desk: Desk) -> None:

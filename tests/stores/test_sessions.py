@@ -299,6 +299,23 @@ async def test_sessions_are_listed_in_pages_the_last_used_first(store: Store, gr
     assert await sessions.page("", 7) == ((await sessions.page("", 100))[0], None)
 
 
+async def test_a_search_looks_through_so_many_sessions_and_goes_on(store: Store, ground: Ground) -> None:
+    sessions = ground.sessions(store)
+    await talk(sessions, "wanted", "First")
+    entry = {"expires": 1e11, "title": "Another"}
+    later = {f"{number:014d}-s{number}": {"id": f"s{number}", **entry} for number in range(1, 1003)}
+    for start in range(0, len(later), 100):
+        await store.write(sessions.order, dict(list(later.items())[start : start + 100]), 1e11)
+    found, cursor = await sessions.page("", 10, "first")
+    assert found == [] and cursor is not None
+    found, following = await sessions.page(cursor, 10, "first")
+    assert [head.id for head in found] == ["wanted"] and following is None
+    untitled = {found[0].order: {"id": "wanted", "expires": 1e11}}
+    await store.write(sessions.order, untitled, 1e11)
+    assert (await sessions.page(cursor, 10, "FIRST"))[0] == found
+    assert await sessions.page(cursor, 10, "else") == ([], None)
+
+
 async def test_a_prompt_without_its_pieces_is_none(store: Store, ground: Ground) -> None:
     sessions = ground.sessions(store)
     await talk(sessions, "s", "first", prompt="x" * (2 * PIECE_BYTES))

@@ -48,6 +48,13 @@ def test_the_end_of_a_turn() -> None:
     assert behind.updated == HEAD.updated  # a clock that is behind does not move a session back
 
 
+def test_titles_are_searched_in_capitals_or_not() -> None:
+    assert rules.entry_of(HEAD) == {"id": "s", "expires": NOW + 1000, "title": "Title"}
+    assert rules.is_titled("Straße", "STRASSE") and rules.is_titled(None, "x") and rules.is_titled("", "")
+    assert not rules.is_titled("Title", "titles")
+    assert rules.nothing_asked(HEAD).param == "regenerate"
+
+
 def test_the_last_used_session_is_the_first_in_order() -> None:
     orders = [rules.order_of("s", moment) for moment in (NOW + 2, NOW + 1.5, NOW, 0)]
     assert orders == sorted(orders)
