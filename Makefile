@@ -6,7 +6,7 @@ PORT ?= 8000
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint check bench bench-check build-aws build-azure clean
+.PHONY: help run test test-all lint audit check bench bench-check build-aws build-azure clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,16 @@ $(VENV)/.tests: requirements-test.txt $(VENV)/.runtime
 	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
 	@touch $@
 
+.venv-audit/.tools: requirements-audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-audit.txt
+	@touch $@
+
+.venv-langchain/.tools: requirements-langchain.txt
+	$(PYTHON) -m venv .venv-langchain
+	.venv-langchain/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-langchain.txt
+	@touch $@
+
 node_modules/.tests: package.json
 	npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	@touch $@
@@ -49,14 +59,18 @@ test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the te
 	$(BIN)/python tests/coverage_gate.py
 	$(BIN)/python -m bench.check
 
-test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools node_modules/.tests .bench/litellm/bin/litellm ## the slow tests too
+test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools .venv-audit/.tools .venv-langchain/.tools node_modules/.tests .bench/litellm/bin/litellm ## the slow tests too
 	tests/system_packages.sh containers
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term
+	$(BIN)/python infra/audit.py --where-reachable
+	$(BIN)/python -m pytest -rs -n auto --dist loadfile --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
 
 lint: $(VENV)/.tests ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict -p core -p handlers
+
+audit: $(VENV)/.runtime .venv-audit/.tools ## ask for known vulnerabilities of what is deployed
+	$(BIN)/python infra/audit.py
 
 bench-check: $(VENV)/.tests ## count what requests take, and hold it to bench/budgets.toml
 	$(BIN)/python -m bench.check
@@ -73,4 +87,4 @@ build-azure: $(VENV)/.runtime ## dist/azure: the Functions package, its zip and 
 	$(BIN)/python infra/sbom.py requirements.txt dist/azure.cdx.json
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-aws .venv-checkov node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) .venv-aws .venv-checkov .venv-audit .venv-langchain node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage

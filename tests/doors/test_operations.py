@@ -58,7 +58,7 @@ def test_the_workflow_checks_builds_and_deploys_tags_without_stored_keys() -> No
     jobs = yaml.safe_load(text)["jobs"]
     commands = {name: " ".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}
     assert "make lint test" in commands["test"]
-    assert "pip-audit" in commands["audit"]
+    assert "make audit" in commands["audit"]
     assert "make build-aws build-azure" in commands["build"]
     for name in ("deploy-aws", "deploy-azure"):
         assert set(jobs[name]["needs"]) == {"test", "audit", "build"}
