@@ -34,7 +34,13 @@ class Dialect:
     knobs: frozenset[str] = frozenset({"top_k", "user"})
 
 
-_OPENAI_KNOBS: Final = frozenset({"store", "metadata", "service_tier", "verbosity", "prompt_cache_key", "user"})
+# Members that OpenAI's two formats share, without a neutral field.
+SHARED_MEMBERS: Final = frozenset(
+    {"safety_identifier", "prompt_cache_options", "prompt_cache_retention", "moderation"}
+)
+_OPENAI_KNOBS: Final = SHARED_MEMBERS | {
+    "store", "metadata", "service_tier", "verbosity", "prompt_cache_key", "user",
+}  # fmt: skip
 
 _OPENAI: Final = Dialect(
     max_tokens="max_completion_tokens",

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.conversation import Conversation, JsonObject
 from core.errors import Unsupported
+from core.formats.chat_completions.dialects import SHARED_MEMBERS
 from core.formats.chat_completions.write_content import Writing
 from core.formats.chat_completions.write_messages import write_messages
 from core.formats.chat_completions.write_reasoning import put_reasoning, reasoning_beside_tools
@@ -47,6 +48,8 @@ def write_request(conversation: Conversation, target: Target) -> Written:
     extra = conversation.extra
     if not target.stream:  # its options without a stream are refused
         extra = {name: value for name, value in extra.items() if name != "stream_options"}
+    if conversation.format == "responses":
+        extra = _put_shared(body, extra, writing)
     writing.put_extra(body, extra, "")
     return Written(body, dropped=writing.dropped)
 
@@ -105,6 +108,14 @@ def _put_knob(body: JsonObject, name: str, value: Any, writing: Writing) -> None
         body[name] = value
     else:
         writing.drop(name, f"{writing.target.provider} takes no {name}")
+
+
+def _put_shared(body: JsonObject, extra: JsonObject, writing: Writing) -> JsonObject:
+    """Sets what of a Responses client's `extra` means the same here; what is left of it is returned."""
+    for name, value in extra.items():
+        if name in SHARED_MEMBERS:
+            _put_knob(body, name, value, writing)
+    return {name: value for name, value in extra.items() if name not in SHARED_MEMBERS}
 
 
 def _user(user: str | None) -> str | None:

@@ -273,7 +273,7 @@ def _written(error: GatewayError) -> tuple[int, str, JsonObject]:
     if isinstance(error, UpstreamFault) and kind in ("authentication", "permission"):
         # It is the gateway's credential that was refused, not the caller's.
         kind, message = "internal", "The backend refused the gateway's credential."
-    if kind == "context_length" and "too long" not in message.lower():
+    if kind == "context_length" and "input is too long" not in message.lower():
         message = f"{TOO_LONG} {message}"
     status, name = _WRITTEN[kind]
     body: JsonObject = {"message": message}
