@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
 
+from core.errors import NotConfigured
 from core.ports import BackendRequest, Charge, Hold
+from handlers.io.aws_credentials import environment_credentials
 from handlers.io.body_archive import open_archive
 from handlers.io.body_log import KeptExchange
 from handlers.io.dynamodb_store import DynamoStore
 from handlers.io.http_client import HttpTransport
+from handlers.io.identities import Outside as IdentityOutside
+from handlers.io.identities import aws_web_identity
+from handlers.io.secrets import CloudSecrets
 from handlers.io.shards import Spread
 from handlers.io.shipping import Outside
+from tests.doors.aws_calls import GRANTED, permissions
 from tests.doors.aws_conditions import deployed
 from tests.doors.test_aws_template import OPTIONS, ROOT, TOOLS, run_tools, statements
 from tests.gateways import Bench, RecordingLog, body_of
@@ -123,17 +130,8 @@ async def recorded_calls() -> AsyncIterator[set[tuple[str, str]]]:
         sign = client.authorize
 
         async def record(request: BackendRequest) -> None:
-            target = dict(request.headers)["x-amz-target"].partition(".")[2]
-            named = json.loads(request.body)
-            found = [(target, name) for name in ([named["TableName"]] if "TableName" in named else ())]
-            found += [(target, name) for name in named.get("RequestItems", ())]
-            # A transaction needs the permissions of what it is made of, and none of its own.
-            parts = [part for item in named.get("TransactItems", ()) for part in item.items()]
-            found += [(f"{operation}Item", part["TableName"]) for operation, part in parts]
-            calls.update(
-                (f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
-                for operation, name in found
-            )
+            found = permissions(dict(request.headers)["x-amz-target"], request.body)
+            calls.update((action, f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}") for action, name in found)
             await sign(request)
 
         client.authorize = record
@@ -145,9 +143,12 @@ async def recorded_calls() -> AsyncIterator[set[tuple[str, str]]]:
 async def use(store: DynamoStore) -> None:
     """Everything that a function does with its store. `prepare` is the command line's, and the operator's right."""
     await store.write("keys", {"a": {"n": 1}})
+    await store.write("sessions", {"a": {"n": 1}, "b": {"n": 1}}, expires=1_900_000_000.0)
     await store.read("keys", "a")
     await store.read_all("keys")
-    await store.replace("keys", "a", (None, {"n": 2}))
+    assert await store.read_page("sessions", "a", 1)
+    assert not await store.replace("keys", "a", (None, {"n": 2}))
+    assert await store.replace("keys", "a", ({"n": 1}, {"n": 2}))
     await store.delete("keys", "a")
     hold = Hold("h", (Charge("usd", 5, 10, 2_000_000_000.0),), 1_900_000_000.0)
     await store.reserve(hold, 1_800_000_000.0)
@@ -155,6 +156,16 @@ async def use(store: DynamoStore) -> None:
     await store.totals(["usd"], 1_800_000_000.0)
     await store.purge(1_800_000_000.0)
     await store.close()
+
+
+def test_all_of_the_store_is_used() -> None:
+    source = inspect.getsource(use)
+    methods = {name for name, each in vars(DynamoStore).items() if callable(each) and not name.startswith("_")}
+    assert {name for name in methods if f"store.{name}(" not in source} == {"prepare"}
+
+
+def test_the_role_may_do_what_is_listed_and_no_more(policy: list[dict[str, Any]]) -> None:
+    assert {action for row in policy for action in row["Action"]} == GRANTED
 
 
 async def test_the_role_may_do_what_the_store_does_and_no_more(
@@ -241,14 +252,70 @@ async def test_the_role_may_archive_bodies_where_the_function_does(policy: list[
     assert allowed(policy, "s3:PutObject", f"arn:aws:s3:::bucket{target.path}")
 
 
-@pytest.mark.parametrize("secret", ["GatewayKeys", "UpstreamKeys"])
-def test_the_role_may_read_the_secrets_of_the_stack(secret: str, policy: list[dict[str, Any]]) -> None:
-    assert allowed(policy, "secretsmanager:GetSecretValue", str(REFERENCES[secret]))
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        (f"aws-secret://{REFERENCES['GatewayKeys']}", {"SecretString": "value"}),
+        (f"aws-secret://{REFERENCES['UpstreamKeys']}#KEY", {"SecretString": '{"KEY": "value"}'}),
+        (f"aws-secret://{REFERENCES['SecretArns'][0]}", {"SecretString": "value"}),
+        ("aws-ssm://mine", {"Parameter": {"Value": "value"}}),
+    ],
+    ids=["the gateway's", "the backends'", "another", "a parameter"],
+)
+async def test_the_role_may_read_what_the_configuration_refers_to(
+    reference: str, answer: dict[str, Any], policy: list[dict[str, Any]]
+) -> None:
+    clock = VirtualClock()
+    transport = ScriptedTransport([Play(status=200, headers={}, chunks=[json.dumps(answer).encode()])], clock)
+    variables = {"AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "made"}
+    assert await CloudSecrets(variables, transport, clock, FixedRandom()).resolve(reference) == "value"
+    [request] = transport.requests
+    [(action, name)] = permissions(dict(request.headers)["x-amz-target"], request.body)
+    service = action.partition(":")[0]
+    assert urlsplit(request.url).hostname == f"{service}.{REGION}.amazonaws.com"
+    named = name if name.startswith("arn:") else f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name}"
+    assert allowed(policy, action, named)
 
 
-def test_identity_tokens_are_for_the_audiences_that_were_named(policy: list[dict[str, Any]]) -> None:
-    assert allowed(policy, "sts:GetWebIdentityToken", "*", "api://AzureADTokenExchange")
-    assert not allowed(policy, "sts:GetWebIdentityToken", "*", "https://elsewhere.example")
+async def identity_token(audience: str) -> tuple[str, str]:
+    """(action, audience) of the call by which the function proves who it is."""
+    clock = VirtualClock()
+    transport = ScriptedTransport([Play(status=403, headers={}, chunks=[b"{}"])], clock)
+    variables = {"AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "made"}
+    credentials = environment_credentials(variables, transport, clock)
+    with pytest.raises(NotConfigured):
+        await aws_web_identity(IdentityOutside(variables, transport, clock), credentials, audience)()
+    [request] = transport.requests
+    form = {name: value for name, [value] in parse_qs(request.body.decode()).items()}
+    assert int(form["DurationSeconds"]) <= 3600  # what the role's condition asks for
+    service = str(urlsplit(request.url).hostname).partition(".")[0]
+    return f"{service}:{form['Action']}", form["Audience.member.1"]
+
+
+async def test_identity_tokens_are_for_the_audiences_that_were_named(policy: list[dict[str, Any]]) -> None:
+    [named] = REFERENCES["FederatedAudiences"]
+    action, audience = await identity_token(named)
+    assert allowed(policy, action, "*", audience)
+    assert not allowed(policy, *(await identity_token("https://elsewhere.example"))[:1], "*", "https://elsewhere.example")
+
+
+def test_nothing_is_proved_where_nobody_federates(template: dict[str, Any]) -> None:
+    least = statements(template["resources"], OPTIONS - {"IsFederated"})
+    assert not [row for row in least.values() if "sts:" in json.dumps(row)]
+
+
+@pytest.mark.parametrize("option", sorted(OPTIONS))
+def test_an_option_is_one_statement(option: str, template: dict[str, Any]) -> None:
+    with_it, without = (set(statements(template["resources"], true)) for true in ({option}, set()))
+    assert len(with_it - without) == 1 and without <= with_it
+
+
+def test_the_role_may_write_its_log_and_apply_the_guardrails(policy: list[dict[str, Any]]) -> None:
+    """What Lambda and Bedrock do in the function's name: no call of the gateway's own shows it."""
+    for group in ("StreamingLogs", "ApiLogs"):
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            assert allowed(policy, action, str(REFERENCES[group]))
+    assert allowed(policy, "bedrock:ApplyGuardrail", GUARDRAIL)
 
 
 def test_only_lambda_may_take_the_role(template: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from ssl import SSLContext
 from threading import Lock, Thread
@@ -61,17 +62,21 @@ def azure_store(
 
 
 @contextmanager
-def moto() -> Iterator[str]:
+def moto(calls: list[tuple[str, bytes]] | None = None) -> Iterator[str]:
     """moto's server: DynamoDB, Secrets Manager and SSM under one address.
 
     DynamoDB writes to one item one after the other. moto's threads do not: they read, check and write in steps, so
-    here they take turns.
+    here they take turns. `calls` gets each request that is sent there: its X-Amz-Target and its body.
     """
     application = DomainDispatcherApplication(create_backend_app)
     turn = Lock()
 
     def in_turn(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with turn:
+            if calls is not None:
+                body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                environ["wsgi.input"] = BytesIO(body)
+                calls.append((environ.get("HTTP_X_AMZ_TARGET", environ["PATH_INFO"]), body))
             return list(application(environ, start_response))
 
     server = make_server("127.0.0.1", 0, in_turn, threaded=True, request_handler=_QuietHandler)
