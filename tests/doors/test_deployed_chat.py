@@ -16,6 +16,7 @@ import pytest
 
 from handlers.io.http_client import HttpTransport
 from tests.chat_backends import events_of
+from tests.doors.aws_calls import GRANTED, all_permissions
 from tests.doors.azure_host import AzureHost
 from tests.doors.deployed import (
     BODY,
@@ -70,8 +71,10 @@ def on_lambda(package: Path, store: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("snap_start", [False, True], ids=["cold", "restored"])
 async def test_on_aws(snap_start: bool, package: Path, python: str, tmp_path: Path) -> None:
-    with real_stores.moto() as moto:
+    calls: list[tuple[str, bytes]] = []
+    with real_stores.moto(calls) as moto:
         store = await in_dynamodb(moto, f"chat-{snap_start}")
+        calls.clear()
         emulator = LambdaEmulator(folder=package, snap_start=snap_start)
         command = (*seal(package), str(package / aws_build.WRAPPER), python, "/var/runtime/bootstrap.py")
         async with emulator.run(*command, **on_lambda(package, store)), url_client(emulator) as client:
@@ -79,6 +82,9 @@ async def test_on_aws(snap_start: bool, package: Path, python: str, tmp_path: Pa
             for turn in range(1, ROUNDS + 1):
                 await use(client, turn)
             await emulator.ready()
+            # The role lets it do all of this, on this table.
+            assert {action for action, _ in all_permissions(calls)} <= GRANTED
+            assert {name for _, name in all_permissions(calls)} == {f"chat-{snap_start}"}
         await read_elsewhere(tmp_path, store, ROUNDS)
 
 
