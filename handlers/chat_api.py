@@ -250,9 +250,10 @@ async def delete_session(session_id: SessionId, client: ClientOf) -> Response:
 
 @router.get("/models", response_class=JSONResponse, responses={200: {"model": ModelsOut}, **faults(500, 503)})
 async def list_models(client: ClientOf, request: WebRequest) -> JSONResponse:
-    """The models that you may ask: what they can do, what they cost, how they are, and what is left of your limits."""
-    gateway = client.ground.gateway
-    names = [name for name in gateway.configuration.registry.routes if _may_ask(client.caller, name)]
+    """The models that you may ask: what they can do, what they cost, how they are, and what is left of your limits.
+    Patterns of the configuration come last: any name that matches may be asked too."""
+    gateway, registry = client.ground.gateway, client.ground.gateway.configuration.registry
+    names = [name for name in registry.routes if _may_ask(client.caller, name)]
     rows = [facts_row(name, gateway.configuration, gateway.health) for name in names]
     quotas = {} if client.ground.accounts is None else await client.ground.accounts.quotas_left(client.caller, names)
     rate = await rate_of(request, client.ground).left(client.caller)
@@ -260,7 +261,8 @@ async def list_models(client: ClientOf, request: WebRequest) -> JSONResponse:
     for row in rows:
         row["quota"] = {**(quotas.get(row["id"]) or {}), **own} or None
     usable = [row["id"] for row in rows if row["status"] != "unavailable"]
-    return JSONResponse({"models": rows, "default": (usable or names or [None])[0]})
+    patterns = [{"id": name, "pattern": True} for name, _, _ in registry.patterns if _may_ask(client.caller, name)]
+    return JSONResponse({"models": [*rows, *patterns], "default": (usable or names or [None])[0]})
 
 
 def _may_ask(caller: Caller, model: str) -> bool:

@@ -304,6 +304,15 @@ class ModelOut(BaseModel):
     quota: dict[str, Any] | None
 
 
+class PatternOut(BaseModel):
+    """Names that the gateway serves without listing them: all that match."""
+
+    id: str = Field(
+        examples=["claude-*haiku*"], description="`*` stands for any text, `?` for any letter, `[1-9]` for one of these."
+    )
+    pattern: Literal[True]
+
+
 class ModelsOut(BaseModel):
-    models: list[ModelOut]
+    models: list[ModelOut | PatternOut] = Field(description="Names, then patterns of names.")
     default: str | None

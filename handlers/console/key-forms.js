@@ -27,7 +27,7 @@ export function editKey(key) {
       field("Owner", text(inputs, "owner", { required: true, maxlength: 200, value: key?.owner ?? "", placeholder: "team-a" }), "Whom its bill and limits belong to."),
       field("Name", text(inputs, "name", { maxlength: 200, value: key?.name ?? "", placeholder: "Nightly evaluation" })),
       field("Models", text(inputs, "models", { value: (key?.models ?? []).join(", "), placeholder: "claude-*, gpt-5" }), "Names or patterns, separated by commas. Empty: all."),
-      field("Expires", text(inputs, "expires", { type: "date", value: key?.expires ? new Date(key.expires * 1000).toISOString().slice(0, 10) : "" }), "At the start of that day, UTC. Empty: never."),
+      field("Expires", text(inputs, "expires", { type: "date", value: dayOf(key?.expires) }), "At the start of that day, UTC. Empty: never."),
       numbers("Limits", LIMITS, key?.limits, inputs, { step: 1 }),
       numbers("Budget", BUDGETS, key?.budget, inputs, { step: "any" }),
       admin(inputs, key?.admin),
@@ -72,28 +72,27 @@ function admin(inputs, checked) {
   return el("div", { class: "check" }, input, el("label", { for: input.id }, "Administrator", el("span", { class: "hint" }, " – may manage keys and see everybody’s usage")));
 }
 
-/** What the form says. Of a key that exists, what was emptied is taken away by null. */
+const dayOf = (seconds) => (seconds ? new Date(seconds * 1000).toISOString().slice(0, 10) : "");
+
+/** What the form changes; null takes away. What a key has is not sent again: an end that is near would be refused. */
 function readTerms(inputs, key) {
   const value = (name) => inputs.get(name).value.trim();
-  const amounts = (rows, before) => {
-    const found = {};
-    for (const [name] of rows) {
-      if (value(name) !== "") found[name] = Number(value(name));
-      else if (before?.[name] !== undefined) found[name] = null;
-    }
-    return found;
-  };
+  const amounts = (rows, before) => Object.fromEntries(rows
+    .map(([name]) => [name, value(name) === "" ? null : Number(value(name))])
+    .filter(([name, amount]) => amount !== (before?.[name] ?? null)));
+  const former = { name: "", models: [], expires: "", admin: false, limits: {}, budgets: {} };
+  if (key) Object.assign(former, { owner: key.owner, name: key.name ?? "", models: key.models ?? [], expires: dayOf(key.expires), admin: Boolean(key.admin) });
   const terms = {
     owner: value("owner"),
     models: value("models").split(",").map((name) => name.trim()).filter(Boolean),
     limits: amounts(LIMITS, key?.limits),
     budgets: amounts(BUDGETS, key?.budget),
     admin: inputs.get("admin").checked,
+    name: value("name"),
+    expires: value("expires"),
   };
-  if (value("name") || key?.name) terms.name = value("name");
-  if (value("expires")) terms.expires = value("expires");
-  else if (key?.expires) terms.expires = null;
-  return terms;
+  const changed = Object.fromEntries(Object.entries(terms).filter(([name, term]) => JSON.stringify(term) !== JSON.stringify(former[name])));
+  return changed.expires === "" ? { ...changed, expires: null } : changed;
 }
 
 /** Shows a new key, this once. Resolves when the person is done. */

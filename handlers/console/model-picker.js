@@ -7,8 +7,21 @@ import { icon } from "./icons.js";
 
 const STATES = { available: "ok", degraded: "warn", unavailable: "danger" };
 
+/** Whether a name is listed, or one of those that a pattern of the configuration stands for. */
+export const isServed = (models, id) => models.some((model) => (model.pattern ? matches(model.id, id) : model.id === id));
+
+function matches(pattern, id) {
+  const source = pattern.replace(/\[[^\]]+\]|[^]/g, (token) => {
+    if (token.length > 1) return token.replaceAll("\\", "\\\\").replace("[!", "[^");
+    return { "*": ".*", "?": "." }[token] ?? token.replace(/[.+^${}()|[\]\\]/, "\\$&");
+  });
+  return new RegExp(`^${source}$`, "s").test(id);
+}
+
 /** A picker over `models` (as /api/v1/models lists them). `choose` gets the id. Gives {node, select}. */
-export function modelPicker(models, chosen, choose, label = "Model") {
+export function modelPicker(listed, chosen, choose, label = "Model") {
+  const models = listed.filter((model) => !model.pattern);
+  const patterns = listed.filter((model) => model.pattern);
   const listId = freshId("models");
   const nameOf = (id) => models.find((model) => model.id === id)?.display_name || id || "Choose a model";
   const current = el("span", { class: "picker-name" }, nameOf(chosen));
@@ -29,9 +42,11 @@ export function modelPicker(models, chosen, choose, label = "Model") {
   function draw() {
     const wanted = input.value.trim().toLowerCase().split(/\s+/);
     found = models.filter((model) => wanted.every((word) => searchText(model).includes(word)));
-    // A name that no row lists may still be one that a pattern of the configuration matches.
     const typed = input.value.trim();
-    if (typed && !models.some((model) => model.id === typed)) found = [...found, { id: typed, typed: true }];
+    if (typed && !models.some((model) => model.id === typed)) {
+      found = [...found, { id: typed, typed: true, served: patterns.find((pattern) => matches(pattern.id, typed))?.id }];
+    }
+    found = [...found, ...patterns.filter((pattern) => wanted.every((word) => pattern.id.toLowerCase().includes(word)))];
     active = Math.max(0, Math.min(active, found.length - 1));
     fill(list, found.map((model, index) => option(model, index)));
     highlight();
@@ -40,8 +55,8 @@ export function modelPicker(models, chosen, choose, label = "Model") {
   function option(model, index) {
     return el("li", {
       id: `${listId}-${index}`, class: "picker-option", role: "option", "aria-selected": String(model.id === chosen),
-      on: { mousedown: (event) => event.preventDefault(), click: () => take(model.id), mousemove: () => { active = index; highlight(); } },
-    }, model.typed ? typedOption(model.id) : optionText(model));
+      on: { mousedown: (event) => event.preventDefault(), click: () => take(model), mousemove: () => { active = index; highlight(); } },
+    }, optionLines(model));
   }
 
   function highlight() {
@@ -53,10 +68,18 @@ export function modelPicker(models, chosen, choose, label = "Model") {
     } else input.removeAttribute("aria-activedescendant");
   }
 
-  function take(id) {
-    select(id);
+  function take(model) {
+    if (model.pattern) {
+      // It is no name: its beginning is typed for the person, who goes on.
+      input.value = model.id.split(/[*?[]/)[0];
+      active = 0;
+      draw();
+      input.focus();
+      return;
+    }
+    select(model.id);
     close(true);
-    choose(id);
+    choose(model.id);
   }
 
   function select(id) {
@@ -93,7 +116,7 @@ export function modelPicker(models, chosen, choose, label = "Model") {
       highlight();
     } else if (event.key === "Enter" && found[active]) {
       event.preventDefault();
-      take(found[active].id);
+      take(found[active]);
     } else if (event.key === "Escape") {
       event.stopPropagation();
       close(true);
@@ -125,9 +148,15 @@ function priceWords({ input, output }) {
   return Number(input) || Number(output) ? `${price(input)} in, ${price(output)} out` : "free";
 }
 
-function typedOption(id) {
-  return [el("span", { class: "picker-line" }, el("span", { class: "dot dot-plain" }), el("strong", {}, `Use “${id}”`)),
-    el("span", { class: "picker-facts" }, "As typed: the gateway decides whether a pattern matches it")];
+function optionLines(model) {
+  if (model.pattern) return hint(model.id, "Any name like this: choose it and type the rest");
+  if (model.typed) return hint(`Use “${model.id}”`, model.served ? `One of ${model.served}` : "Not listed: the gateway says whether it serves this name");
+  return optionText(model);
+}
+
+function hint(words, facts) {
+  return [el("span", { class: "picker-line" }, el("span", { class: "dot dot-plain" }), el("strong", {}, words)),
+    el("span", { class: "picker-facts" }, facts)];
 }
 
 function optionText(model) {

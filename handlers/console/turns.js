@@ -51,6 +51,10 @@ export class AnswerTurn {
     return this.#text;
   }
 
+  get isEmpty() {
+    return !this.#text && !this.#thought && !this.tools.children.length;
+  }
+
   begin() {
     this.node.setAttribute("aria-busy", "true");
     this.node.classList.add("streaming");
@@ -94,15 +98,15 @@ export class AnswerTurn {
     this.node.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
   }
 
-  /** A turn as the API gives it, whole. */
-  show(turn) {
+  /** A turn as the API gives it, whole. `actions` are the buttons below. */
+  show(turn, actions = []) {
     this.#text = turn.content ?? "";
     this.#thought = turn.reasoning ?? "";
     this.fold.hidden = !this.#thought;
     fill(this.tools, (turn.tool_calls ?? []).map(toolCall));
     this.#draw();
     if (turn.status && turn.status !== "complete") this.state.append(badge(turn.status, "warn"));
-    this.#drawFoot({ answer: turn }, []);
+    this.#drawFoot({ answer: turn }, actions);
   }
 
   /** The stream is over. `exchange` is what happened, `actions` the buttons below. */

@@ -121,10 +121,11 @@ def test_titles_names_and_errors_are_text(
     assert page.evaluate(FOREIGN) == []
     gateway.call("DELETE", f"keys/{key['id']}")
     row = {"requests": 1, "errors": 1, "total_tokens": 5, "input_tokens": 5, "cost": "1", "model": attack}
-    report = {"data": [{**row, "day": time.strftime("%Y-%m-%d", time.gmtime())}], "by": ["day"], "days": 7}
+    report = {"data": [{**row, "day": time.strftime("%Y-%m-%d", time.gmtime())}], "by": ["day"], "days": 7, "complete": False}
     page.route("**/api/v1/usage?*", lambda route: route.fulfill(json=report))
     page.goto(f"{gateway.url}/#/usage")
     expect(page.get_by_role("region", name="Usage by model")).to_contain_text("<img src=x")
+    expect(page.get_by_text("more requests than one answer adds up")).to_be_visible()
     page.get_by_role("region", name="Cost", exact=True).locator("svg").hover()
     assert page.evaluate(FOREIGN) == []
     failure = {"status": 500, "message": attack, "at": time.time()}

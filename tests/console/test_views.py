@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -79,6 +80,8 @@ def test_sessions_are_found_renamed_continued_and_deleted(new_page: NewPage, gat
     shoot(page, "sessions-delete")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_text("A better title")).to_have_count(0)
+    page.get_by_label("Search titles").fill("SESSION NUMBER 0")  # one that no page has shown yet
+    expect(rows).to_have_count(1)
     page.get_by_label("Search titles").fill("no such words")
     expect(page.get_by_text("No title matches")).to_be_visible()
 
@@ -170,10 +173,17 @@ def test_a_key_is_made_shown_once_used_rotated_and_revoked(
     expect(other.get_by_role("listbox")).to_contain_text("60 of 60 requests a minute")
     other.close()
 
+    # A key that ends today is changed like any other: the form sends what was changed.
+    ending = {"expires": (datetime.now(UTC) + timedelta(hours=1)).timestamp()}
+    (record,) = gateway.call("GET", "keys")["keys"]
+    gateway.call("PATCH", f"keys/{record['id']}", ending)
+    page.reload()
     page.get_by_role("button", name="Change Nightly evaluation").click()
     page.get_by_role("dialog").get_by_label("Requests a minute").fill("")
     page.get_by_role("dialog").get_by_label("Name").fill("Weekly evaluation")
-    page.get_by_role("button", name="Save").click()
+    with page.expect_request("**/api/v1/keys/*") as sent:
+        page.get_by_role("button", name="Save").click()
+    assert sent.value.post_data_json == {"name": "Weekly evaluation", "limits": {"requests_per_minute": None}}
     row = page.get_by_role("row", name=re.compile("Weekly evaluation"))
     expect(row).not_to_contain_text("Requests a minute")
     page.get_by_role("button", name="Rotate Weekly evaluation").click()

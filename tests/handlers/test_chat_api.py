@@ -294,6 +294,19 @@ async def test_the_models(tmp_path: Path) -> None:
     assert rows["m"]["backends"][0]["backend"] == "b1" and rows["m"]["quota"] is None
 
 
+async def test_patterns_of_models_are_listed_after_the_names(tmp_path: Path) -> None:
+    served_too = {"claude-*haiku*": {"backend": "demo"}, "gpt-?": {"backend": "demo"}}
+    async with talking(tmp_path, document(**served_too)) as (client, _):
+        body = (await client.get("/api/v1/models")).json()
+        terms = {"owner": "ann", "models": ["claude-*"]}
+        ann = {"x-api-key": (await client.post("/api/v1/keys", json=terms)).json()["key"]}
+        own = (await client.get("/api/v1/models", headers=ann)).json()
+        typed = await client.post(CHAT, json=asked(model="claude-3-haiku"), headers=ann)
+    assert body["models"][1:] == [{"id": "claude-*haiku*", "pattern": True}, {"id": "gpt-?", "pattern": True}]
+    assert own == {"models": [{"id": "claude-*haiku*", "pattern": True}], "default": None}
+    assert typed.status_code == 200 and typed.json()["served_model"] == "claude-3-haiku"
+
+
 async def test_reasoning_is_asked_for(tmp_path: Path) -> None:
     async with talking(tmp_path, document()) as (client, _):
         events = events_of(

@@ -34,6 +34,7 @@ class Comparison {
   constructor(main, context, models) {
     this.context = context;
     this.models = models;
+    this.names = models.filter((model) => !model.pattern).map(({ id }) => id);
     this.settings = readSettings();
     this.composer = new Composer({ label: "Prompt", placeholder: "One prompt for all of them", files: false, send: ({ text }) => this.#run(text), stop: () => this.#stopper?.abort() });
     this.lanes = el("div", { class: "lanes" });
@@ -60,12 +61,12 @@ class Comparison {
       // Not ours, or broken: the first models are taken.
     }
     const known = stored.filter((id) => typeof id === "string" && id).slice(0, MOST);
-    const others = this.models.map(({ id }) => id).filter((id) => !known.includes(id));
-    while (known.length < LEAST) known.push(others.shift() ?? this.models[0].id);
+    const others = this.names.filter((id) => !known.includes(id));
+    while (known.length < LEAST) known.push(others.shift() ?? this.names[0] ?? "");
     return known;
   }
 
-  #add(id = this.models.find((model) => !this.#lanes.some((lane) => lane.model === model.id))?.id ?? this.models[0].id) {
+  #add(id = this.names.find((name) => !this.#lanes.some((lane) => lane.model === name)) ?? this.names[0] ?? "") {
     if (this.#lanes.length >= MOST) return;
     const lane = { model: id };
     lane.body = el("div", { class: "lane-body" }, el("p", { class: "lane-waiting" }, "The answer appears here."));

@@ -8,7 +8,7 @@ import { showCode } from "../code-dialog.js";
 import { el, fill } from "../dom.js";
 import { Stopwatch } from "../exchange.js";
 import { icon } from "../icons.js";
-import { modelPicker } from "../model-picker.js";
+import { isServed, modelPicker } from "../model-picker.js";
 import { emptyState, errorNotice, loading } from "../parts.js";
 import { chatRequest, snippets } from "../snippets.js";
 import { AnswerTurn, userTurn } from "../turns.js";
@@ -43,7 +43,7 @@ class Playground {
     this.settings = readSettings();
     this.noted = new Set();
     const stored = localStorage.getItem(MODEL);
-    this.model = models.some((model) => model.id === stored) ? stored : (preferred ?? models[0]?.id ?? "");
+    this.model = stored && isServed(models, stored) ? stored : (preferred ?? "");
     context.signal.addEventListener("abort", () => this.#stopper?.abort());
   }
 
@@ -121,7 +121,7 @@ class Playground {
       const session = await get(`sessions/${encodeURIComponent(id)}`, this.context.signal);
       this.#adopt(session);
       fill(this.log, session.messages.length ? null : emptyState("sessions", "Nothing here yet", "Write a message to begin."));
-      for (const turn of session.messages) this.#drawStored(turn);
+      session.messages.forEach((turn, index) => this.#drawStored(turn, index === session.messages.length - 1));
       this.#scrollDown();
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -133,21 +133,21 @@ class Playground {
     this.#session = session;
     this.title.textContent = session.title || "Untitled conversation";
     document.title = `${this.title.textContent} · Skybridge`;
-    if (session.model && this.models.some((model) => model.id === session.model)) {
+    if (session.model && isServed(this.models, session.model)) {
       this.model = session.model;
       this.picker.select(session.model);
     }
     if (session.system_prompt && !this.settings.system) this.sessionSystem = session.system_prompt;
   }
 
-  #drawStored(turn) {
+  #drawStored(turn, isLast) {
     this.#turns.push({ role: turn.role, content: turn.content, attachments: turn.attachments });
     if (turn.role === "user") {
       this.log.append(userTurn(turn));
       return;
     }
     this.#lastAnswer = new AnswerTurn(turn.model ?? this.#session?.model ?? "assistant");
-    this.#lastAnswer.show(turn);
+    this.#lastAnswer.show(turn, isLast ? [this.#regenerateButton()] : []);
     this.log.append(this.#lastAnswer.node);
   }
 
@@ -188,17 +188,24 @@ class Playground {
     if (!last || this.composer.busy) return;
     const former = { answer: this.#lastAnswer, turn: this.#turns.at(-1).role === "assistant" ? this.#turns.pop() : null };
     former.answer.node.remove();
-    const request = { system_prompt: this.sessionSystem, ...requestKnobs(this.settings), model: this.model, messages: this.#said() };
+    const exchange = await this.#answer(this.#requestAgain(last));
+    const attempt = this.#lastAnswer;
+    if (!exchange.refused && !(attempt.isEmpty && (exchange.error || exchange.stopped))) return;
+    // No other answer came: the one that there was stays, here as in the session.
+    if (!exchange.refused) this.#turns.pop();
+    attempt.node.before(former.answer.node);
+    attempt.retire();
+    if (!exchange.error) attempt.node.remove();
+    if (former.turn) this.#turns.push(former.turn);
+    this.#lastAnswer = former.answer;
+  }
+
+  /** The last question once more: of a session by its id, else with all that was said. */
+  #requestAgain(last) {
+    const request = { model: this.model, ...requestKnobs(this.settings) };
+    if (this.#session) return { ...request, session_id: this.#session.id, regenerate: true };
     if (last.attachments?.length) request.attachments = last.attachments;
-    const exchange = await this.#answer(request);
-    if (exchange.refused) {
-      this.#lastAnswer.node.before(former.answer.node);
-      if (former.turn) this.#turns.push(former.turn);
-      this.#lastAnswer = former.answer;
-      return;
-    }
-    // The gateway's history only grows: a session goes on with what it was first told.
-    if (this.#session) this.#noteOnce(this.#lastAnswer, "This second answer is not kept: the session holds the first one.");
+    return { ...request, messages: this.#said() };
   }
 
   /** The conversation as the API takes it whole. */

@@ -9,9 +9,9 @@ import { icon } from "../icons.js";
 import { emptyState, failedView, loading, pageHead } from "../parts.js";
 
 const PAGE = 20;
-const SEARCHED = 100;
-// A search looks through the newest so many.
-const MOST_SEARCHED = 1000;
+// The gateway searches a thousand sessions at a time: so often it is asked before a person has to ask for more.
+const MOST_ROUNDS = 5;
+const TYPING_MS = 150;
 
 /** Draws the view into `main`. */
 export async function show(main, context) {
@@ -26,7 +26,9 @@ class SessionList {
   #cursor = null;
   #total = null;
   #wanted = "";
+  #shown = "";
   #round = 0;
+  #timer = 0;
 
   constructor(context) {
     this.context = context;
@@ -47,9 +49,8 @@ class SessionList {
   }
 
   async load() {
-    this.#sessions = [];
-    this.#cursor = null;
-    await this.#guarded(() => this.#more(PAGE), () => this.load());
+    this.#round += 1;
+    await this.#guarded(() => this.#read(true), () => this.load());
   }
 
   async #guarded(work, again) {
@@ -61,53 +62,58 @@ class SessionList {
     }
   }
 
-  async #more(limit) {
-    const query = new URLSearchParams({ limit, ...(this.#cursor ? { cursor: this.#cursor } : {}) });
-    const page = await get(`sessions?${query}`, this.context.signal);
-    this.#sessions.push(...page.sessions);
-    this.#cursor = page.next_cursor;
-    this.#total = page.total ?? null;
+  /** The next page, or the first one `afresh`. What a later search has overtaken is dropped. */
+  async #read(afresh) {
+    const [mine, wanted] = [this.#round, this.#wanted];
+    const found = [];
+    let cursor = afresh ? null : this.#cursor;
+    for (let round = 0; round < MOST_ROUNDS && !found.length && (cursor || !round); round += 1) {
+      const query = new URLSearchParams({ limit: PAGE, ...(cursor ? { cursor } : {}), ...(wanted ? { q: wanted } : {}) });
+      const page = await get(`sessions?${query}`, this.context.signal);
+      if (mine !== this.#round) return;
+      found.push(...page.sessions);
+      cursor = page.next_cursor;
+      this.#total = page.total ?? null;
+    }
+    this.#sessions = afresh ? found : [...this.#sessions, ...found];
+    this.#cursor = cursor;
+    this.#shown = wanted;
   }
 
-  async #search(text) {
-    const mine = (this.#round += 1);
-    this.#wanted = text.trim().toLowerCase();
-    this.#draw();
-    await this.#guarded(async () => {
-      while (this.#wanted && mine === this.#round && this.#cursor && this.#sessions.length < MOST_SEARCHED) await this.#more(SEARCHED);
-    }, () => this.#search(text));
+  #search(text) {
+    this.#wanted = text.trim();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.load(), TYPING_MS);
   }
 
   #draw() {
-    const found = this.#sessions.filter((session) => titleOf(session).toLowerCase().includes(this.#wanted));
-    this.status.textContent = this.#statusWords(found.length);
-    if (!this.#sessions.length) {
+    this.status.textContent = this.#statusWords();
+    if (!this.#sessions.length && !this.#shown) {
       fill(this.body, emptyState("sessions", "No conversations yet", "Start one in the playground, or POST to /api/v1/chat. It is kept here until it expires or you delete it.",
         el("a", { class: "button button-primary", href: "#/playground" }, "Start a conversation")));
       return;
     }
-    if (!found.length) {
-      fill(this.body, emptyState("search", "No title matches", "Try fewer words. Only titles are searched, not what was said."));
-      return;
-    }
-    fill(this.body, el("div", { class: "stack" }, this.#table(found), this.#moreRow()));
+    const rows = this.#sessions.length ? this.#table(this.#sessions)
+      : emptyState("search", "No title matches", "Try fewer words. Only titles are searched, not what was said.");
+    fill(this.body, el("div", { class: "stack" }, rows, this.#moreRow()));
   }
 
-  #statusWords(found) {
-    if (this.#wanted) return `${count(found)} of ${count(this.#sessions.length)} searched${this.#cursor ? ", there are older ones" : ""}`;
-    return this.#total === null || !this.#total ? "" : `${count(this.#total)} in all`;
+  #statusWords() {
+    if (this.#shown) return `${count(this.#sessions.length)} found${this.#cursor ? " so far" : ""}`;
+    return this.#total ? `${count(this.#total)} in all` : "";
   }
 
   #moreRow() {
-    if (!this.#cursor || this.#wanted) return null;
-    const button = el("button", { type: "button", class: "button", on: { click: () => this.#next(button) } }, "Show more");
+    if (!this.#cursor) return null;
+    const words = this.#shown ? "Search older ones" : "Show more";
+    const button = el("button", { type: "button", class: "button", on: { click: () => this.#next(button) } }, words);
     return el("div", { class: "more" }, button);
   }
 
   async #next(button) {
     button.disabled = true;
     const before = this.#sessions.length;
-    await this.#guarded(() => this.#more(PAGE), () => this.load());
+    await this.#guarded(() => this.#read(false), () => this.load());
     this.body.querySelectorAll("tbody tr")[before]?.querySelector("a")?.focus();
   }
 

@@ -55,7 +55,7 @@ async function readUsage({ span, group }, signal) {
   const ask = (by) => get(`usage?by=${by}&days=${days}`, signal);
   const [grouped, plain, totals] = await Promise.all([ask(`${unit},${group}`), ask(unit), unit === "day" ? ask(group) : null]);
   const inside = (row) => slots.some((slot) => slot.key === slotKey(row, unit));
-  return { unit, slots, rows: grouped.data.filter(inside), plain: plain.data.filter(inside), totals: totals?.data ?? null };
+  return { unit, slots, rows: grouped.data.filter(inside), plain: plain.data.filter(inside), totals: totals?.data ?? null, complete: [grouped, plain, totals].every((each) => each?.complete !== false) };
 }
 
 function nothing({ span }) {
@@ -75,6 +75,7 @@ function report(found, { group }) {
   const unpriced = rows.reduce((sum, row) => sum + number(row.unpriced), 0);
   return [
     tiles(plain),
+    found.complete ? null : notice("There are more requests than one answer adds up, so the oldest of this period are missing here. `skybridge usage` on the command line counts them all.", "warn"),
     unpriced ? notice(`${count(unpriced)} of these requests have no known price and count as nothing in the cost: set prices in the configuration.`, "warn") : null,
     el(
       "div",
