@@ -21,7 +21,7 @@ from typing import Any
 from core.ports import Charge, Hold, Shortage, StoreFault, Taken
 from core.slotted import field, slotted
 from handlers.io.dynamodb_table import DynamoTable, Item, error_type
-from handlers.io.shards import Found, Move, Spread, move_for, take_all
+from handlers.io.shards import Found, Move, Spread, Turns, move_for, take_all
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -61,7 +61,7 @@ class DynamoCounters:
 
     table: DynamoTable
     spread: Spread
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
     # The numbers of a counter's shards, as far as this process has seen.
     known: dict[str, set[int]] = field(default_factory=dict)
 
@@ -107,13 +107,7 @@ class DynamoCounters:
 
     async def _take_with_moves(self, hold: Hold, charge: Charge, now: float) -> int | Shortage:
         """Takes where there is not enough room at one place. In this process one at a time does it for a counter."""
-        lock = self.locks.setdefault(charge.counter, asyncio.Lock())
-        try:
-            async with lock:
-                return await self._move_and_take(hold, charge, now)
-        finally:
-            if not lock.locked():
-                self.locks.pop(charge.counter, None)
+        return await self.turns.run(charge.counter, partial(self._move_and_take, hold, charge, now))
 
     async def _move_and_take(self, hold: Hold, charge: Charge, now: float) -> int | Shortage:
         place, pause = hold.places[charge.counter], 0.01

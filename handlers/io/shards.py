@@ -96,6 +96,23 @@ def move_for(charge: Charge, place: int, found: Found) -> Move | Shortage:
     return Move(granted, rooms)
 
 
+class Turns:
+    """One at a time for each counter, in this process."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def run[Result](self, counter: str, work: Callable[[], Awaitable[Result]]) -> Result:
+        """What `work` gives when it is its turn."""
+        lock = self._locks.setdefault(counter, asyncio.Lock())
+        try:
+            async with lock:
+                return await work()
+        finally:
+            if not lock.locked():
+                self._locks.pop(counter, None)
+
+
 async def take_all(
     hold: Hold, take: Callable[[Charge], Awaitable[int | Shortage]], give_back: Callable[[Charge], Awaitable[None]]
 ) -> Taken | Shortage:

@@ -19,7 +19,7 @@ from functools import partial
 from core.ports import Charge, Hold, Shortage, StoreFault, Taken
 from core.slotted import field, slotted
 from handlers.io.azure_table import AzureTable, Entity, EntityChange, joined, key_of, pieces
-from handlers.io.shards import Found, Move, Spread, move_for, take_all
+from handlers.io.shards import Found, Move, Spread, Turns, move_for, take_all
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -76,7 +76,7 @@ class TableCounters:
     spread: Spread
     waiting: dict[tuple[str, str], list[tuple[_Change, asyncio.Future[_Outcome]]]] = field(default_factory=dict)
     writers: set[asyncio.Task[None]] = field(default_factory=set)
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
     # What this process wrote last, which spares reading it; and of which counters others write too.
     written: dict[tuple[str, str], _Counter] = field(default_factory=dict)
     shared: set[tuple[str, str]] = field(default_factory=set)
@@ -108,13 +108,7 @@ class TableCounters:
 
     async def _take_with_moves(self, hold: Hold, charge: Charge, now: float) -> int | Shortage:
         """Takes where there is not enough room at one place. In this process one at a time does it for a counter."""
-        lock = self.locks.setdefault(charge.counter, asyncio.Lock())
-        try:
-            async with lock:
-                return await self._move_and_take(hold, charge, now)
-        finally:
-            if not lock.locked():
-                self.locks.pop(charge.counter, None)
+        return await self.turns.run(charge.counter, partial(self._move_and_take, hold, charge, now))
 
     async def _move_and_take(self, hold: Hold, charge: Charge, now: float) -> int | Shortage:
         place, pause = hold.places[charge.counter], 0.005
