@@ -308,7 +308,7 @@ class PatternOut(BaseModel):
     """Names that the gateway serves without listing them: all that match."""
 
     id: str = Field(
-        examples=["claude-*haiku*"], description="`*` stands for any text, `?` for any letter, `[1-9]` for one of these."
+        examples=["claude-*haiku*"], description="`*` stands for any text, `?` for a letter, `[1-9]` for one of these."
     )
     pattern: Literal[True]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.console.conftest import Gateway, NewPage, Page, ask, choose_model, expect, finished, shoot
+from tests.console.writer import Writer
 
 PAYLOADS = (
     "<script>window.pwned=1</script>",
@@ -121,7 +123,8 @@ def test_titles_names_and_errors_are_text(
     assert page.evaluate(FOREIGN) == []
     gateway.call("DELETE", f"keys/{key['id']}")
     row = {"requests": 1, "errors": 1, "total_tokens": 5, "input_tokens": 5, "cost": "1", "model": attack}
-    report = {"data": [{**row, "day": time.strftime("%Y-%m-%d", time.gmtime())}], "by": ["day"], "days": 7, "complete": False}
+    rows = [{**row, "day": time.strftime("%Y-%m-%d", time.gmtime())}]
+    report = {"data": rows, "by": ["day"], "days": 7, "complete": False}
     page.route("**/api/v1/usage?*", lambda route: route.fulfill(json=report))
     page.goto(f"{gateway.url}/#/usage")
     expect(page.get_by_role("region", name="Usage by model")).to_contain_text("<img src=x")
@@ -135,6 +138,34 @@ def test_titles_names_and_errors_are_text(
     expect(page.locator(".backend")).to_contain_text("<img src=x")
     assert page.evaluate(FOREIGN) == []
     assert requests_elsewhere == []
+
+
+# What a page may send to any site without being asked for leave.
+SENT_BLINDLY = """async ([url, body]) => {
+    const headers = { 'content-type': 'text/plain' };
+    return (await fetch(url, { method: 'POST', mode: 'no-cors', body, headers })).type;
+}"""
+
+
+def test_a_page_of_another_site_cannot_use_an_open_gateway(
+    new_page: NewPage, open_gateway: Gateway, writer: Writer, watched: Any
+):
+    """The other site's page is whatever the writer answers a browser with; to browsers `localhost` is another site than
+    127.0.0.1."""
+    watched.allowed.append("Failed to load resource")
+    page = new_page(open_gateway)
+    asked = {"model": "demo", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9}
+    names = ["127.0.0.1", "localhost"]
+    for here, there in (names, names[::-1]):
+        page.goto(writer.url.replace("127.0.0.1", here))
+        for path in ("/api/v1/chat", "/v1/chat/completions"):
+            url = open_gateway.url.replace("127.0.0.1", there) + path
+            with page.expect_response(url) as answer:
+                assert page.evaluate(SENT_BLINDLY, [url, json.dumps(asked)]) == "opaque"
+            assert answer.value.status == 403, path
+    page.goto(open_gateway.url)
+    ask(page, "Still served here")
+    expect(finished(page)).to_contain_text("Still served here")
 
 
 def test_first_paint_takes_less_than_150_kb(new_page: NewPage, gateway: Gateway):
