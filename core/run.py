@@ -48,6 +48,8 @@ FOREVER = 86_400.0
 
 # How an envelope of reasoning state begins (core.formats.envelope, which a pass-through does not load).
 ENVELOPE = b"skybridge1."
+# The same where the format's slot holds base64: the envelope's first bytes, of its JSON's brace too.
+_ENVELOPES = {"generate_content": b"c2t5YnJpZGdlMS5l"}
 
 # For the expected cost of a request: a rough guess at its tokens is enough to order candidates by price.
 BYTES_PER_TOKEN = 4
@@ -419,7 +421,7 @@ class Run:
         if generation.array or self._continues():
             return False  # backends are asked for events
         speaks = candidate.backend.speaks(generation.native_format, candidate.api_model)
-        return speaks and ENVELOPE not in self._request.body
+        return speaks and _ENVELOPES.get(generation.native_format, ENVELOPE) not in self._request.body
 
     def _continues(self) -> bool:
         generation = self._generation

@@ -410,6 +410,28 @@ async def test_anothers_sealed_reasoning_is_taken_out_by_a_translation() -> None
     assert "skybridge1" not in str(sent) and "b" in str(sent[1]["content"])
 
 
+async def test_anothers_sealed_reasoning_is_found_in_base64() -> None:
+    """Gemini's signatures are base64, so the envelope that stands in one is not seen as it is."""
+    from core.conversation import Origin, Reasoning
+    from core.formats.generate_content.signatures import sealed
+
+    signature = sealed(Reasoning(texts=["hm"], signature="c2ln", origin=Origin("anthropic")))
+    parts = [{"text": "hm", "thought": True, "thoughtSignature": signature}, {"text": "b"}]
+    contents = [
+        {"role": "user", "parts": [{"text": "a"}]},
+        {"role": "model", "parts": parts},
+        {"role": "user", "parts": [{"text": "c"}]},
+    ]
+    answer = {"candidates": [{"content": {"role": "model", "parts": [{"text": "d"}]}, "finishReason": "STOP"}]}
+    backend = {"type": "gemini", "base_url": "http://b1", "api_key": "k"}
+    document = {"backends": {"b1": backend}, "models": {"m": {"backend": "b1", "api_model": "gemini-2.5-flash"}}}
+    bench = Bench(document, [Play(headers=JSON, chunks=[json.dumps(answer).encode()])])
+    response = await bench.post("/v1beta/models/m:generateContent", json.dumps({"contents": contents}).encode())
+    assert response.status == 200
+    sent = json.loads(bench.transport.requests[0].body)["contents"]
+    assert sent == [contents[0], {"role": "model", "parts": [{"text": "b"}]}, contents[2]]
+
+
 async def test_an_error_inside_a_200_goes_to_the_next_candidate() -> None:
     wrong = b'{"error": {"code": 502, "message": "provider is down"}}'
     plays = [Play(200, JSON, [wrong]), Play(200, JSON, [answer_body("chat_completions")])]

@@ -146,13 +146,16 @@ class StreamEncoder:
         signature = content.get("reasoningText", {}).get("signature")
         if not signature:
             return self._end_block()
-        self._open = True
+        if not self._open:
+            return self._signature_block(signature)
         return self._content({"reasoningContent": {"signature": signature}}) + self._end_block()
 
     def _signature_block(self, signature: str) -> bytes:
-        """A reasoning block that holds a signature alone."""
+        """A reasoning block that holds a signature alone. Its text is said to be empty: boto3 sends no block back
+        whose text was never mentioned."""
         self._open = True
-        return self._content({"reasoningContent": {"signature": signature}}) + self._end_block()
+        text = self._content({"reasoningContent": {"text": ""}})
+        return text + self._content({"reasoningContent": {"signature": signature}}) + self._end_block()
 
     def _whole(self, block: Block) -> bytes:
         """A block that came in one piece: start, one delta and stop."""
