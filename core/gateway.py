@@ -87,7 +87,7 @@ class Gateway:
     ) -> Response:
         """`error` as a client of `format_name` reads it."""
         answer = load_wire(_error_format(format_name)).write_error(error, request_id)
-        headers = [*answer.headers, *(extra or [("x-request-id", request_id)])]
+        headers = [*answer.headers, *(extra or [("x-request-id", request_id)]), _AS_IT_SAYS]
         headers.extend(item for item in error.headers.items() if item not in headers)
         return Response(answer.status, headers, answer.body)
 
@@ -95,7 +95,8 @@ class Gateway:
         if endpoint.operation == "console":
             return await self._console(request, request_id)
         body = listings.public_page(endpoint.operation, self.configuration)
-        return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
+        headers = [("content-type", "application/json"), ("x-request-id", request_id), _AS_IT_SAYS]
+        return Response(200, headers, body)
 
     async def _console(self, request: Request, request_id: str) -> Response:
         """The application beside the endpoints. Its pages are open, its API is not."""
@@ -217,6 +218,9 @@ _KEPT_OPERATIONS = frozenset({"response", "response_input", "delete_response"})
 # Prometheus's text format (core.telemetry.prometheus, which is loaded where somebody asks for the page).
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+# Of what anybody is answered: a browser must not take it for a page.
+# https://fetch.spec.whatwg.org/#x-content-type-options-header
+_AS_IT_SAYS = ("x-content-type-options", "nosniff")
 _OPEN_OPERATIONS = frozenset({"health", "ready", "root", "quiet", "console"})
 
 

@@ -30,6 +30,8 @@ from handlers.console_ground import CALLER, REQUEST, REQUEST_ID, STREAMS, Ground
 DESCRIPTION = "An LLM gateway with no servers: any client format in, any backend out."
 
 
+# Of every answer that does not say otherwise: it is somebody's own, and it is what its type says.
+_FIXED_HEADERS = (("x-content-type-options", "nosniff"), ("cache-control", "no-store"))
 _PARTS = (chat_api, compare_api, admin_api, openapi_document, console_page)
 
 
@@ -57,7 +59,7 @@ class Console:
         answer = _Answer(request.body)
         await self.app(scope, answer.receive, answer.send)
         names = {name for name, _ in answer.headers}
-        fixed = (("x-request-id", request_id), ("x-content-type-options", "nosniff"))
+        fixed = (("x-request-id", request_id), *_FIXED_HEADERS)
         answer.headers += [header for header in fixed if header[0] not in names]
         return Response(answer.status, answer.headers, streams[0] if streams else answer.body)
 
