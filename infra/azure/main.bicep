@@ -23,7 +23,7 @@ param authentication string = 'keys'
 @minLength(16)
 param gatewayKey string
 
-@description('The app registration that callers ask tokens for, where authentication is entra.')
+@description('The app registration that callers ask tokens for, where authentication is entra. Without it the keys are asked for.')
 param entraClientId string = ''
 
 @description('The configuration\'s path in the package. Empty is models.yaml.')
@@ -97,7 +97,8 @@ param tags object = {}
 var unique = uniqueString(subscription().subscriptionId, resourceGroup().id, name)
 var allTags = union({ application: 'skybridge' }, tags)
 var withOpenAi = !empty(modelDeployments)
-var withEntra = authentication == 'entra'
+// Without an app registration App Service could ask nobody, so then the keys are asked for.
+var withEntra = authentication == 'entra' && !empty(entraClientId)
 var toAws = !empty(awsRoleArn)
 var fromAws = !empty(trustedAwsRoleArn)
 var packages = 'packages'

@@ -71,6 +71,11 @@ UNLINTED = {
     "rest api buffers": ("ResponseTransferMode: RESPONSE_STREAM", "ResponseTransferMode: BUFFERED"),
     "rest answers buffer": ("SKYBRIDGE_RESPONSE_MODE: streaming", "SKYBRIDGE_RESPONSE_MODE: auto"),
     "rest api gives up": ("TimeoutInMillis: 900000", "TimeoutInMillis: 29000"),
+    "key guessable": ("^$|^\\S{16,4096}$", "^$|^\\S{1,4096}$"),
+    "key of spaces": ("^$|^\\S{16,4096}$", "^$|^.{16,4096}$"),
+    "key made short": ("PasswordLength: 48", "PasswordLength: 8"),
+    "key made never": ("- { PasswordLength: 48, ExcludePunctuation: true }", "- !Ref AWS::NoValue"),
+    "key given dropped": ("!If [KeyIsGiven, !Ref GatewayKey, !Ref AWS::NoValue]", "!Ref AWS::NoValue"),
     "key shown": ("NoEcho: true", "NoEcho: false"),
     "architecture": ("Default: arm64", "Default: x86_64"),
     "permission missing": ("- bedrock:InvokeModelWithResponseStream", "- bedrock:ListFoundationModels"),
@@ -152,6 +157,15 @@ def url_problems(resources: dict[str, Any]) -> Iterator[str]:
             given = resources_then[name]["Properties"]["Environment"]["Variables"]
             if (given.get("SKYBRIDGE_AUTH"), given["SERVICE_API_KEY"]) != (gate, keys):
                 yield f"{name} lets callers in by {given.get('SKYBRIDGE_AUTH')}, {given['SERVICE_API_KEY']}"
+
+
+def key_problems(resources: dict[str, Any]) -> Iterator[str]:
+    """There always is a key: the one that was given, or one that is made up."""
+    made, given = (deployed(resources, true)["GatewayKeys"]["Properties"] for true in (set(), {"KeyIsGiven"}))
+    if made.get("GenerateSecretString", {}).get("PasswordLength", 0) < 32 or "SecretString" in made:
+        yield f"with no key given: {made}"
+    if given.get("SecretString") != {"Ref": "GatewayKey"} or "GenerateSecretString" in given:
+        yield f"with a key given: {given}"
 
 
 def function_problems(resources: dict[str, Any]) -> Iterator[str]:
@@ -305,7 +319,10 @@ def watch_problems(resources: dict[str, Any]) -> Iterator[str]:
         yield f"the dashboard is no JSON: {fault}"
 
 
-CHECKS = (url_problems, function_problems, api_problems, option_problems, role_problems, table_problems, watch_problems)
+CHECKS = (
+    url_problems, key_problems, function_problems, api_problems, option_problems, role_problems, table_problems,
+    watch_problems,
+)  # fmt: skip
 
 
 def problems(result: dict[str, Any]) -> list[str]:
@@ -314,6 +331,11 @@ def problems(result: dict[str, Any]) -> list[str]:
         return list(result["findings"])
     parameters = result["parameters"]
     found = [] if parameters["GatewayKey"].get("NoEcho") is True else ["the gateway key can be read"]
+    pattern = parameters["GatewayKey"]["AllowedPattern"]
+    if [key for key in ("short", "fifteen-letters", "a b c d e f g h i") if re.search(pattern, key)]:
+        found.append("a guessable key is taken")
+    if parameters["UrlAuth"]["AllowedValues"] != ["NONE", "AWS_IAM"]:
+        found.append("another way in")
     found += [] if parameters["Architecture"]["Default"] == "arm64" else ["not arm64"]
     return found + [problem for check in CHECKS for problem in check(result["resources"])]
 

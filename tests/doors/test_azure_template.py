@@ -75,6 +75,9 @@ MISTAKES = {
     "key readable": ("@secure()\n", ""),
     "key guessable": ("@minLength(16)\n", ""),
     "nobody asks": ("withEntra ? 'platform' : ''", "'platform'"),
+    "entra of nobody": ("'entra' && !empty(entraClientId)", "'entra'"),
+    "keys by default no more": ("param authentication string = 'keys'", "param authentication string = 'entra'"),
+    "key by default": ("param gatewayKey string", "param gatewayKey string = 'sk-0123456789abcdef'"),
     "entra asks nobody": ("requireAuthentication: true", "requireAuthentication: false"),
     "another plan": ("name: 'FC1'", "name: 'Y1'"),
     "windows": ("reserved: true", "reserved: false"),
@@ -121,6 +124,13 @@ def key_problems(document: Mapping[str, Any], resources: Mapping[str, Any]) -> I
     kinds = {row["type"] for row in document["parameters"]["gatewayKey"]["decorators"]}
     if not {"secure", "min_length"} <= kinds:
         yield f"the gateway's key is {kinds}"
+    if document["parameters"]["gatewayKey"]["default"] is not None:
+        yield "a deployment without a key of its own succeeds"
+    if document["parameters"]["authentication"]["default"] != "keys":
+        yield "keys are not asked for by default"
+    gate = text_of(document["variables"]["withEntra"]["value"])
+    if not all(name in gate for name in ('"and"', '"entra"', '"not"', '"entraClientId"')):
+        yield f"Entra ID guards where {gate}"
     settings = text_of(resources["appSettings"])
     if "azure-keyvault://${vault.name}/gateway-key" not in settings:
         yield "the gateway's key is in the settings in clear"
