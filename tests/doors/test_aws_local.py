@@ -119,3 +119,19 @@ def test_sam_local_serves_the_gateway(path: str, stream: bool, api: str) -> None
 def test_sam_local_asks_for_the_key(api: str) -> None:
     response = httpx.post(f"{api}/v1/chat/completions", json=QUESTION, trust_env=False, timeout=60)
     assert response.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
+def test_sam_local_serves_the_pages(path: str, api: str) -> None:
+    headers = {"accept": "text/html"}
+    page = httpx.get(api + path, headers=headers, trust_env=False, timeout=60)
+    assert page.status_code == 200 and page.headers["x-content-type-options"] == "nosniff"
+    head = httpx.head(api + path, headers=headers, trust_env=False, timeout=60)
+    assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_sam_local_serves_the_consoles_files_byte_for_byte(encoding: str, api: str) -> None:
+    found = httpx.get(f"{api}/console/app.js", headers={"accept-encoding": encoding}, trust_env=False, timeout=60)
+    assert found.headers.get("content-encoding", "identity") == encoding
+    assert found.content == (ROOT / "handlers" / "console" / "app.js").read_bytes()
