@@ -1,8 +1,8 @@
 """The web page and its files, from the folder `console` beside this module.
 
-The page names its files under `console/<version>/`, where the version is a digest of all of them: a browser keeps
-them for a year, and a new release is never mixed with an old one, because modules import each other by relative
-addresses. The same files without a version are revalidated by their entity tag.
+The page asks for one script, made of all modules (handlers.console_bundle), and one style sheet. It names its files
+under `console/<version>/`, where the version is a digest of all of them: a browser keeps them for a year, and a new
+release is never mixed with an old one. The same files without a version are revalidated by their entity tag.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from starlette.responses import Response as WebResponse
 
 from core.errors import ClientFault
 from core.slotted import slotted
+from handlers.console_bundle import bundle
 
 router = APIRouter(include_in_schema=False)
 
 FOLDER: Final = Path(__file__).with_name("console")
 PAGE: Final = "index.html"
-# What stands for the version, and for the addresses to load ahead, in the page as it is in the folder.
+# What stands for the version in the page as it is in the folder.
 _VERSION_MARK: Final = "console/current/"
-_PRELOADS_MARK: Final = "<!-- preloads -->"
-# The view that opens first. Its modules are loaded side by side instead of one after another's imports; what only
-# other views need is in folders.
-_FIRST_VIEW: Final = "views/playground.js"
-# Loaded by the page itself, or with another view.
-_NOT_AHEAD: Final = ("theme-boot.js", "key-forms.js")
+# The one script, and the module that it begins with; the one style sheet, and what it is made of.
+SCRIPT: Final = "console.js"
+_ENTRY: Final = "app.js"
+STYLES: Final = "console.css"
+_STYLES_OF: Final = ("base.css", "shell.css", "chat.css", "data.css")
+# A script that is no module, because it runs before the first paint.
+_BY_ITSELF: Final = "theme-boot.js"
 
 _TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
@@ -67,17 +69,17 @@ _REVALIDATED: Final = "no-cache"
 
 @slotted(frozen=True)
 class _File:
-    """A file as it goes out: plain and compressed."""
+    """A file as it goes out."""
 
     content_type: str
     plain: bytes
-    packed: bytes
     tag: str
 
 
 @slotted(frozen=True)
 class _Site:
-    """All files by name ("views/usage.js"), the page among them, and the version that they are together."""
+    """All files by name ("views/usage.js"), the page and the bundles among them, and the version that they are
+    together."""
 
     version: str
     files: Mapping[str, _File]
@@ -85,29 +87,32 @@ class _Site:
 
 @cache
 def read_site(folder: Path = FOLDER) -> _Site:
-    """Reads and compresses the files, once in a process. Raises OSError where the package is incomplete."""
+    """Reads and bundles the files, once in a process. Raises OSError where the package is incomplete."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix in _TYPES and path.is_file())
     bodies = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    modules = {name: body.decode() for name, body in bodies.items() if _is_module(name)}
+    bodies[SCRIPT] = bundle(modules, _ENTRY).encode()
+    bodies[STYLES] = b"\n".join(bodies[name] for name in _STYLES_OF)
     digest = sha256()
     for name, body in bodies.items():
         digest.update(f"{name} {len(body)} ".encode() + body)
     version = f"v-{digest.hexdigest()[:12]}"
-    bodies[PAGE] = _write_page(bodies[PAGE].decode(), version, list(bodies)).encode()
+    bodies[PAGE] = bodies[PAGE].replace(_VERSION_MARK.encode(), f"console/{version}/".encode())
     return _Site(version, {name: _make_file(name, body) for name, body in bodies.items()})
 
 
-def _write_page(text: str, version: str, names: list[str]) -> str:
-    first = [name for name in names if name == _FIRST_VIEW or _is_shared_module(name)]
-    links = "\n  ".join(f'<link rel="modulepreload" href="{_VERSION_MARK}{name}">' for name in first)
-    return text.replace(_PRELOADS_MARK, links).replace(_VERSION_MARK, f"console/{version}/")
-
-
-def _is_shared_module(name: str) -> bool:
-    return name.endswith(".js") and "/" not in name and name not in _NOT_AHEAD
+def _is_module(name: str) -> bool:
+    return name.endswith(".js") and name != _BY_ITSELF
 
 
 def _make_file(name: str, body: bytes) -> _File:
-    return _File(_TYPES[Path(name).suffix], body, gzip.compress(body, 9, mtime=0), sha256(body).hexdigest()[:20])
+    return _File(_TYPES[Path(name).suffix], body, sha256(body).hexdigest()[:20])
+
+
+@cache
+def packed(plain: bytes) -> bytes:
+    """A file's bytes compressed, when it is first asked for."""
+    return gzip.compress(plain, 9, mtime=0)
 
 
 @router.get("/")
@@ -140,7 +145,7 @@ def _answer(request: WebRequest, found: _File, headers: dict[str, str]) -> WebRe
     headers["content-type"] = found.content_type
     if packs:
         headers["content-encoding"] = "gzip"
-    return WebResponse(found.packed if packs else found.plain, headers=headers)
+    return WebResponse(packed(found.plain) if packs else found.plain, headers=headers)
 
 
 def _takes_gzip(accepted: str) -> bool:

@@ -188,7 +188,7 @@ def test_first_paint_takes_less_than_150_kb(new_page: NewPage, gateway: Gateway)
         expect(page.locator(".loading")).to_have_count(0)
     assert first < sum(sizes.values()) < 150_000, sizes  # every view, with what it shows
     files = [url for url in urls.values() if "/console/" in url and not url.endswith(".svg")]
-    assert len(files) == len(set(files)) > 30, files  # nothing twice
+    assert len(files) == len(set(files)) == 3, files  # nothing twice; on Lambda each may start an instance
 
 
 def test_a_second_visit_loads_no_file_again(new_page: NewPage, gateway: Gateway):

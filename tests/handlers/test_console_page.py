@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.testclient import TestClient
 from core.errors import ClientFault
 from handlers.aws_buffered import make_handler
 from handlers.composition import compose
-from handlers.console_page import CONTENT_SECURITY_POLICY, FOLDER, read_site, router
+from handlers.console_page import CONTENT_SECURITY_POLICY, FOLDER, packed, read_site, router
 from tests.handlers.test_aws_buffered import Context as LambdaContext
 from tests.handlers.test_aws_events import load
 from tests.leaks import secret
@@ -49,7 +50,7 @@ def test_the_page_has_a_strict_policy_and_names_files_of_one_version(client: Tes
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-cache"
     named = re.findall(r'(?:href|src)="(console/[^"]+)"', answer.text)
-    assert len(named) > 20
+    assert [address.split("/")[2] for address in named] == ["mark.svg", "theme-boot.js", "console.css", "console.js"]
     assert "current" not in answer.text
     for address in named:
         found = client.get(f"/{address}")
@@ -81,17 +82,18 @@ def test_a_file_is_compressed_for_those_who_take_it(accepted: str, packs: bool):
     app = FastAPI()
     app.include_router(router)
     client = TestClient(app)
-    with client.stream("GET", "/console/app.js", headers={"accept-encoding": accepted}) as answer:
+    with client.stream("GET", "/console/base.css", headers={"accept-encoding": accepted}) as answer:
         body = b"".join(answer.iter_raw())
     assert (answer.headers.get("content-encoding") == "gzip") is packs
     assert "accept-encoding" in answer.headers["vary"]
-    assert (gzip.decompress(body) if packs else body) == (FOLDER / "app.js").read_bytes()
-    tags = {client.get("/console/app.js", headers={"accept-encoding": each}).headers["etag"] for each in ("gzip", "br")}
+    assert (gzip.decompress(body) if packs else body) == (FOLDER / "base.css").read_bytes()
+    answers = [client.get("/console/base.css", headers={"accept-encoding": each}) for each in ("gzip", "br")]
+    tags = {answer.headers["etag"] for answer in answers}
     assert len(tags) == 2  # what differs byte for byte has another tag
 
 
 def test_another_release_gets_these_files_but_keeps_them_for_no_year(client: TestClient):
-    answer = client.get("/console/v-000000000000/app.js")
+    answer = client.get("/console/v-000000000000/console.js")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-cache"
 
@@ -112,24 +114,34 @@ def test_nothing_else_is_served(client: TestClient, path: str):
 
 def test_the_version_changes_with_any_file(tmp_path: Path):
     versions = set()
-    for text in ("a", "b"):
-        folder = tmp_path / text
-        (folder / "views").mkdir(parents=True)
-        (folder / "index.html").write_text("<!-- preloads --><script src='console/current/app.js'></script>")
-        (folder / "app.js").write_text("same")
-        (folder / "views" / "playground.js").write_text(text)
+    for number, name in enumerate(("views/playground.js", "data.css", "index.html", "mark.svg")):
+        folder = shutil.copytree(FOLDER, tmp_path / str(number))
         (folder / "notes.txt").write_text("not for browsers")
+        with (folder / name).open("a") as file:
+            file.write("\n")
+            file.write("/* changed */" if name.endswith("css") else "// changed")
         site = read_site(folder)
         versions.add(site.version)
-        page = site.files["index.html"].plain.decode()
-        assert f'<link rel="modulepreload" href="console/{site.version}/views/playground.js">' in page
-        assert sorted(site.files) == ["app.js", "index.html", "views/playground.js"]
-    assert len(versions) == 2
+        assert f'src="console/{site.version}/console.js"' in site.files["index.html"].plain.decode()
+        assert "notes.txt" not in site.files
+    assert len(versions | {read_site().version}) == 5
+
+
+def test_styles_and_modules_go_out_as_one_file_each():
+    styles = read_site().files["console.css"].plain.decode()
+    script = read_site().files["console.js"].plain.decode()
+    for name in SOURCES:
+        text = (FOLDER / name).read_text("utf-8")
+        if name.endswith(".js") and name != "theme-boot.js":
+            assert script.count(f"// {name}\n") == 1, name
+        elif name.endswith(".css"):
+            assert (text in styles) is (name != "docs.css"), name
 
 
 def test_everything_together_is_small():
     files = read_site().files
-    assert sum(len(file.packed) for file in files.values()) < 100_000
+    asked_for = ("index.html", "mark.svg", "theme-boot.js", "console.css", "console.js")
+    assert sum(len(packed(files[name].plain)) for name in asked_for) < 75_000
 
 
 def test_modules_import_only_each_other_and_parse_no_html():
@@ -158,7 +170,7 @@ async def test_the_gateway_serves_it_to_browsers_and_answers_head(tmp_path: Path
         assert (known.status_code, known.content) == (304, b"")
         short = await client.get("/", headers={"accept": "application/json"})
         assert short.headers["content-type"] == "application/json"
-        module = await client.head("/console/app.js")
+        module = await client.head("/console/console.js")
         assert (module.status_code, module.content) == (200, b"")
         assert module.headers["content-type"] == "text/javascript; charset=utf-8"
         missing = await client.get("/console/../handlers/cli.py")

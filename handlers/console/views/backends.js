@@ -49,7 +49,7 @@ function nothing() {
 
 function overview(backends) {
   const named = (state) => backends.filter((backend) => backend.state === state).length;
-  const facts = [["Backends", backends.length], ["Healthy", named("ok")], ["Cooling or down", named("cooling") + named("down")], ["Not configured", named("not_configured")]];
+  const facts = [["Backends", backends.length], ["Healthy", named("ok")], ["Cooling or down", named("cooling") + named("down")], ["No answer yet", named("unknown")], ["Not configured", named("not_configured")]];
   return [
     el("dl", { class: "tiles" }, facts.map(([name, value]) => el("div", { class: "tile" }, el("dt", {}, name), el("dd", {}, count(value))))),
     el("div", { class: "cards" }, backends.map(card)),
@@ -69,8 +69,8 @@ function card(backend) {
   return el(
     "article",
     { class: "card backend" },
-    el("div", { class: "backend-head" },
-      el("div", {}, el("h2", {}, backend.name), el("p", { class: "backend-where" }, where)), badge(words, kind)),
+    el("div", { class: "backend-head" }, el("h2", {}, backend.name), badge(words, kind)),
+    el("p", { class: "backend-where" }, where),
     backend.base_url ? el("p", { class: "backend-where" }, backend.base_url) : null,
     trouble(backend, kind),
     el("dl", { class: "figures" }, figures.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),

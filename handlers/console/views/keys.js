@@ -94,7 +94,7 @@ function row(key, actions) {
     el("td", { "data-label": "Models" }, key.models?.length ? el("span", { class: "tags" }, key.models.map((name) => el("span", { class: "tag" }, name))) : "all"),
     el("td", { class: "terms", "data-label": "Limits" }, terms(key)),
     el("td", { class: "number", "data-label": "Spent" }, money(key.spent_usd)),
-    el("td", { "data-label": "Expires" }, key.expires ? date(key.expires) : "never"),
+    el("td", { class: "date", "data-label": "Expires" }, key.expires ? date(key.expires) : "never"),
     el("td", { class: "actions" }, alive ? [action("pencil", "Change", actions.change), action("retry", "Rotate", actions.rotate), action("trash", "Revoke", actions.revoke)] : null),
   );
 }
