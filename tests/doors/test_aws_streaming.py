@@ -65,6 +65,7 @@ async def test_work_after_the_answer_holds_up_the_next_poll_and_not_the_client()
 
 async def test_work_after_the_answer_ends_before_the_platform_ends_it() -> None:
     async with spawned("leftover", timeout=1.5) as emulator, url_client(emulator) as client:
+        await emulator.ready()  # starting is not part of what the time is for
         assert (await client.get("/hang")).text == "answered"
         await emulator.ready()
         assert ("exit", "-9") not in emulator.journal
