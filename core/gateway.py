@@ -233,6 +233,11 @@ def _no_route(request: Request, no_route: NoRoute) -> GatewayError:
     if no_route.allow:
         allowed = ", ".join(no_route.allow)
         error = ClientFault("method_not_allowed", f"{request.method} is not allowed here; use {allowed}.")
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            # The one answer after which Codex goes on over HTTP at once; after a 405 it tries five times more.
+            # https://www.rfc-editor.org/rfc/rfc9110.html#name-426-upgrade-required
+            error = ClientFault("method_not_allowed", f"There are no WebSockets here; use {allowed}.", status=426)
+            error.headers["upgrade"] = "HTTP/1.1"
         error.headers["allow"] = allowed
         return error
     return ClientFault("not_found", f"There is no {request.method} {request.path} on this gateway.")

@@ -172,6 +172,7 @@ def _shaped(
     messages = turns.placed_system(messages, rules, facts, losses)
     messages = ContentFitter(conversation, rules, facts, losses).fitted(messages)
     messages = turns.answered_calls(messages, rules)
+    messages = turns.without_bare_ending(messages, losses)
     messages = turns.without_empty_text(messages)
     messages = turns.merged_turns(messages, rules)
     if facts.signed_calls and rules.call_sentinels:

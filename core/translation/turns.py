@@ -234,6 +234,21 @@ def _filled_result(block: Block) -> Block:
     return result_with_content(block, [inner for inner in block.content if not _is_blank(inner)])
 
 
+def without_bare_ending(messages: list[Message], losses: Losses) -> list[Message]:
+    """The messages without an ending of reasoning alone. A client replays that after a stream that broke before the
+    first word (Codex does): the answer is to be made anew, not to go on from a placeholder."""
+    end = len(messages)
+    while end and messages[end - 1].role == "assistant" and all(_is_bare(block) for block in messages[end - 1].content):
+        end -= 1
+    if any(isinstance(block, Reasoning) for message in messages[end:] for block in message.content):
+        losses.add("messages", "reasoning without an answer, at the end of the conversation, was left out")
+    return messages[:end]
+
+
+def _is_bare(block: Block) -> bool:
+    return isinstance(block, Reasoning) or _is_blank(block)
+
+
 def without_prefill(messages: list[Message], facts: ModelFacts, losses: Losses) -> list[Message]:
     """A conversation that ends with the assistant's words asks for their continuation. Where the model
     refuses that, the wish is put in words behind them."""

@@ -61,3 +61,34 @@ async def test_codex_runs_a_command(backend_format: str, model: str, tool: ToolU
     if backend_format != "chat_completions":  # which has no state of the model's
         assert agent.states == [True], "the model gets its own reasoning back"
     assert all(record.outcome == "complete" for record in gateway.records)
+
+
+BUILT_IN = """
+model = "gpt-6-astra"
+openai_base_url = "{url}/v1"
+check_for_update_on_startup = false
+
+[analytics]
+enabled = false
+"""
+
+
+async def test_codex_with_its_own_provider_goes_on_over_http(tmp_path: Path) -> None:
+    """Its built-in provider asks for a WebSocket first: the answer sends it to HTTP without a second try."""
+    agent = Agent("responses", SCRIPT_TOOL)
+    async with (
+        BackendServer(agent) as backend,
+        served(tmp_path, document_for("responses", backend.url)) as gateway,
+    ):
+        folder = tmp_path / ".codex"
+        folder.mkdir()
+        (folder / "config.toml").write_text(BUILT_IN.format(url=gateway.url), "utf-8")
+        ran = await run(
+            "codex",
+            ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
+            tmp_path,
+            {"CODEX_API_KEY": "any", "CODEX_HOME": str(folder)},
+        )
+    assert ran.code == 0, (ran.output, ran.errors)
+    assert ran.output.startswith("The tool said:") and "skybridge-42" in ran.output, ran.output
+    assert "Reconnecting" not in ran.errors, ran.errors

@@ -181,6 +181,14 @@ async def test_a_wrong_method_is_a_405_with_allow(path: str) -> None:
     await error_of(response)
 
 
+async def test_a_websocket_is_declined_with_426() -> None:
+    """The one refusal after which Codex asks over HTTP at once."""
+    response = await native_bench("responses", []).get("/v1/responses", upgrade="WebSocket", connection="Upgrade")
+    assert response.status == 426
+    assert (response.header("upgrade"), response.header("allow")) == ("HTTP/1.1", "POST")
+    assert (await error_of(response))["code"] == "method_not_allowed"
+
+
 async def test_a_wrong_method_on_a_path_with_a_model() -> None:
     response = await native_bench("messages", []).get("/model/x/converse")
     assert response.status == 405

@@ -18,6 +18,7 @@ from core.translation.turns import (
     leading_system,
     merged_turns,
     placed_system,
+    without_bare_ending,
     without_billing_header,
     without_empty_text,
     without_prefill,
@@ -185,6 +186,19 @@ def test_blank_text_and_empty_messages() -> None:
         ("user", ["result 1: x", ""]),
         ("assistant", ["Reasoning", PLACEHOLDER]),
     ]
+
+
+def test_reasoning_that_led_to_no_answer_does_not_end_a_conversation() -> None:
+    losses = Losses("messages")
+    asked = [said("user", "a"), said("assistant", "b"), said("user", "c")]
+    assert without_bare_ending(asked, losses) == asked
+    assert without_bare_ending([*asked, said("assistant", " ")], losses) == asked
+    assert without_bare_ending([], losses) == losses.dropped == []
+    thought = said("assistant", Reasoning(["hm"], signature="c2ln"))
+    assert without_bare_ending([*asked, thought, said("assistant", "")], losses) == asked
+    assert [warning.path for warning in losses.dropped] == ["messages"]
+    begun = [*asked, thought, said("assistant", "Once")]
+    assert without_bare_ending(begun, losses) == begun
 
 
 def test_a_prefill() -> None:
