@@ -132,6 +132,8 @@ class ContentFitter:
         name = client_path(self.conversation.format, "messages")
         for index, message in enumerate(messages):
             path = f"{name}[{index}]"
+            if message.role in ("system", "developer") and self._foreign and self.rules.format != "responses":
+                _refuse_media(message.content, path)
             content = [new for block in message.content for new in self._block(block, path)]
             if message.content and not content:
                 continue
@@ -274,6 +276,11 @@ _HANDLERS: Final[dict[type, Callable[[ContentFitter, Any, str], list[Block]]]] =
     ServerToolResult: ContentFitter._server_result,
     Opaque: ContentFitter._opaque,
 }
+
+
+def _refuse_media(content: list[Block], path: str) -> None:
+    if any(isinstance(block, _MEDIA) for block in content):
+        raise Unsupported(path, "The target's system messages are text only.")
 
 
 def _with_text(content: list[Block]) -> list[Block]:

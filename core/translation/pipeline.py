@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from core.conversation import Conversation, Dropped, FormatName
 from core.errors import Unsupported
 from core.formats import load_format
@@ -10,6 +12,9 @@ from core.slotted import slotted
 from core.translation.paths import client_path, refused_path
 from core.translation.prepare import Restore, prepare
 from core.translation.rules import rules_for
+
+# Objects of a request of which a reader keeps what it has no neutral member for.
+_KEPT_WHOLE: Final = ("generationConfig", "additionalModelRequestFields")
 
 
 @slotted
@@ -31,10 +36,19 @@ def translate_request(conversation: Conversation, format_name: str, target: Targ
         written = load_format(format_name).write_request(prepared.conversation, target)
     except Unsupported as refused:
         raise _told(refused, conversation.format) from refused
-    # Writers name some members neutrally; a client looks for its own.
-    named = [Dropped(client_path(conversation.format, item.path), item.reason) for item in written.dropped]
-    written.dropped = [*prepared.dropped, *named]
+    written.dropped = [*prepared.dropped, *(new for item in written.dropped for new in _named(item, conversation))]
     return Translated(written, prepared.restore)
+
+
+def _named(item: Dropped, conversation: Conversation) -> list[Dropped]:
+    """The warning with the client's own name, where a writer named the member neutrally; one for each member of an
+    object that the reader kept whole. What is null was never asked for."""
+    path = client_path(conversation.format, item.path)
+    value = conversation.extra.get(path, item)
+    if value is None:
+        return []
+    inner = value if path in _KEPT_WHOLE and isinstance(value, dict) else {}
+    return [Dropped(f"{path}.{name}", item.reason) for name in inner] or [Dropped(path, item.reason)]
 
 
 def _told(refused: Unsupported, format_name: FormatName) -> Unsupported:

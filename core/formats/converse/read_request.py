@@ -108,6 +108,8 @@ def _read_messages(body: JsonObject, reader: BlockReader) -> list[Message]:
         content = list_of(raw.get("content"), "content")
         return Message(role, reader.read_all(content), extra=rest_of(raw, _MESSAGE))
 
+    if body.get("messages") == []:
+        raise Invalid("messages", "A conversation must start with a user message.")
     return each(optional_list(body, "messages"), "messages", read)
 
 

@@ -36,7 +36,7 @@ class Fields:
         if not isinstance(value, dict):
             raise invalid(path or "body", "an object is expected.")
         self.path = path
-        self.rest: JsonObject = dict(value)
+        self.rest: JsonObject = {name: member for name, member in value.items() if member is not None}
 
     def at(self, name: str) -> str:
         """The path of the member `name`."""

@@ -177,7 +177,7 @@ def test_own_blocks_come_back() -> None:
 
 def test_the_stop_sequence_is_told_to_those_who_asked() -> None:
     answer = Answer("", "m", [Text("x")], Stop("stop_sequence", sequence="END"), format="messages")
-    asked = {"messages": [], "additionalModelResponseFieldPaths": ["/stop_sequence"]}
+    asked = {"additionalModelResponseFieldPaths": ["/stop_sequence"]}
     body = write_response(answer, reply_to("m", asked))
     assert body["additionalModelResponseFields"] == {"stop_sequence": "END"}
     assert "additionalModelResponseFields" not in write_response(answer, reply_to("m"))

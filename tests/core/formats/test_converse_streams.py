@@ -502,7 +502,7 @@ def test_opaque_blocks_have_no_stream_form() -> None:
 
 
 def test_an_asked_for_stop_sequence_is_told() -> None:
-    body = {"messages": [], "additionalModelResponseFieldPaths": ["/stop_sequence"]}
+    body = {"additionalModelResponseFieldPaths": ["/stop_sequence"]}
     encoder = StreamEncoder(reply_to("m", body))
     data = encoder.emit(Finished(Stop("stop_sequence", sequence="END"), Usage()))
     assert payloads(data)[0][1]["additionalModelResponseFields"] == {"stop_sequence": "END"}
