@@ -5,6 +5,8 @@ https://docs.anthropic.com/en/api/messages and https://docs.anthropic.com/en/api
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from core.conversation import (
     Block,
     Conversation,
@@ -43,6 +45,9 @@ _EFFORTS = {
     "max": "max",
 }
 _SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+
+# https://platform.claude.com/docs/en/api/messages/create
+_MAX_USER_LENGTH = 256
 
 # Knobs that the format does not have: by their neutral name, where the conversation holds them.
 _FOREIGN_SAMPLING = ("presence_penalty", "frequency_penalty", "seed", "logit_bias")
@@ -239,13 +244,19 @@ class RequestWriter:
         conversation = self._conversation
         self._write_stop(body)
         if conversation.user is not None:
-            body["metadata"] = {"user_id": conversation.user}
+            body["metadata"] = {"user_id": self._user(conversation.user)}
         if conversation.cache is not None:
             body["cache_control"] = {**write_cache(conversation.cache), **conversation.cache.extra}
         self._write_service_tier(body)
         for name in _FOREIGN_KNOBS:
             if getattr(conversation, name):
                 self._losses.add(name, "Messages has no such parameter")
+
+    def _user(self, user: str) -> str:
+        """The end-user id; one that is longer than Anthropic accepts is replaced by its digest, which is as stable."""
+        if self._same or len(user) <= _MAX_USER_LENGTH:
+            return user
+        return sha256(user.encode("utf-8", "replace")).hexdigest()
 
     def _write_stop(self, body: JsonObject) -> None:
         # A sequence of white space alone is refused.
