@@ -11,7 +11,7 @@ from core.errors import Unsupported
 from core.formats.messages.surfaces import OLDEST_VERSION, outbound_version
 from core.generation import Generation
 from core.http import HeaderList
-from core.models.betas import accepted_betas, unserved_members, without_refused
+from core.models.betas import NOT_LOST, accepted_betas, unserved_members, without_refused
 from core.models.resolve import facts_for
 from core.passthrough import REMOVED
 from core.routing.registry import Backend, Candidate
@@ -39,7 +39,7 @@ class Native:
 
 def keep_served(native: Native) -> list[str]:
     """Takes out of the headers and the body what the candidate's surface refuses; gives the names of what the client
-    loses. Raises Unsupported for what may not be lost: tools."""
+    loses. Raises Unsupported for what may not be lost."""
     keep = _KEEPERS.get(native.generation.native_format)
     return keep(native) if keep is not None else []
 
@@ -55,8 +55,9 @@ def _messages(native: Native) -> list[str]:
     if kept != betas:
         _set_header(headers, "anthropic-beta", ",".join(kept))
     members = unserved_members(native.generation.document.values, kept)
-    if "mcp_servers" in members:
-        raise Unsupported("mcp_servers", f"Backend {backend.name} does not connect to MCP servers.")
+    for member in members:
+        if member in NOT_LOST:
+            raise Unsupported(member, f"Backend {backend.name} {NOT_LOST[member]}.")
     native.forced.update(dict.fromkeys(members, REMOVED))
     return [*(f"anthropic-beta.{beta}" for beta in refused), *members]
 

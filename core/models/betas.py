@@ -73,8 +73,14 @@ TOP_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "speed": ("fast-mode-",),
     "fallbacks": ("server-side-fallback-",),
     "safeguards": ("dangerous-tool-use-",),
+    "thread": ("message-threads-",),
     "inference_geo": (),
     "diagnostics": (),
+}
+# Those of them that a request may not lose: its tools, and the conversation before it.
+NOT_LOST: Final[dict[str, str]] = {
+    "mcp_servers": "does not connect to MCP servers",
+    "thread": "keeps no threads: send the whole conversation",
 }
 
 

@@ -192,3 +192,31 @@ async def test_every_sdk_runs_a_tool(backend_format: str, stream: bool, tmp_path
     if backend_format != "chat_completions":  # which has no state of the model's
         assert agent.states == [True] * len(SDKS), "the model gets its own reasoning back"
     assert [record.outcome for record in gateway.records] == ["complete"] * 2 * len(SDKS)
+
+
+def anthropic_tool_runner(url: str) -> str:
+    """Asks for a thread on the server first, and does without one where there is none."""
+
+    @anthropic.beta_tool
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        assert city == "Bern"
+        return RESULT
+
+    with anthropic.Anthropic(base_url=url, api_key="any", max_retries=0) as client:
+        runner = client.beta.messages.tool_runner(
+            model="m", max_tokens=2_000, messages=[{"role": "user", "content": "Weather?"}], tools=[weather]
+        )
+        return "".join(block.text for block in runner.until_done().content if block.type == "text")
+
+
+@pytest.mark.parametrize("backend_format", list(DIALECTS))
+async def test_anthropics_tool_runner_ends_its_loop(backend_format: str, tmp_path: Path) -> None:
+    agent = Agent(backend_format, ToolUse("weather", {"city": "Bern"}))
+    async with (
+        BackendServer(agent) as backend,
+        served(tmp_path, document_for(backend_format, backend.url)) as gateway,
+    ):
+        said = await asyncio.to_thread(anthropic_tool_runner, gateway.url)
+    assert said.strip() == SAID
+    assert agent.results == [RESULT]

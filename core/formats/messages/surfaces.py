@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.conversation import JsonObject
-from core.models.betas import TOP_MEMBERS, accepted_betas
+from core.models.betas import NOT_LOST, TOP_MEMBERS, accepted_betas
 from core.models.facts import ModelFacts
 
 __all__ = [
-    "BEDROCK_SURFACES", "MESSAGE_MEMBERS", "OLDEST_VERSION", "TOOL_MEMBERS", "TOP_MEMBERS", "Surface",
+    "BEDROCK_SURFACES", "MESSAGE_MEMBERS", "NOT_LOST", "OLDEST_VERSION", "TOOL_MEMBERS", "TOP_MEMBERS", "Surface",
     "outbound_version",
 ]  # fmt: skip
 

@@ -272,6 +272,9 @@ def _written(error: GatewayError, request_id: str) -> tuple[int, JsonObject]:
     written: JsonObject = {"type": type_name, "message": message}
     if kind == "spend_limit":
         written["details"] = {"error_code": SPEND_LIMIT_CODE}
+    elif error.param == "thread":
+        # The SDK's tool runner asks for a thread and goes on without one after this answer alone.
+        written["details"] = {"error_code": "thread_unsupported_request", "unsupported": []}
     return status, {"type": "error", "error": written, "request_id": request_id}
 
 

@@ -20,7 +20,14 @@ from core.conversation import (
 )
 from core.errors import Unsupported
 from core.formats.contract import Target, Written
-from core.formats.messages.surfaces import BEDROCK_SURFACES, MESSAGE_MEMBERS, TOP_MEMBERS, Surface, outbound_version
+from core.formats.messages.surfaces import (
+    BEDROCK_SURFACES,
+    MESSAGE_MEMBERS,
+    NOT_LOST,
+    TOP_MEMBERS,
+    Surface,
+    outbound_version,
+)
 from core.formats.messages.write_blocks import BlockWriter, write_cache
 from core.formats.messages.write_tools import write_tool_choice, write_tools
 from core.translation.losses import Losses
@@ -291,8 +298,8 @@ class RequestWriter:
 
     def _lose_unserved(self, where: str, names: list[str]) -> None:
         for name in names:
-            if name == "mcp_servers":
-                raise Unsupported(name, f"{name} cannot be sent to this backend")
+            if name in NOT_LOST:
+                raise Unsupported(name, f"{name}: the backend {NOT_LOST[name]}.")
             path = f"{where}.{name}" if where else name
             self._losses.add(path, f"the beta behind it is not known to {self._surface.name}")
 

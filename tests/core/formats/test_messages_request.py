@@ -904,9 +904,11 @@ def test_members_behind_betas_go_only_where_the_betas_do() -> None:
     }
 
 
-def test_mcp_servers_are_refused_where_they_cannot_go() -> None:
-    with pytest.raises(Unsupported):
-        write_request(read(body_of(TEXT, mcp_servers=[{"type": "url"}])), target(provider="bedrock"))
+@pytest.mark.parametrize("members", [{"mcp_servers": [{"type": "url"}]}, {"thread": {"type": "create"}}])
+def test_what_may_not_be_lost_is_refused_where_it_cannot_go(members: dict[str, Any]) -> None:
+    with pytest.raises(Unsupported) as caught:
+        write_request(read(body_of(TEXT, **members)), target(provider="bedrock"))
+    assert caught.value.param == next(iter(members))
 
 
 def test_members_that_no_beta_opens_elsewhere_are_left_out() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core.errors import STATUS, ClientFault, GatewayError, Kind, Refused, UpstreamFault, upstream_fault
+from core.errors import STATUS, ClientFault, GatewayError, Kind, Refused, Unsupported, UpstreamFault, upstream_fault
 from core.formats.messages import wire
 from core.framing.sse import records_of
 from core.usage import Usage
@@ -148,6 +148,12 @@ def test_a_spend_limit_is_told_apart_from_a_rate_limit() -> None:
     assert json.loads(answer.body)["error"]["details"] == SPENT
     assert ("x-should-retry", "false") in answer.headers
     assert not any(name == "retry-after" for name, _ in answer.headers)
+
+
+def test_a_thread_is_refused_so_that_the_sdk_goes_on_without_one() -> None:
+    answer = wire.write_error(Unsupported("thread", "no threads"), "r")
+    assert answer.status == 400
+    assert json.loads(answer.body)["error"]["details"]["error_code"] == "thread_unsupported_request"
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -161,6 +161,11 @@ async def test_tools_are_not_lost_with_their_beta() -> None:
     response = await ground.post("/v1/messages", body)
     assert response.status == 400
     assert b"MCP" in await body_of(response)
+    ground = bench(CLAUDE, b"")
+    body = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"x"}],"thread":{"type":"create"}}'
+    response = await ground.post("/v1/messages", body, anthropic_beta="message-threads-2026-08-12")
+    assert response.status == 400
+    assert b"thread_unsupported_request" in await body_of(response)
 
 
 async def test_anthropic_itself_gets_every_beta() -> None:
