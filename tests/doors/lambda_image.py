@@ -19,6 +19,8 @@ from pathlib import Path
 NAME = "public.ecr.aws/lambda/python:3.13-x86_64"
 # Amazon's sh is bash, and its bootstrap says `exec --`, which Debian's sh does not know.
 TOOLS = {"sh": "bash", "mv": "mv", "chmod": "chmod"}
+# Of the C library, whose parts Amazon Linux has all: wheels name some that Python itself does not load.
+C_LIBRARY = ("libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1")
 LEFT_OUT = {"test", "idlelib", "ensurepip", "site-packages", "tkinter", "turtledemo", "lib2to3", "__pycache__"}
 BOOTSTRAP = """#!/bin/sh
 if [ -n "$AWS_LAMBDA_EXEC_WRAPPER" ]; then
@@ -60,7 +62,8 @@ def write_image(target: Path) -> None:
         for name, path in tools.items():
             image.add(path, f"bin/{name}")
         needed = libraries([python, *tools.values(), *extensions, *packages.glob("runtime_client*.so")])
-        for path in needed:
+        [c_library] = {path.parent for path in needed if path.name == "libc.so.6"}
+        for path in needed | {c_library / name for name in C_LIBRARY if (c_library / name).exists()}:
             image.add(os.path.realpath(path), str(path).lstrip("/"))
         add_text(image, "var/runtime/bootstrap", BOOTSTRAP, 0o755)
         add_text(image, "var/runtime/bootstrap.py", BOOTSTRAP_PY, 0o644)
