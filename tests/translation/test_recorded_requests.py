@@ -30,7 +30,7 @@ pytestmark = needs_recordings
 REASONS = re.compile(
     r"exists with its own vendor only|has no web search of its own|Bedrock does not run the tool"
     r"|reads no URLs, and this one was not fetched"  # the gateway fetches them before it translates
-    r"|could hold a 'compaction' block"
+    r"|could hold a 'compaction' block|does not connect to MCP servers|keeps no threads"
     r"|does not take (audio|video)|no structured output beside tools"
     r"|needs a backend that stores responses"
     r"|^(guardrailConfig|container|mcp_servers|background|conversation) "

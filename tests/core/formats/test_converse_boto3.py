@@ -140,12 +140,13 @@ def test_boto3_reads_a_stream_and_passes_over_pings(server: Server, client: Any)
     events = list(client.converse_stream(modelId=MODEL, messages=HELLO)["stream"])
     assert events[0] == {"messageStart": {"role": "assistant"}}
     deltas = [event["contentBlockDelta"] for event in events if "contentBlockDelta" in event]
-    assert [delta["contentBlockIndex"] for delta in deltas] == [0, 0, 1, 2, 3, 3, 4, 5, 6]
+    assert [delta["contentBlockIndex"] for delta in deltas] == [0, 0, 1, 2, 3, 3, 4, 4, 5, 6]
     assert deltas[2]["delta"] == {"reasoningContent": {"redactedContent": b"EuAB"}}
     assert deltas[3]["delta"] == {"text": "Hi"}
     assert deltas[5]["delta"]["citation"]["title"] == "T"
-    assert deltas[7]["delta"] == {"toolUse": {"input": '{"a": 1}'}}
-    assert deltas[8]["delta"]["image"]["source"] == {"bytes": b"\0\0\0"}
+    assert deltas[6]["delta"] == {"reasoningContent": {"text": ""}}  # a signature alone cannot be sent back
+    assert deltas[8]["delta"] == {"toolUse": {"input": '{"a": 1}'}}
+    assert deltas[9]["delta"]["image"]["source"] == {"bytes": b"\0\0\0"}
     assert events[-2] == {"messageStop": {"stopReason": "tool_use"}}
     assert events[-1]["metadata"]["usage"]["totalTokens"] == 20
     assert events[-1]["metadata"]["metrics"] == {"latencyMs": 0}
