@@ -33,6 +33,7 @@ mount -o remount,ro,bind /mnt
 cd "${kept[0]}"
 exec "$@"
 """
+_CHECKOUT = Path(__file__).resolve().parents[2]
 _PROOF = "touch /tmp/proof && ! touch /mnt/proof && ! touch ./proof && ! touch /etc/proof"
 
 
@@ -42,7 +43,9 @@ def seal(package: Path, *folders: Path) -> list[str]:
 
 
 def _command(*folders: Path) -> list[str]:
-    return ["unshare", "--mount", "bash", "-c", _SCRIPT, "seal", *map(str, folders), "--"]
+    # A checkout that lies below /tmp itself holds the interpreter that runs the package.
+    kept = (*folders, _CHECKOUT) if _CHECKOUT.is_relative_to("/tmp") else folders
+    return ["unshare", "--mount", "bash", "-c", _SCRIPT, "seal", *map(str, kept), "--"]
 
 
 @cache
