@@ -328,6 +328,14 @@ class TestDraining:
         assert b"event: error" in await body_of(response)
         assert ground.clock.now - before == pytest.approx(5)
 
+    async def test_one_that_waits_for_its_next_attempt_waits_no_longer(self) -> None:
+        limited = Play(429, {**JSON, "retry-after": "8"}, [error_body("messages")], head_delay=12.0)
+        ground = bench([limited, Play(chunks=FRAMES)], count=1, retries=3)
+        response = await ground.gateway.handle(Request("POST", "/v1/messages", "", {}, STREAM))
+        ground.gateway.drain(2)
+        assert b"event: error" in await body_of(response)
+        assert len(ground.transport.requests) == 1
+
     @pytest.mark.parametrize("deadline", [3.0, 300.0])
     async def test_the_earlier_of_deadline_and_grace_counts(self, deadline: float) -> None:
         ground = bench([Play(head_delay=400.0)])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.conversation import Origin, Reasoning
+from core.conversation import Conversation, Message, Origin, Reasoning, Text
 from core.formats.envelope import seal
 from core.http import Response
-from core.routing.state import Issuers
+from core.routing.state import Issuers, is_stateful, without_blocks
 from tests.gateways import Bench, body_of
 from tests.scripted import Play, refused
 
@@ -212,3 +212,12 @@ def test_the_memory_is_bounded_and_forgets_the_longest_unused() -> None:
     issuers.learn("3", "c")
     assert issuers.issuer("2") is None
     assert (issuers.issuer("1"), issuers.issuer("3")) == ("a", "c")
+
+
+def test_one_candidate_is_nobodys_rival() -> None:
+    assert not is_stateful("responses", [])
+
+
+def test_a_conversation_that_holds_nothing_foreign_is_the_same() -> None:
+    conversation = Conversation("messages", "m", messages=[Message("user", [Text("Hello")])])
+    assert without_blocks(conversation, frozenset({"sealed"})) == (conversation, [])
