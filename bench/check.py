@@ -38,6 +38,8 @@ WARM_UP = 12
 STREAMS = 32
 # What is found may be this much over before it is written down anew.
 MARGIN = 1.04
+# What is kept in memory depends on the sizes that the allocator rounds to.
+BYTES_MARGIN = 1.2
 _OWN = __file__.rpartition("/")[0] + "/in_process.py"
 
 type Figures = dict[str, int]
@@ -178,7 +180,7 @@ def found() -> dict[str, Figures]:
 
 def write(figures: Mapping[str, Figures]) -> None:
     """bench/budgets.toml anew."""
-    lines = ["# What `make bench-check` allows; `python -m bench.check --write` writes it anew, with a margin of 4 %."]
+    lines = ["# What `make bench-check` allows; `python -m bench.check --write` writes it anew, with a margin."]
     for section, rows in figures.items():
         lines += ["", f'["{section}"]']
         lines += [f"{name} = {allowance(name, value)}" for name, value in rows.items()]
@@ -186,8 +188,10 @@ def write(figures: Mapping[str, Figures]) -> None:
 
 
 def allowance(name: str, value: int) -> int:
-    """Counts are allowed as they are, amounts with the margin."""
-    return value if name in ("store_calls", "modules", "cyclic_garbage") else int(value * MARGIN) + 16
+    """Counts are allowed as they are, amounts with a margin."""
+    if name in ("store_calls", "modules", "cyclic_garbage"):
+        return value
+    return int(value * (BYTES_MARGIN if name.startswith("bytes_") else MARGIN)) + 16
 
 
 def main() -> int:

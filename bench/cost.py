@@ -2,7 +2,7 @@
 
     python -m bench.cost [--results bench/results.json]
 
-Prints the tables of docs/cost.md and draws docs/cost.svg: USD a month over requests a month. What differs between
+Writes the tables of docs/cost.md and draws docs/cost.svg: USD a month over turns a month. What differs between
 the places is what is paid for: a function's time while a request waits for its model, or a container's whole month.
 """
 
@@ -32,6 +32,8 @@ FLEX_GB_SECOND, FLEX_EXECUTION = 0.000026, 0.40e-6
 FARGATE_CPU_HOUR, FARGATE_GB_HOUR = 0.03238, 0.00356
 BALANCER_MONTH = 16.43
 DATABASE_MONTH = 11.68  # db.t4g.micro: LiteLLM's keys and budgets need PostgreSQL
+# What the page has before and after its figures.
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 LAMBDA_MEGABYTES = (128, 256, 512, 1024, 1769)
 # Lambda gives a function one CPU at this size, and shares below it.
 FULL_CPU_MEGABYTES = 1769
@@ -181,12 +183,14 @@ def drawing(found: dict[str, Month]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results.json")
-    parser.add_argument("--target", type=Path, default=ROOT / "docs" / "cost.svg")
+    parser.add_argument("--target", type=Path, default=ROOT / "docs" / "cost.md")
     options = parser.parse_args()
     figures = json.loads(options.results.read_text())["figures"]
     own, litellm = work_of(figures, "Skybridge"), work_of(figures, "LiteLLM")
-    print("".join(tables(own, litellm)))
-    options.target.write_text(drawing(places(own, litellm)))
+    head, _, rest = options.target.read_text().partition(MARKS[0])
+    figures_now = "".join(tables(own, litellm))
+    options.target.write_text(f"{head}{MARKS[0]}\n{figures_now}{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+    options.target.with_suffix(".svg").write_text(drawing(places(own, litellm)))
 
 
 if __name__ == "__main__":
