@@ -54,6 +54,8 @@ class Scenario:
         if self.kilobytes:
             document["tools"] = list(_tools(self.client, self.kilobytes // 4))
             turns = [*_history(self.kilobytes * 3 // 4), *turns]
+        if self.client == "responses":
+            document["store"] = False  # as coding agents ask; keeping answers is no translation
         document["input" if self.client == "responses" else "messages"] = turns
         return json.dumps(document).encode()
 
