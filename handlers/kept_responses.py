@@ -38,6 +38,7 @@ class ResponseKeeper:
         self._log = log
         self._days = days
         self._waiting: dict[str, _Waiting] = {}
+        self._writing: set[str] = set()
 
     async def response(self, owner: str, response_id: str) -> StoredDocument | None:
         waiting = self._waiting.get(response_id)
@@ -78,8 +79,12 @@ class ResponseKeeper:
         return await delete_large(self._store, _folder(owner), response_id)
 
     async def flush(self) -> None:
-        """Writes what waits. What the store does not take waits on; nothing is raised."""
+        """Writes what waits. What the store does not take waits on; nothing is raised. Answers end side by side, and
+        each of them flushes: what another one writes already is left to it."""
         for response_id, waiting in list(self._waiting.items()):
+            if response_id in self._writing or response_id not in self._waiting:
+                continue
+            self._writing.add(response_id)
             try:
                 await self._write(response_id, waiting)
             except StoreFault as fault:
@@ -87,6 +92,8 @@ class ResponseKeeper:
                 return
             except TooLarge as fault:
                 self._log.event("warning", "response_not_kept", reason=f"too large: {fault}", response=response_id)
+            finally:
+                self._writing.discard(response_id)
             self._waiting.pop(response_id, None)
 
     async def _write(self, response_id: str, waiting: _Waiting) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
@@ -18,10 +19,13 @@ class AwayStore:
     def __init__(self) -> None:
         self.back = False
         self.written: dict[str, StoredDocument] = {}
+        self.calls = 0
 
     async def write(self, folder: str, documents: dict[str, StoredDocument], expires: float | None = None) -> None:
         if not self.back:
             raise StoreFault("away")
+        await asyncio.sleep(0)
+        self.calls += 1
         self.written |= documents
 
 
@@ -39,6 +43,16 @@ async def test_what_a_store_does_not_take_waits() -> None:
     store.back = True
     await keeper.flush()
     assert len(store.written) == MOST_WAITING
+
+
+async def test_answers_that_end_side_by_side_write_each_response_once() -> None:
+    store = AwayStore()
+    store.back = True
+    keeper = ResponseKeeper(store, VirtualClock(), RecordingLog(), 1)  # type: ignore[arg-type]
+    for number in range(20):
+        keeper.keep("a", f"resp_{number}", document())
+    await asyncio.gather(*(keeper.flush() for _ in range(20)))
+    assert store.calls == 20 == len(store.written)
 
 
 async def test_what_is_too_large_is_logged() -> None:
