@@ -246,6 +246,9 @@ class Handler:
         self, event: HttpEvent, invocation: Invocation, cycle: Cycle, after: AfterWork, streams: bool
     ) -> None:
         scope = event.scope()
+        if self.mode == "buffered":
+            # `sam local` and the like: what is compressed leaves in base64, which they may hand on as it is.
+            scope["headers"] = [each for each in scope["headers"] if each[0] != b"accept-encoding"]
         scope["extensions"] = extensions(
             "lambda-streaming" if streams else "lambda-buffered", invocation.deadline, after
         )
