@@ -18,7 +18,6 @@ from handlers.callers import Callers, KeyCache, TokenVerifier
 from handlers.pricing import read_pricing
 from handlers.quotas import DEFAULT_SHARDS, read_quotas
 
-STORAGE_AUDIENCE = "https://storage.azure.com/"
 # An account's path before the table, as emulators write it: http://127.0.0.1:10002/ACCOUNT/TABLE.
 FORMS = "sqlite:PATH, dynamodb:TABLE or azure-table:https://ACCOUNT.table.core.windows.net/TABLE"
 
@@ -69,11 +68,10 @@ def _dynamodb(place: str, machine: Machine, shards: int) -> Store:
 
 
 def _azure_table(place: str, machine: Machine, shards: int) -> Store:
-    from core.auth.tokens import Token  # noqa: PLC0415  # one kind of store is loaded
-    from handlers.io import azure_table, table_store  # noqa: PLC0415
-    from handlers.io.identities import Outside, managed_identity  # noqa: PLC0415
-    from handlers.io.renewing import Renewing  # noqa: PLC0415
+    from handlers.io import azure_table, table_store  # noqa: PLC0415  # one kind of store is loaded
+    from handlers.io.identities import Outside  # noqa: PLC0415
     from handlers.io.shards import Spread  # noqa: PLC0415
+    from handlers.io.storage_token import storage_token  # noqa: PLC0415
     from handlers.io.store_http import CloudClient  # noqa: PLC0415
 
     endpoint, _, table = place.rstrip("/").rpartition("/")
@@ -84,14 +82,7 @@ def _azure_table(place: str, machine: Machine, shards: int) -> Store:
         account = endpoint.rpartition("/")[2].partition(".")[0]
         authorize = azure_table.SharedKey(account, key, machine.clock).authorize
     else:
-        outside = Outside(machine.variables, machine.transport, machine.clock)
-        client_id = machine.variables.get("AZURE_CLIENT_ID", "")
-        tokens: Renewing[Token] = Renewing(managed_identity(outside, STORAGE_AUDIENCE, client_id), machine.clock)
-
-        async def token() -> str:
-            return (await tokens.current()).value
-
-        authorize = azure_table.TokenKey(token, machine.clock).authorize
+        authorize = storage_token(Outside(machine.variables, machine.transport, machine.clock)).authorize
     client = CloudClient(
         f"Azure table {table}", machine.transport, machine.clock, machine.random, authorize, azure_table.is_throttled
     )

@@ -9,19 +9,16 @@ from hashlib import sha256
 from hmac import digest
 from urllib.parse import parse_qs, quote, urlsplit
 
-from core.auth.tokens import Token
 from core.ports import BackendRequest, Clock
 from core.slotted import field, slotted
 from handlers.io.authenticators import SigV4
 from handlers.io.aws_credentials import environment_credentials
 from handlers.io.identities import Outside as IdentityOutside
-from handlers.io.identities import managed_identity
 from handlers.io.key_auth import replace_headers
-from handlers.io.renewing import Renewing
 from handlers.io.shipping import Outside
+from handlers.io.storage_token import storage_token
 
 BLOB_VERSION = "2021-12-02"
-STORAGE_AUDIENCE = "https://storage.azure.com/"
 
 type Authorize = Callable[[BackendRequest], Awaitable[None]]
 
@@ -66,9 +63,7 @@ def blob(reference: str, outside: Outside) -> Place:
         account = parts.path.split("/")[1] if parts.port else parts.netloc.partition(".")[0]
         authorize = BlobKey(account, key, outside.clock).authorize
     else:
-        identity = IdentityOutside(variables, outside.transport, outside.clock)
-        fetch = managed_identity(identity, STORAGE_AUDIENCE, variables.get("AZURE_CLIENT_ID", ""))
-        authorize = BlobToken(Renewing(fetch, outside.clock), outside.clock).authorize
+        authorize = storage_token(IdentityOutside(variables, outside.transport, outside.clock)).authorize
     headers = (("x-ms-blob-type", "BlockBlob"), ("x-ms-version", BLOB_VERSION))
     query = f"?{parts.query}" if parts.query else ""
     return Place(_folder(f"{parts.scheme}://{parts.netloc}", parts.path), authorize, headers, query)
@@ -81,19 +76,6 @@ def _folder(base: str, path: str) -> str:
 
 async def _as_it_is(request: BackendRequest) -> None:
     """A SAS is part of the address."""
-
-
-@slotted(frozen=True)
-class BlobToken:
-    """A managed identity's token."""
-
-    tokens: Renewing[Token]
-    clock: Clock
-
-    async def authorize(self, request: BackendRequest) -> None:
-        token = await self.tokens.current()
-        date = formatdate(self.clock.time(), usegmt=True)
-        replace_headers(request.headers, [("x-ms-date", date), ("authorization", f"Bearer {token.value}")])
 
 
 @slotted(frozen=True)

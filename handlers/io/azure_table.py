@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from email.utils import formatdate
 from hashlib import sha256
 from hmac import digest
@@ -50,18 +50,6 @@ class SharedKey:
         signature = b64encode(digest(b64decode(self.key), text.encode(), sha256)).decode()
         added = [("x-ms-date", date), ("authorization", f"SharedKeyLite {self.account}:{signature}")]
         replace_headers(request.headers, added)
-
-
-@slotted(frozen=True)
-class TokenKey:
-    """A token of a cloud identity. `token` gives one for the audience https://storage.azure.com/ that holds now."""
-
-    token: Callable[[], Awaitable[str]]
-    clock: Clock
-
-    async def authorize(self, request: BackendRequest) -> None:
-        date = formatdate(self.clock.time(), usegmt=True)
-        replace_headers(request.headers, [("x-ms-date", date), ("authorization", f"Bearer {await self.token()}")])
 
 
 @slotted(frozen=True)
