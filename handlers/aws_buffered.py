@@ -24,6 +24,7 @@ from handlers.aws_invocation import (
     Receive,
     Scope,
     Send,
+    ask_for_plain,
     before,
     extensions,
     guarded,
@@ -42,7 +43,6 @@ class Bounded:
     def __init__(self, app: App) -> None:
         self.app = app
         self._cold = ColdStart(os.environ)
-        # `sam local` hands base64 on as it is to clients of an HTTP API, so nothing may be compressed there.
         self._plain = os.environ.get("AWS_SAM_LOCAL") == "true"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +51,7 @@ class Bounded:
         if event is not None:
             scope.update(event.scope())
         if self._plain:
-            scope["headers"] = [each for each in scope["headers"] if each[0].lower() != b"accept-encoding"]
+            ask_for_plain(scope)
         after: AfterWork = []
         CURRENT.set(_invocation(scope["aws.context"], self._cold.take()))
         deadline = _deadline(scope["aws.context"])

@@ -247,8 +247,7 @@ class Handler:
     ) -> None:
         scope = event.scope()
         if self.mode == "buffered":
-            # `sam local` and the like: what is compressed leaves in base64, which they may hand on as it is.
-            scope["headers"] = [each for each in scope["headers"] if each[0] != b"accept-encoding"]
+            ask_for_plain(scope)
         scope["extensions"] = extensions(
             "lambda-streaming" if streams else "lambda-buffered", invocation.deadline, after
         )
@@ -272,6 +271,11 @@ UNSUPPORTED = (
 def before(deadline: float | None, margin: float) -> float | None:
     """`margin` seconds before `deadline`."""
     return None if deadline is None else deadline - margin
+
+
+def ask_for_plain(scope: Scope) -> None:
+    """What is compressed leaves in base64, which fronts like `sam local` hand on as it is: so nothing may be."""
+    scope["headers"] = [each for each in scope["headers"] if each[0].lower() != b"accept-encoding"]
 
 
 def extensions(platform: str, deadline: float | None, after: AfterWork) -> dict[str, Any]:

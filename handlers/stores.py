@@ -18,7 +18,6 @@ from handlers.callers import Callers, KeyCache, TokenVerifier
 from handlers.pricing import read_pricing
 from handlers.quotas import DEFAULT_SHARDS, read_quotas
 
-# An account's path before the table, as emulators write it: http://127.0.0.1:10002/ACCOUNT/TABLE.
 FORMS = "sqlite:PATH, dynamodb:TABLE or azure-table:https://ACCOUNT.table.core.windows.net/TABLE"
 
 
@@ -79,6 +78,7 @@ def _azure_table(place: str, machine: Machine, shards: int) -> Store:
         raise ConfigurationError("SKYBRIDGE_STORE", f"expected {FORMS}; got {place!r}")
     key = machine.variables.get("AZURE_STORAGE_KEY")
     if key:
+        # An emulator has the account in the path before the table: http://127.0.0.1:10002/ACCOUNT/TABLE.
         account = endpoint.rpartition("/")[2].partition(".")[0]
         authorize = azure_table.SharedKey(account, key, machine.clock).authorize
     else:
