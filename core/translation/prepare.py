@@ -29,6 +29,7 @@ from core.translation.knobs import (
     refuse_members,
 )
 from core.translation.losses import Losses
+from core.translation.output_root import enforceable_output
 from core.translation.paths import client_path
 from core.translation.reasoning_request import asks_to_think, reasoning_for, turned_off
 from core.translation.reasoning_state import (
@@ -43,6 +44,7 @@ from core.translation.rules import FormatRules
 from core.translation.single_call import CallLimiter, keeps_one_call
 from core.translation.strict_schemas import argument_schemas
 from core.translation.structured_output import OutputRestorer, with_structured_output
+from core.translation.survey import Survey, survey_of
 from core.translation.tool_names import (
     ToolRestorer,
     mapped_choice,
@@ -98,44 +100,48 @@ class Prepared:
     restore: Restore
 
 
-def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> Prepared:
-    """Makes `conversation` fit for `target`, whose format's row is `rules`. The original stays untouched.
+def prepare(
+    conversation: Conversation, target: Target, rules: FormatRules, survey: Survey | None = None
+) -> Prepared:
+    """Makes `conversation` fit for `target`, whose format's row is `rules`. The original stays untouched. `survey` is
+    of its messages; it is made where the caller has none.
 
     Raises Unsupported, naming the feature, for content, tools and schemas that the target cannot carry.
     """
     facts, losses = target.facts, Losses(conversation.format)
+    survey = survey_of(conversation.messages) if survey is None else survey
     refuse_members(conversation, rules)
     prepared = replace(conversation, tools=fitted_vendor_tools(conversation, rules, facts, losses))
+    prepared, root = enforceable_output(prepared, rules, losses)
     prepared, output_as_call = with_structured_output(prepared, rules, facts, losses)
     prepared = filtered_tools(prepared, rules)
     prepared, call_as_text = call_as_output(prepared, rules, facts, losses)
-    prepared = replace(prepared, tools=fitted_strict(prepared, rules, facts, losses))
+    # From here on `prepared` is a copy of our own.
+    prepared.tools = fitted_strict(prepared, rules, facts, losses)
     if conversation.format != rules.format:
-        prepared = replace(prepared, tools=argument_schemas(prepared.tools, rules))
+        prepared.tools = argument_schemas(prepared.tools, rules)
     _check_tools(prepared, facts)
-    _lose_members(conversation, rules, losses)
-
-    messages = turns.without_billing_header(prepared.messages, target.provider, losses)
-    messages = attached_signatures(messages)
-    messages = own_state(messages, facts, rules, losses)
-    mapping = tool_map(replace(prepared, messages=messages), rules, facts)
-    prepared = replace(
-        prepared,
-        tools=mapped_tools(prepared.tools, mapping, losses),
-        tool_choice=mapped_choice(prepared.tool_choice, prepared, mapping),
-    )
-    prepared = replace(prepared, messages=mapped_messages(messages, mapping))
+    _lose_members(conversation, rules, survey, losses)
+    mapping = tool_map(prepared, rules, facts)
+    prepared.messages = _readable(prepared.messages, target, rules, survey, losses)
+    if survey.has_calls():
+        prepared.messages = mapped_messages(prepared.messages, mapping)
+    prepared.tool_choice = mapped_choice(prepared.tool_choice, prepared, mapping)
+    prepared.tools = mapped_tools(prepared.tools, mapping, losses)
     prepared = asked_to_call(prepared, rules, facts, losses)
-    prepared = replace(prepared, messages=_shaped(prepared.messages, prepared, target, rules, losses))
-    prepared = limited_cache_marks(prepared, rules, facts, losses)
-    prepared = _with_tools_for_history(prepared, rules, losses)
-    prepared = _with_knobs(prepared, rules, facts, losses)
+    prepared.messages = _shaped(prepared, target, rules, survey, losses)
+    if survey.marked or _is_marked(prepared) or not survey.is_plain():
+        prepared = limited_cache_marks(prepared, rules, facts, losses)
+    _add_tools_for_history(prepared, rules, losses)
+    _set_knobs(prepared, rules, facts, losses)
     # Only what changes something stands in the way of a stream's deltas.
     steps: list[_Step] = []
     if keeps_one_call(conversation, rules, facts):
         steps.append(CallLimiter())
     if output_as_call:
         steps.append(OutputRestorer())
+    if root is not None:
+        steps.append(root)
     if call_as_text is not None:
         steps.append(CallRestorer(call_as_text))
     if not mapping.is_identity():
@@ -144,11 +150,11 @@ def prepare(conversation: Conversation, target: Target, rules: FormatRules) -> P
     return Prepared(prepared, losses.dropped, Restore(steps))
 
 
-def _lose_members(conversation: Conversation, rules: FormatRules, losses: Losses) -> None:
+def _lose_members(conversation: Conversation, rules: FormatRules, survey: Survey, losses: Losses) -> None:
     """Members that one format alone has and that no writer of another one looks at."""
     if conversation.format == rules.format:
         return
-    for message in conversation.messages:
+    for message in conversation.messages if survey.named or survey.noted else ():
         if message.name is not None and rules.format != "chat_completions":
             losses.add("messages.name", "the target has no names of participants")
         for block in message.content:
@@ -165,50 +171,69 @@ def _check_tools(conversation: Conversation, facts: ModelFacts) -> None:
         raise Unsupported(client_path(conversation.format, "tools"), "The model does not take tools.")
 
 
-def _shaped(
-    messages: list[Message], conversation: Conversation, target: Target, rules: FormatRules, losses: Losses
+def _is_marked(conversation: Conversation) -> bool:
+    """Whether a cache mark stands outside the messages."""
+    return conversation.cache is not None or any([tool.cache is not None for tool in conversation.tools])
+
+
+def _readable(
+    messages: list[Message], target: Target, rules: FormatRules, survey: Survey, losses: Losses
 ) -> list[Message]:
-    facts = target.facts
-    messages = turns.placed_system(messages, rules, facts, losses)
-    messages = ContentFitter(conversation, rules, facts, losses).fitted(messages)
+    """The messages with what the target's model can read of their state."""
+    messages = turns.without_billing_header(messages, target.provider, losses)
+    if survey.signed or survey.has_reasoning():
+        messages = own_state(attached_signatures(messages), target.facts, rules, losses)
+    return messages
+
+
+def _shaped(
+    conversation: Conversation, target: Target, rules: FormatRules, survey: Survey, losses: Losses
+) -> list[Message]:
+    facts, messages = target.facts, conversation.messages
+    if survey.late_system:
+        messages = turns.placed_system(messages, rules, facts, losses)
+    is_plain = survey.is_plain()
+    if survey.cited or not is_plain:
+        messages = ContentFitter(conversation, rules, facts, losses).fitted(messages)
     messages = turns.answered_calls(messages, rules)
     messages = turns.without_bare_ending(messages, losses)
-    messages = turns.without_empty_text(messages)
+    if survey.blank or survey.has_reasoning() or not is_plain:
+        messages = turns.without_empty_text(messages)
     messages = turns.merged_turns(messages, rules)
     if facts.signed_calls and rules.call_sentinels:
         messages = with_sentinels(messages)
     return turns.without_prefill(messages, facts, losses)
 
 
-def _with_tools_for_history(conversation: Conversation, rules: FormatRules, losses: Losses) -> Conversation:
+def _add_tools_for_history(prepared: Conversation, rules: FormatRules, losses: Losses) -> None:
     """Formats that want tools declared whenever the history has tool blocks, or that cannot say `none`."""
-    has_history = any(
-        isinstance(block, ToolCall | ToolResult) for message in conversation.messages for block in message.content
-    )
-    choice = conversation.tool_choice
+    choice = prepared.tool_choice
     if choice is not None and choice.mode == "none" and not rules.tool_choice_none:
         losses.add("tool_choice", "the target cannot be told to call no tool: no tool was offered")
-        conversation = replace(conversation, tools=[], tool_choice=None)
-    if rules.tools_with_history and has_history and not conversation.tools:
-        return replace(conversation, tools=[INERT_TOOL])
-    return conversation
+        prepared.tools, prepared.tool_choice = [], None
+    if rules.tools_with_history and not prepared.tools and _has_calls(prepared.messages):
+        prepared.tools = [INERT_TOOL]
 
 
-def _with_knobs(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> Conversation:
+def _has_calls(messages: list[Message]) -> bool:
+    return any(isinstance(block, ToolCall | ToolResult) for message in messages for block in message.content)
+
+
+def _set_knobs(prepared: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> None:
     """The knobs, each of which depends on the one before: reasoning, tool choice, limits, sampling."""
-    prepared = replace(conversation, reasoning=reasoning_for(conversation, rules, facts, losses))
+    wanted = prepared.max_tokens
+    prepared.reasoning = reasoning_for(prepared, rules, facts, losses)
     choice, reasoning = fitted_choice(prepared, facts, losses)
     budget = reasoning is not None and reasoning.mode == "budget" and facts.vendor == "anthropic"
     if budget and open_loop_without_thinking(prepared.messages):
         losses.add("reasoning", "the open tool loop began without thinking: it is off for this request")
         reasoning = turned_off(reasoning)
     if asks_to_think(prepared.reasoning) and not asks_to_think(reasoning):
-        prepared = replace(prepared, messages=without_thinking(prepared.messages, losses))
-    prepared = replace(prepared, tool_choice=choice, reasoning=reasoning)
+        prepared.messages = without_thinking(prepared.messages, losses)
+    prepared.tool_choice, prepared.reasoning = choice, reasoning
     limit = fitted_max_tokens(prepared, rules, facts, losses)
     if rules.reasoning == "thinking":
-        prepared.reasoning = fitted_budget(reasoning, limit, conversation.max_tokens)
+        prepared.reasoning = fitted_budget(reasoning, limit, wanted)
     prepared.max_tokens = limit
     prepared.sampling = fitted_sampling(prepared, rules, facts, losses)
-    prepared.stop = fitted_stop(conversation.stop, rules, facts, losses)
-    return prepared
+    prepared.stop = fitted_stop(prepared.stop, rules, facts, losses)

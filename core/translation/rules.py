@@ -27,6 +27,7 @@ class FormatRules:
     takes none in general. `bedrock_schemas`: structured output is Bedrock's own. `call_sentinels`: calls that
     another model made need a sentinel for a signature.
     `reasoning`: the words in which reasoning is asked for. `max_stop` 0: no stop sequences at all.
+    `any_output_root`: structured output may be a list, a word or a number at its top, not an object only.
     """
 
     format: FormatName
@@ -63,6 +64,7 @@ class FormatRules:
     max_temperature: float = 1.0
     max_tokens_required: bool = False
     json_object: bool = False
+    any_output_root: bool = False
 
 
 # URLs that Gemini reads by itself (https://ai.google.dev/gemini-api/docs/files).
@@ -159,6 +161,7 @@ GENERATE_CONTENT: Final = FormatRules(
     max_stop=5,
     max_temperature=2.0,
     json_object=True,
+    any_output_root=True,
 )
 
 # Bedrock's Messages surfaces take no URLs and run no search

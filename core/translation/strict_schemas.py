@@ -8,10 +8,12 @@ OpenAI (https://platform.openai.com/docs/guides/structured-outputs): objects are
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
-from core.conversation import JsonObject, Tool
+from core.conversation import Conversation, JsonObject, Tool
 from core.slotted import replace
+from core.translation.losses import Losses
 from core.translation.rules import FormatRules
 
 # Keywords that Anthropic refuses in an enforced schema.
@@ -34,6 +36,35 @@ _REFUSED: Final = frozenset(
         "patternProperties",
         "propertyNames",
     }
+)
+# What OpenAI takes in an enforced schema.
+_ENFORCED_BY_OPENAI: Final = frozenset(
+    {
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "maxItems",
+        "enum",
+        "const",
+        "anyOf",
+        "$ref",
+        "$defs",
+        "title",
+        "description",
+        "format",
+        "pattern",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+    }
+)
+_FORMATS_OF_OPENAI: Final = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 )
 _WANT_PROPERTIES: Final = ("chat_completions", "responses")
 _SUBSCHEMAS: Final = ("items", "not", "additionalItems")
@@ -60,7 +91,7 @@ def _argument_schema(tool: Tool, with_properties: bool) -> Tool:
 def closed_schema(schema: JsonObject) -> JsonObject:
     """`schema` as Anthropic enforces it: every object closed, every bound a remark in its description."""
     advice = {name: value for name, value in schema.items() if _is_refused(name, value)}
-    kept = {name: _closed_member(name, value) for name, value in schema.items() if name not in advice}
+    kept = {name: _closed_member(name, value, closed_schema) for name, value in schema.items() if name not in advice}
     if _is_object(kept):
         kept["additionalProperties"] = False
     if advice:
@@ -79,18 +110,21 @@ def _is_object(schema: JsonObject) -> bool:
     return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
 
 
-def _closed_member(name: str, value: Any) -> Any:
+type _Close = Callable[[JsonObject], JsonObject]
+
+
+def _closed_member(name: str, value: Any, close: _Close) -> Any:
     if name in _LISTS_OF_SCHEMAS and isinstance(value, list):
-        return [_closed(item) for item in value]
+        return [_closed(item, close) for item in value]
     if name in _SUBSCHEMAS:
-        return _closed(value)
+        return _closed(value, close)
     if name in _MAPS_OF_SCHEMAS and isinstance(value, dict):
-        return {key: _closed(item) for key, item in value.items()}
+        return {key: _closed(item, close) for key, item in value.items()}
     return value
 
 
-def _closed(value: Any) -> Any:
-    return closed_schema(value) if isinstance(value, dict) else value
+def _closed(value: Any, close: _Close) -> Any:
+    return close(value) if isinstance(value, dict) else value
 
 
 def is_closed(schema: JsonObject) -> bool:
@@ -108,6 +142,38 @@ def is_strict(schema: JsonObject) -> bool:
         if not isinstance(members, dict) or set(members) - {name for name in required if isinstance(name, str)}:
             return False
     return all(is_strict(inner) for inner in _inner_schemas(schema))
+
+
+def strict_output(conversation: Conversation, rules: FormatRules, losses: Losses) -> Conversation:
+    """The conversation with an output format that OpenAI enforces, where the client's format enforces every schema. A
+    schema that OpenAI would refuse is asked for without being enforced, which is a warning."""
+    wanted = conversation.output_format
+    if wanted is None or wanted.schema is None or rules.format not in _WANT_PROPERTIES:
+        return conversation
+    if conversation.format in _WANT_PROPERTIES or is_strict(wanted.schema):
+        return conversation
+    if conversation.format != "generate_content" or not _is_closable(wanted.schema):
+        losses.add("output_format", "the target does not enforce such a schema: it was asked to keep to it")
+        return conversation
+    return replace(conversation, output_format=replace(wanted, schema=_with_closed_objects(wanted.schema), strict=True))
+
+
+def _is_closable(schema: JsonObject) -> bool:
+    """Whether OpenAI enforces `schema` once its objects are closed, as Gemini's are without a word."""
+    if not _ENFORCED_BY_OPENAI.issuperset(schema) or str(schema.get("format", "date")) not in _FORMATS_OF_OPENAI:
+        return False
+    if _is_object(schema):
+        members, required = schema.get("properties"), schema.get("required")
+        if not isinstance(members, dict) or not isinstance(required, list) or schema.get("additionalProperties"):
+            return False
+        if not members or any(name not in required for name in members):
+            return False
+    return all(_is_closable(inner) for inner in _inner_schemas(schema))
+
+
+def _with_closed_objects(schema: JsonObject) -> JsonObject:
+    kept = {name: _closed_member(name, value, _with_closed_objects) for name, value in schema.items()}
+    return {**kept, "additionalProperties": False} if _is_object(schema) else kept
 
 
 def _inner_schemas(schema: JsonObject) -> list[JsonObject]:

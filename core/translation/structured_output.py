@@ -21,7 +21,6 @@ from core.translation.rules import FormatRules
 from core.translation.turns import leading_system
 
 TOOL_NAME: Final = "structured_output"
-_BARE_ENUM: Final = "text/x.enum"
 JSON_ONLY: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
 
 
@@ -33,8 +32,6 @@ def with_structured_output(
     wanted = conversation.output_format
     if wanted is None or wanted.kind == "text":
         return conversation, False
-    if wanted.extra.get("responseMimeType") == _BARE_ENUM and rules.format != "generate_content":
-        raise Unsupported("generationConfig.responseMimeType", "The target answers no bare word of a list.")
     if wanted.kind == "json_object":
         if rules.json_object:
             return conversation, False

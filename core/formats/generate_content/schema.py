@@ -114,11 +114,12 @@ def _merge(target: JsonObject, part: JsonObject) -> None:
 
 def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
     """JSON Schema of an OpenAPI-style `parameters` or `responseSchema`: types in small letters, `nullable` as a
-    type, no `propertyOrdering`."""
+    type, no `propertyOrdering`. Google's own SDK writes some names with underscores."""
     if depth == 0:
         return {}
     written: JsonObject = {}
-    for name, value in schema.items():
+    for spelling, value in schema.items():
+        name = _CAMEL_CASE.get(spelling, spelling)
         if name == "type" and isinstance(value, str):
             written[name] = value.lower()
         elif name in ("properties", "$defs") and isinstance(value, dict):
@@ -129,14 +130,39 @@ def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
             written[name] = [_from_any(inner, depth) for inner in value]
         elif name in _COUNTS and isinstance(value, str) and value.isascii() and value.isdigit():
             written[name] = int(value)  # ProtoJSON writes 64-bit integers as text
+        elif name == "$ref" and isinstance(value, str):
+            written[name] = value.replace("#/defs/", "#/$defs/", 1)
         elif name not in ("nullable", "propertyOrdering"):
             written[name] = value
-    if schema.get("nullable") is True and isinstance(written.get("type"), str):
-        written["type"] = [written["type"], "null"]
-    return written
+    return _nullable(written) if schema.get("nullable") is True else written
 
 
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+_CAMEL_CASE: Final = {
+    "any_of": "anyOf",
+    "additional_properties": "additionalProperties",
+    "property_ordering": "propertyOrdering",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_properties": "minProperties",
+    "max_properties": "maxProperties",
+    "defs": "$defs",
+    "ref": "$ref",
+}
+
+
+def _nullable(schema: JsonObject) -> JsonObject:
+    """`schema`, which may be null as well."""
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        schema["type"] = [kind, "null"]
+        if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
+            schema["enum"] = [*schema["enum"], None]
+    elif isinstance(schema.get("anyOf"), list):
+        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+    return schema
 
 
 def _from_any(value: Any, depth: int) -> Any:

@@ -584,7 +584,29 @@ def test_openapi_schemas() -> None:
     }
     assert from_openapi(schema) == {
         "type": "object",
-        "properties": {"a": {"anyOf": [{"type": "string"}, 5]}, "b": 5},
+        "properties": {"a": {"anyOf": [{"type": "string"}, 5, {"type": "null"}]}, "b": 5},
         "additionalProperties": {"type": ["number", "null"]},
         "maxItems": "many",
+    }
+
+
+def test_openapi_schemas_in_the_words_of_googles_sdk() -> None:
+    schema = {
+        "any_of": [
+            {"type": "STRING", "enum": ["a"], "nullable": True, "max_length": "3"},
+            {"ref": "#/defs/Thing"},
+            {"type": "STRING", "enum": ["a", None], "nullable": True},
+            {"nullable": True},
+        ],
+        "property_ordering": ["x"],
+        "defs": {"Thing": {"type": "ARRAY", "min_items": "1", "items": {"ref": 5}}},
+    }
+    assert from_openapi(schema) == {
+        "anyOf": [
+            {"type": ["string", "null"], "enum": ["a", None], "maxLength": 3},
+            {"$ref": "#/$defs/Thing"},
+            {"type": ["string", "null"], "enum": ["a", None]},
+            {},
+        ],
+        "$defs": {"Thing": {"type": "array", "minItems": 1, "items": {"$ref": 5}}},
     }

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from core.translation.strict_schemas import closed_schema, is_closed, is_strict
+from core.conversation import FormatName, OutputFormat
+from core.translation.losses import Losses
+from core.translation.rules import RULES
+from core.translation.strict_schemas import closed_schema, is_closed, is_strict, strict_output
+from tests.core.translation.cases import conversation
 
 OPEN: dict[str, Any] = {
     "type": "object",
@@ -68,3 +72,57 @@ CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required":
 )
 def test_openai_enforces_closed_objects_with_all_members_required(schema: dict[str, Any], strict: bool) -> None:
     assert is_strict(schema) is strict
+
+
+THING: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+CLOSED = {**THING, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "origin", "to", "written"),
+    [
+        (THING, "generate_content", "chat_completions", CLOSED),
+        (CLOSED, "generate_content", "responses", None),  # the writers see that it is strict
+        (
+            {"type": "object", "properties": {"a": {"anyOf": [THING, {"type": "null"}]}}, "required": ["a"]},
+            "generate_content",
+            "responses",
+            {
+                "type": "object",
+                "properties": {"a": {"anyOf": [CLOSED, {"type": "null"}]}},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+        ),
+        (THING, "responses", "chat_completions", None),
+        (THING, "generate_content", "converse", None),
+        (CLOSED, "messages", "responses", None),
+        (None, "messages", "responses", None),
+    ],
+)
+def test_openai_enforces_what_gemini_would(schema: Any, origin: FormatName, to: str, written: Any) -> None:
+    losses = Losses(origin)
+    source = conversation(format=origin, output_format=OutputFormat("json_schema", schema))
+    wanted = strict_output(source, RULES[to], losses).output_format
+    assert wanted == OutputFormat("json_schema", written or schema, strict=written is not None or None)
+    assert losses.dropped == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**THING, "required": []},
+        {**THING, "required": "a"},
+        {**THING, "properties": {}},
+        {**THING, "properties": 5},
+        {**THING, "additionalProperties": True},
+        {**THING, "properties": {"a": {"type": "string", "format": "int32"}}},
+        {**THING, "properties": {"a": {"type": "string", "format": []}}},
+        {**THING, "properties": {"a": {"oneOf": []}}},
+    ],
+)
+def test_what_openai_does_not_enforce_is_told(schema: Any) -> None:
+    losses = Losses("generate_content")
+    source = conversation(format="generate_content", output_format=OutputFormat("json_schema", schema))
+    assert strict_output(source, RULES["responses"], losses) is source
+    assert [item.path for item in losses.dropped] == ["generationConfig.responseJsonSchema"]
