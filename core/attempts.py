@@ -107,17 +107,18 @@ class Watch(Protocol):
         ...
 
 
-@slotted
-class AttemptPorts:
+class AttemptPorts(Protocol):
     """What trying candidates needs from outside. `in_background` makes a transport whose `send` connects while its
-    exchange is being waited for: a second attempt must not keep the first one waiting. `watch`: None where nobody
-    follows."""
+    exchange is being waited for: a second attempt must not keep the first one waiting."""
 
-    clock: Clock
-    random: Random
-    authorize: Callable[[Backend, BackendRequest], Awaitable[None]]
-    in_background: Callable[[Transport], Transport] = lambda transport: transport
-    watch: Watch | None = None
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def random(self) -> Random: ...
+    @property
+    def authorize(self) -> Callable[[Backend, BackendRequest], Awaitable[None]]: ...
+    @property
+    def in_background(self) -> Callable[[Transport], Transport]: ...
 
 
 @slotted
@@ -138,7 +139,8 @@ class _Racer:
 
 
 class Attempts:
-    """Tries candidates until one can be committed to. With a hedge, two of them at once."""
+    """Tries candidates until one can be committed to. With a hedge, two of them at once. `stream`: whether the answer
+    is streamed; `watch` follows, None where nobody does."""
 
     def __init__(
         self,
@@ -153,14 +155,17 @@ class Attempts:
         self._prepare = prepare
         self._transport_for = transport_for
         self._ports = ports
+        self._now = ports.clock.monotonic
         self._timing = timing
         self._racers: list[_Racer] = []
         self._next: Attempt | None = None
         self._not_before = 0.0
+        self._hedge_after = routing.policy.hedge_after
         self._begun = False
         self._hedged = False
         self._number_before = 0
         self.stream = False
+        self.watch: Watch | None = None
         self.failures: list[GatewayError] = []
         self.wasted: list[Wasted] = []
         self.count = 0
@@ -174,17 +179,17 @@ class Attempts:
         self.candidate, self.prepared = before.candidate, before.prepared
         self.failures = [*before.failures, failure]
         self.wasted = before.wasted
-        if self._ports.watch is not None:
-            self._ports.watch.broken(failure)
+        if self.watch is not None:
+            self.watch.broken(failure)
 
     async def advance(self, wait: float) -> Winner | None:
         """Raises the GatewayError to tell the client when nothing is left to try."""
-        until = self._ports.clock.monotonic() + wait
+        until = self._now() + wait
         while True:
             if not self._racers and not await self._launch(until, self._transport_for):
                 return None
             winner = await self._race(until)
-            if winner is not None or self._ports.clock.monotonic() >= until:
+            if winner is not None or self._now() >= until:
                 return winner
 
     def close(self) -> None:
@@ -192,8 +197,8 @@ class Attempts:
         for racer in self._racers:
             racer.exchange.close()
             self._routing.health.given_up(racer.attempt.candidate)
-            if self._ports.watch is not None:
-                self._ports.watch.given_up(racer.attempt)
+            if self.watch is not None:
+                self.watch.given_up(racer.attempt)
             self.account_loss(racer.attempt.candidate, racer.pipe)
         self._racers = []
         if self._next is not None:
@@ -226,10 +231,11 @@ class Attempts:
         self.count = self._number_before + attempt.number
         self.candidate = attempt.candidate
         try:
-            self._check_deadline()
+            if attempt.delay:
+                self._check_deadline()
             prepared = self.prepared = await self._prepare(attempt.candidate)
-            if self._ports.watch is not None:
-                self._ports.watch.begun(attempt, prepared.request)
+            if self.watch is not None:
+                self.watch.begun(attempt, prepared.request)
             await self._ports.authorize(attempt.candidate.backend, prepared.request)
             exchange = await transport_for(prepared.request.url).send(prepared.request)
         except TransportFault as fault:
@@ -245,13 +251,12 @@ class Attempts:
 
     async def _time_has_come(self, until: float) -> bool:
         """Waits for the moment of the next attempt, `until` at most."""
-        clock = self._ports.clock
-        while (left := self._not_before - clock.monotonic()) > 0:
-            patience = until - clock.monotonic()
+        while (left := self._not_before - self._now()) > 0:
+            patience = until - self._now()
             if patience <= 0:
                 return False
             self._check_deadline()
-            await clock.sleep(min(left, patience, LONGEST_NAP))
+            await self._ports.clock.sleep(min(left, patience, LONGEST_NAP))
         return True
 
     def _transport_beside(self, url: str) -> Transport:
@@ -261,7 +266,7 @@ class Attempts:
         """A turn for each attempt under way; the first that has content wins and the others are closed."""
         for racer in list(self._racers):
             try:
-                winner = await self._peek(racer, self._turn(racer, until))
+                winner = await self._peek(racer, until if self._hedge_after is None else self._turn(racer, until))
             except TransportFault as fault:
                 self._lost(racer, _fault_of(fault))
             except GatewayError as error:
@@ -280,25 +285,24 @@ class Attempts:
     def _turn(self, racer: _Racer, until: float) -> float:
         """Until when one attempt is waited for: alone to the end, or to the hedge; beside another, in slices."""
         if len(self._racers) > 1:
-            return min(until, self._ports.clock.monotonic() + HEDGE_SLICE)
-        hedge_after = self._routing.policy.hedge_after
-        if hedge_after is not None and self.stream and not self._hedged:
-            return min(until, racer.started + hedge_after)
+            return min(until, self._now() + HEDGE_SLICE)
+        if self._hedge_after is not None and self.stream and not self._hedged:
+            return min(until, racer.started + self._hedge_after)
         return until
 
     def _hedge_is_due(self) -> bool:
-        hedge_after = self._routing.policy.hedge_after
+        hedge_after = self._hedge_after
         if hedge_after is None or not self.stream or self._hedged or len(self._racers) != 1:
             return False
-        return self._ports.clock.monotonic() >= self._racers[0].started + hedge_after
+        return self._now() >= self._racers[0].started + hedge_after
 
     def _won(self, winner: _Racer) -> None:
         self._racers.remove(winner)
         self.close()
         self.candidate, self.prepared = winner.attempt.candidate, winner.prepared
-        self._routing.health.succeeded(self.candidate, self._ports.clock.monotonic() - winner.started)
-        if self._ports.watch is not None:
-            self._ports.watch.won(winner.attempt)
+        self._routing.health.succeeded(self.candidate, self._now() - winner.started)
+        if self.watch is not None:
+            self.watch.won(winner.attempt)
 
     def _lost(self, racer: _Racer, error: GatewayError) -> None:
         self._racers.remove(racer)
@@ -315,8 +319,8 @@ class Attempts:
                 if prepared.translation != "none":
                     error.raw = None  # an answer in a format that the client does not read
         self._routing.health.failed(attempt.candidate, error)
-        if self._ports.watch is not None:
-            self._ports.watch.failed(attempt, error)
+        if self.watch is not None:
+            self.watch.failed(attempt, error)
         self.failures.append(error)
         if self._next is None:
             self._set_next(self._send(error))
@@ -346,7 +350,7 @@ class Attempts:
 
     def _set_next(self, attempt: Attempt | None) -> None:
         """An attempt whose wait would outlast the request's time is none."""
-        now = self._ports.clock.monotonic()
+        now = self._now()
         deadline = self._timing.end()
         if attempt is not None and deadline is not None and now + attempt.delay >= deadline:
             self._routing.health.given_up(attempt.candidate)
@@ -356,31 +360,28 @@ class Attempts:
 
     def _check_deadline(self) -> None:
         deadline = self._timing.end()
-        if deadline is not None and self._ports.clock.monotonic() >= deadline:
+        if deadline is not None and self._now() >= deadline:
             raise _time_is_over()
 
     def _wait(self, racer: _Racer, until: float) -> float:
         """Seconds until something must be looked at. Raises when the attempt's or the request's time is over."""
-        now = self._ports.clock.monotonic()
-        wait = min(until - now, LONGEST_NAP)
+        now, next_look = self._now(), until
         deadline = self._timing.end()
         if deadline is not None:
             if now >= deadline:
                 raise _time_is_over()
-            wait = min(wait, deadline - now)
-        ends = racer.ends
-        if now >= ends:
+            next_look = min(next_look, deadline)
+        if now >= racer.ends:
             name = racer.attempt.candidate.backend.name
             raise upstream_fault("timeout", f"Backend {name} did not answer in time.", 504)
-        wait = min(wait, ends - now)
         if racer.alive_since is not None:
-            wait = min(wait, racer.alive_since + self._timing.commit_grace - now)
-        return max(0.0, wait)
+            next_look = min(next_look, racer.alive_since + self._timing.commit_grace)
+        return max(0.0, min(next_look - now, racer.ends - now, LONGEST_NAP))
 
     def _begin(self, attempt: Attempt, prepared: Prepared, exchange: Exchange) -> None:
         """An attempt is under way: until when it may take, and until when its stream must have begun."""
         backend, policy = attempt.candidate.backend, self._routing.policy
-        racer = _Racer(attempt, prepared, exchange, self._ports.clock.monotonic())
+        racer = _Racer(attempt, prepared, exchange, self._now())
         racer.ends = racer.ends_if_alive = racer.started + backend.timeout
         first_byte = policy.first_byte_timeout or backend.first_byte_timeout
         if self.stream and first_byte is not None:
@@ -405,12 +406,12 @@ class Attempts:
         raise racer.prepared.read_error(head.status, head.headers, body)
 
     async def _read_body(self, exchange: Exchange, seconds: float, most: int) -> bytes:
-        until = self._ports.clock.monotonic() + seconds
+        until = self._now() + seconds
         parts: list[bytes] = []
         size = 0
         with suppress(TransportFault):  # what has come so far says more than that the rest did not
             while size < most:
-                data = await exchange.read(max(0.0, until - self._ports.clock.monotonic()))
+                data = await exchange.read(max(0.0, until - self._now()))
                 if not data:
                     break
                 parts.append(data)
@@ -418,19 +419,15 @@ class Attempts:
         return b"".join(parts)
 
     async def _read_whole(self, racer: _Racer, head: Head, until: float) -> Winner:
-        while True:
-            data = await racer.exchange.read(self._wait(racer, until))
-            if data is None:
-                continue  # whole answers are waited for until a time is over, which `_wait` tells
-            if data:
+        # None: whole answers are waited for until a time is over, which `_wait` tells.
+        while (data := await racer.exchange.read(self._wait(racer, until))) != b"":
+            if data is not None:
                 racer.pending.append(data)
                 racer.size += len(data)
                 if racer.size > LARGEST_ANSWER:
                     raise upstream_fault("upstream", "The backend's answer is too large.", 502)
-                continue
-            answer = racer.prepared.whole(b"".join(racer.pending))
-            candidate = racer.attempt.candidate
-            return Winner(candidate, racer.prepared, racer.exchange, head, answer=answer)
+        answer = racer.prepared.whole(b"".join(racer.pending))
+        return Winner(racer.attempt.candidate, racer.prepared, racer.exchange, head, answer=answer)
 
     async def _read_start(self, racer: _Racer, head: Head, until: float) -> Winner | None:
         """Reads a stream up to its first content, which is where the answer is committed."""
@@ -439,7 +436,7 @@ class Attempts:
             pipe = racer.pipe = await self._begin_stream(racer, head)
         while True:
             data = await racer.exchange.read(self._wait(racer, until))
-            now = self._ports.clock.monotonic()
+            now = self._now()
             self._take(racer, pipe, data, now)
             if pipe.started or pipe.finished or self._grace_is_over(racer, now):
                 break

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from core.access import AccessRules, Caller
-from core.attempts import AttemptPorts, Attempts, Prepared, Routing, Timing, Watch, Winner
+from core.attempts import Attempts, Prepared, Routing, Timing, Watch, Winner
 from core.configuration import Configuration
 from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
@@ -150,7 +151,8 @@ class Run:
 
     async def answer(self) -> Response:
         """The response, streamed or whole. Raises GatewayError for what happens before anything is committed."""
-        self._faults = self._read_faults()
+        if "x-skybridge-fault" in self._request.headers:
+            self._faults = self._read_faults(self._request.headers["x-skybridge-fault"])
         generation = self._generation = read_generation(self._request, self._endpoint)
         record = self._record
         generation.metered = self._ports.metered
@@ -162,17 +164,15 @@ class Run:
             generation = await self._with_kept(generation, route)
         if self._ports.accounts is not None:
             self._limits = await self._ports.accounts.admit(self._caller, generation, record)
-        limits = self._gateway.configuration.limits
         ordered = self._ordered = self._order(generation, route) if len(route.candidates) > 1 else route.candidates
         attempts = self._attempts = self._attempts_on(ordered, route.policy)
-        attempts.stream = generation.stream
         if self._watch is not None:
             self._watch.stream = generation.stream
         if not generation.stream:
             winner = await attempts.advance(FOREVER)
             assert winner is not None and winner.answer is not None
             return self._whole_response(winner)
-        first = await attempts.advance(limits.ping_seconds)
+        first = await attempts.advance(self._gateway.configuration.limits.ping_seconds)
         headers = [*self._backend_headers(first), *self.headers()]
         wire = load_wire(self._endpoint.format)
         headers.append(("content-type", "application/json" if generation.array else wire.STREAM_CONTENT_TYPE))
@@ -220,15 +220,16 @@ class Run:
     def _attempts_on(self, ordered: Sequence[Candidate], policy: Policy) -> Attempts:
         assert self._generation is not None
         grace = self._gateway.configuration.limits.commit_grace_seconds
-        return Attempts(
+        attempts = Attempts(
             Routing(ordered, policy, self._gateway.health),
             self._prepare,
             self._transport_for,
-            AttemptPorts(
-                self._ports.clock, self._ports.random, self._ports.authorize, self._ports.in_background, self._watch
-            ),
+            self._ports,
             Timing(self._commit_deadline(policy, self._generation.stream), grace, self._stop_at),
         )
+        attempts.stream = self._generation.stream
+        attempts.watch = self._watch
+        return attempts
 
     def _route(self, model: str) -> Route:
         configuration = self._gateway.configuration
@@ -254,7 +255,7 @@ class Run:
         record.finish = answer.observation.stop.reason if answer.observation.stop else None
         record.status = winner.head.status
         headers = [*self._backend_headers(winner), *self.headers()]
-        if not any(name == "content-type" for name, _ in headers):
+        if winner.prepared.translation != "none" or "content-type" not in winner.head.headers:
             headers.append(("content-type", "application/json"))
         self._name_backend(winner.candidate)
         if self._ports.price is not None:
@@ -360,8 +361,11 @@ class Run:
 
     def _commit_deadline(self, policy: Policy, stream: bool) -> float | None:
         """Until when the answer must be committed; one that is not streamed begins where it ends."""
-        first_byte = None if stream else self._request.first_byte_deadline
-        return _soonest(self._request.deadline, first_byte, _after(self._started, policy.timeout))
+        request = self._request
+        first_byte = None if stream else request.first_byte_deadline
+        if request.deadline is None and first_byte is None and policy.timeout is None:
+            return None
+        return _soonest(request.deadline, first_byte, _after(self._started, policy.timeout))
 
     async def _prepare(self, candidate: Candidate) -> Prepared:
         """The request for `candidate`: as it is when it speaks the client's format, translated otherwise."""
@@ -426,8 +430,9 @@ class Run:
     def _continues(self) -> bool:
         generation = self._generation
         assert generation is not None
-        wanted = generation.stream and self._policy().continue_
-        return wanted and generation.endpoint.operation == "generate" and generation.native_format != "invoke"
+        if not (generation.stream and self._policy().continue_):
+            return False
+        return generation.endpoint.operation == "generate" and generation.native_format != "invoke"
 
     def _transport_for(self, url: str) -> Transport:
         transport = self._ports.transports[url.partition("://")[0]]
@@ -438,14 +443,13 @@ class Run:
             transport = LearningTransport(transport, self._gateway.issuers, attempts.candidate.backend.name)
         if attempts.prepared.translation != "none" and getattr(attempts.prepared, "pauses", False):
             transport = cast(Transport, import_module("core.pauses").ResumingTransport(transport))
-        faults = [fault for fault in self._faults if fault.attempt in (None, attempts.count)]
+        faults = self._faults and [fault for fault in self._faults if fault.attempt in (None, attempts.count)]
         if not faults:
             return transport
         injection = import_module("core.faults")
         return cast(Transport, injection.FaultyTransport(transport, faults, self._ports.clock, backend_format))
 
-    def _read_faults(self) -> list[Fault]:
-        header = self._request.headers.get("x-skybridge-fault")
+    def _read_faults(self, header: str) -> list[Fault]:
         if not header:
             return []
         injection = import_module("core.faults")  # no cold start pays for it
@@ -495,10 +499,7 @@ class Run:
         if attempts is None or attempts.candidate is None:
             return headers
         candidate, prepared = attempts.candidate, attempts.prepared
-        headers.append(("x-skybridge-backend", _header_safe(candidate.backend.name)))
-        model = candidate.api_model
-        shown = without_secrets(model, []) if model.startswith("arn:") else model  # it names the account
-        headers.append(("x-skybridge-model", _header_safe(shown)))
+        headers += _headers_about(candidate.backend.name, candidate.api_model)
         headers.append(("x-skybridge-attempts", str(attempts.count)))
         if prepared is not None:
             headers.append(("x-skybridge-translation", prepared.translation))
@@ -531,10 +532,12 @@ class Run:
         record.outcome = outcome
         record.seconds = self._ports.clock.monotonic() - self._started
         if attempts is not None and attempts.candidate is not None:
-            self._name_backend(attempts.candidate)
+            if outcome != "complete" or record.streamed:
+                self._name_backend(attempts.candidate)  # a whole answer has named it, for its price
             record.attempts = attempts.count
             record.wasted = attempts.wasted
-            record.errors[:0] = [error.message for error in attempts.failures if error.message not in record.errors]
+            if attempts.failures:
+                record.errors[:0] = [error.message for error in attempts.failures if error.message not in record.errors]
             if attempts.prepared is not None:
                 record.backend_format = attempts.prepared.backend_format
                 record.dropped = attempts.prepared.dropped
@@ -574,6 +577,13 @@ _OWN_FAULTS = frozenset({"authentication", "permission", "configuration"})
 
 def _broken(fault: TransportFault) -> GatewayError:
     return upstream_fault("upstream", f"The backend's connection broke in mid-stream: {fault}", 502)
+
+
+@lru_cache(maxsize=1024)
+def _headers_about(backend: str, model: str) -> HeaderList:
+    """Which backend answered, and as which model."""
+    shown = without_secrets(model, []) if model.startswith("arn:") else model  # it names the account
+    return [("x-skybridge-backend", _header_safe(backend)), ("x-skybridge-model", _header_safe(shown))]
 
 
 def _header_safe(value: str) -> str:
