@@ -31,6 +31,7 @@ from core.translation.paths import spelled
 from core.translation.pipeline import translate_request
 from core.translation.prepare import Restore
 from core.translation.rules import FormatRules, rules_for
+from core.translation.survey import survey_of
 
 
 class TranslationPipe:
@@ -200,8 +201,10 @@ async def prepare_translated(
     provider = backend.provider.name
     facts = facts_for(candidate.api_model, provider)
     target = Target(candidate.api_model, backend.name, provider, facts, generation.stream)
-    conversation = await _inlined(generation, conversation, rules_for(backend_format, target), media)
-    translated = translate_request(conversation, backend_format, target)
+    survey = survey_of(conversation.messages)
+    if survey.has_media():
+        conversation = await _inlined(generation, conversation, rules_for(backend_format, target), media)
+    translated = translate_request(conversation, backend_format, target, survey)
     way = _Way(generation, target, backend_format, translated.restore)
     way.reply, way.story = reply, story
     paths = backend.paths(backend_format)

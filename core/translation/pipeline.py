@@ -12,6 +12,7 @@ from core.slotted import slotted
 from core.translation.paths import client_path, refused_path
 from core.translation.prepare import Restore, prepare
 from core.translation.rules import rules_for
+from core.translation.survey import Survey
 
 # Objects of a request of which a reader keeps what it has no neutral member for.
 _KEPT_WHOLE: Final = ("generationConfig", "additionalModelRequestFields")
@@ -26,13 +27,16 @@ class Translated:
     restore: Restore
 
 
-def translate_request(conversation: Conversation, format_name: str, target: Target) -> Translated:
-    """Writes `conversation` in the format `format_name` for `target`.
+def translate_request(
+    conversation: Conversation, format_name: str, target: Target, survey: Survey | None = None
+) -> Translated:
+    """Writes `conversation` in the format `format_name` for `target`. `survey` is of its messages; it is made where the
+    caller has none.
 
     Raises Unsupported where this target cannot carry the request, and ClientFault where no target could.
     """
     try:
-        prepared = prepare(conversation, target, rules_for(format_name, target))
+        prepared = prepare(conversation, target, rules_for(format_name, target), survey)
         written = load_format(format_name).write_request(prepared.conversation, target)
     except Unsupported as refused:
         raise _told(refused, conversation.format) from refused

@@ -105,16 +105,13 @@ class ToolMap:
 
 
 def tool_map(conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> ToolMap:
-    """The renaming that `conversation` needs for a target of these rules and facts."""
+    """The renaming that the tools of `conversation` need for a target of these rules and facts. `mapped_messages` adds
+    the tools that its history alone knows."""
     mapping = ToolMap(rules, not (rules.native_custom_tools and facts.custom_tools))
     offered = [tool for tool in conversation.tools if tool.kind != "server"]
     fitting = [tool for tool in offered if tool.namespace is None and rules.tool_name.fullmatch(tool.name)]
     for tool in [*fitting, *offered]:
         mapping.register(tool.name, tool.namespace, "custom" if tool.kind == "custom" else "function")
-    for message in conversation.messages:
-        for block in message.content:
-            if isinstance(block, ToolCall):
-                mapping.register(block.name, block.namespace, block.kind)
     return mapping
 
 
@@ -131,7 +128,10 @@ def mapped_tools(tools: list[Tool], mapping: ToolMap, losses: Losses) -> list[To
             if tool.grammar:
                 losses.add("tools", f"the grammar of the custom tool {tool.name!r} is advice only, not enforced")
         namespace = tool.namespace if mapping.rules.native_namespaces else None
-        result.append(replace(mapped, name=mapping.alias(tool.name, tool.namespace), namespace=namespace))
+        alias = mapping.alias(tool.name, tool.namespace)
+        if alias != mapped.name or namespace != mapped.namespace:
+            mapped = replace(mapped, name=alias, namespace=namespace)
+        result.append(mapped)
     return result
 
 
@@ -146,28 +146,26 @@ def mapped_choice(choice: ToolChoice | None, conversation: Conversation, mapping
 
 
 def mapped_messages(messages: list[Message], mapping: ToolMap) -> list[Message]:
-    """Past calls and their results under the aliases and mapped ids."""
+    """Past calls and their results under the aliases and mapped ids. Tools that are not on offer any more are added to
+    `mapping`."""
     names: dict[str, str] = {}
     result: list[Message] = []
     for message in messages:
-        content = [_mapped_block(block, mapping, names) for block in message.content]
-        result.append(with_content(message, content))
+        content = message.content
+        for place, block in enumerate(message.content):
+            mapped: Block = block
+            if isinstance(block, ToolCall):
+                mapped = _mapped_call(block, mapping, names)
+            elif isinstance(block, ToolResult):
+                mapped = _mapped_result(block, mapping, names)
+            if mapped is not block:
+                content = [*content[:place], mapped, *content[place + 1 :]]
+        result.append(message if content is message.content else with_content(message, content))
     return result
 
 
-def _mapped_block(block: Block, mapping: ToolMap, names: dict[str, str]) -> Block:
-    match block:
-        case ToolCall():
-            return _mapped_call(block, mapping, names)
-        case ToolResult():
-            return _mapped_result(block, mapping, names)
-        case _:
-            return block
-
-
 def _mapped_call(call: ToolCall, mapping: ToolMap, names: dict[str, str]) -> ToolCall:
-    alias = mapping.alias(call.name, call.namespace)
-    names[call.id] = alias
+    alias = names[call.id] = mapping.register(call.name, call.namespace, call.kind)
     id = call_id(call.id, mapping.rules)
     if alias == call.name and id == call.id and call.kind == "function" and call.namespace is None:
         return call

@@ -8,6 +8,7 @@ one exception is the request to continue a prefilled answer, which the client's 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Final
 
 from core.conversation import Block, Image, Message, Reasoning, Role, Text, ToolCall, ToolResult
@@ -16,6 +17,7 @@ from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rebuilt import result_with_content, with_content
 from core.translation.rules import FormatRules
+from core.translation.survey import SYSTEM_ROLES
 
 # What Claude Code itself writes where a message has nothing to say.
 PLACEHOLDER: Final = "(no content)"
@@ -26,13 +28,12 @@ CONTINUE: Final = (
 IMAGE_FOLLOWS: Final = "[The image is in the next user message.]"
 BILLING_HEADER: Final = "x-anthropic-billing-header"
 _STRIP_BILLING_HEADER: Final = frozenset({"anthropic"})
-_SYSTEM_ROLES: Final[frozenset[Role]] = frozenset({"system", "developer"})
 
 
 def leading_system(messages: list[Message]) -> int:
     """How many messages the leading run of system text has."""
     for index, message in enumerate(messages):
-        if message.role not in _SYSTEM_ROLES:
+        if message.role not in SYSTEM_ROLES:
             return index
     return len(messages)
 
@@ -107,28 +108,27 @@ def answered_calls(messages: list[Message], rules: FormatRules) -> list[Message]
     """Puts every tool result directly behind its call. A call without a result gets one that says so; a
     result without a call becomes text."""
     result: list[Message] = []
-    index = 0
-    while index < len(messages):
-        spoken = _run(messages, index, assistant=True)
-        behind = _run(messages, index + len(spoken), assistant=False)
-        index += len(spoken) + len(behind)
-        calls = [block for message in spoken for block in message.content if isinstance(block, ToolCall)]
-        result.extend(_joined(spoken))
-        result.extend(_results_first(calls, behind, rules))
+    calls: list[ToolCall] = []
+    for spoken, group in groupby(messages, _is_assistant):
+        run = list(group)
+        if spoken:
+            result += _joined(run)
+            calls = [block for block in result[-1].content if isinstance(block, ToolCall)]
+        else:
+            result += _results_first(calls, run, rules)
+            calls = []
+    if calls:
+        result += _results_first(calls, [], rules)
     return result
 
 
-def _run(messages: list[Message], start: int, *, assistant: bool) -> list[Message]:
-    """The messages from `start` on that are the assistant's, or that are not."""
-    end = start
-    while end < len(messages) and (messages[end].role == "assistant") is assistant:
-        end += 1
-    return messages[start:end]
+def _is_assistant(message: Message) -> bool:
+    return message.role == "assistant"
 
 
 def _joined(run: list[Message]) -> list[Message]:
     """One assistant message: results must stand directly behind the message that has their calls."""
-    if len(run) < 2:
+    if len(run) == 1:
         return run
     content = [block for message in run for block in message.content]
     extra = {key: value for message in run for key, value in message.extra.items()}
@@ -141,18 +141,11 @@ def _results_first(calls: list[ToolCall], run: list[Message], rules: FormatRules
     others: list[Message] = []
     wanted = {call.id for call in calls}
     for message in run:
-        content: list[Block] = []
-        for block in message.content:
-            if isinstance(block, ToolResult) and block.call_id in wanted and block.call_id not in found:
-                found[block.call_id] = block
-            elif isinstance(block, ToolResult):
-                content.extend(_as_text(block))
-            else:
-                content.append(block)
-        if content or not message.content:
-            role: Role = "user" if message.role == "tool" else message.role
-            kept = with_content(message, content)
-            others.append(kept if role == kept.role else replace(kept, role=role))
+        kept: Message | None = message
+        if any([isinstance(block, ToolResult) for block in message.content]):
+            kept = _without_results(message, wanted, found)
+        if kept is not None:
+            others.append(replace(kept, role="user") if kept.role == "tool" else kept)
     if not calls:
         return others
     results = [found.get(call.id) or _missing(call) for call in _first_of_each(calls)]
@@ -161,6 +154,19 @@ def _results_first(calls: list[ToolCall], run: list[Message], rules: FormatRules
     texts, images = _without_images(results)
     images_behind = [Message("user", images)] if images else []
     return [*(Message("tool", [text]) for text in texts), *images_behind, *others]
+
+
+def _without_results(message: Message, wanted: set[str], found: dict[str, ToolResult]) -> Message | None:
+    """The message without the results that are `wanted`, which are put into `found`; None where nothing is left."""
+    content: list[Block] = []
+    for block in message.content:
+        if not isinstance(block, ToolResult):
+            content.append(block)
+        elif block.call_id in wanted and block.call_id not in found:
+            found[block.call_id] = block
+        else:
+            content.extend(_as_text(block))
+    return with_content(message, content) if content else None
 
 
 def _first_of_each(calls: Iterable[ToolCall]) -> list[ToolCall]:
@@ -195,19 +201,22 @@ def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
     """One message per turn for targets whose roles alternate; the user begins."""
     if not rules.merged_turns:
         return messages
-    result: list[Message] = []
     head = leading_system(messages)
+    result = messages[:head]
+    before = "assistant"
+    if len(messages) == head or messages[head].role == "assistant":
+        result.append(Message("user", [Text(PLACEHOLDER)]))
+        before = "user"
     for message in messages[head:]:
         role: Role = "user" if message.role == "tool" else message.role
-        if result and result[-1].role == role:
+        if role == before:
             last = result[-1]
             content = [*last.content, *message.content]
             result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
         else:
             result.append(message if message.role == role else replace(message, role=role))
-    if not result or result[0].role == "assistant":
-        result.insert(0, Message("user", [Text(PLACEHOLDER)]))
-    return [*messages[:head], *result]
+            before = role
+    return result
 
 
 def without_empty_text(messages: list[Message]) -> list[Message]:
@@ -215,7 +224,7 @@ def without_empty_text(messages: list[Message]) -> list[Message]:
     result: list[Message] = []
     for message in messages:
         content = [_filled_result(block) for block in message.content if not _is_blank(block)]
-        if not content and message.role in _SYSTEM_ROLES:
+        if not content and message.role in SYSTEM_ROLES:
             continue
         # Anthropic refuses a message that ends with thinking.
         if not content or (message.role == "assistant" and isinstance(content[-1], Reasoning)):
