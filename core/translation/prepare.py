@@ -29,6 +29,7 @@ from core.translation.knobs import (
     refuse_members,
 )
 from core.translation.losses import Losses
+from core.translation.output_root import enforceable_output
 from core.translation.paths import client_path
 from core.translation.reasoning_request import asks_to_think, reasoning_for, turned_off
 from core.translation.reasoning_state import (
@@ -111,6 +112,7 @@ def prepare(
     survey = survey_of(conversation.messages) if survey is None else survey
     refuse_members(conversation, rules)
     prepared = replace(conversation, tools=fitted_vendor_tools(conversation, rules, facts, losses))
+    prepared, root = enforceable_output(prepared, rules, losses)
     prepared, output_as_call = with_structured_output(prepared, rules, facts, losses)
     prepared = filtered_tools(prepared, rules)
     prepared, call_as_text = call_as_output(prepared, rules, facts, losses)
@@ -138,6 +140,8 @@ def prepare(
         steps.append(CallLimiter())
     if output_as_call:
         steps.append(OutputRestorer())
+    if root is not None:
+        steps.append(root)
     if call_as_text is not None:
         steps.append(CallRestorer(call_as_text))
     if not mapping.is_identity():
