@@ -19,8 +19,11 @@ from core.errors import ClientFault
 type JsonObject = dict[str, Any]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-# A member's name without escapes up to its value; and what follows a value, up to the next name.
+_OPENING = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*")
+# A member's name without escapes up to its value, the first one and those behind a value; and what else may follow a
+# value, up to a name.
 _PLAIN_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_NEXT_NAME = re.compile(r"[ \t\n\r]*,[ \t\n\r]*" + _PLAIN_NAME.pattern)
 _AFTER_VALUE = re.compile(r"[ \t\n\r]*(?:(,)[ \t\n\r]*|\})")
 
 
@@ -59,16 +62,25 @@ def with_numbers(text: str) -> str:
 _scan_value = json.JSONDecoder(parse_float=exact_float, parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
 
 
+# What json.dumps does as it is by default.
+_encode = json.JSONEncoder().encode
+
+
 class Document:
-    """A JSON object: `values` by name, and the text they were read from."""
+    """A JSON object: `values` by name, their places in the text, and that text as `body` has it in UTF-8."""
 
-    __slots__ = ("_edits", "spans", "text", "values")
+    __slots__ = ("_edits", "body", "spans", "text", "values")
 
-    def __init__(self, text: str, values: dict[str, Any], spans: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, body: bytes, text: str, values: dict[str, Any], spans: dict[str, tuple[int, int]]) -> None:
+        self.body = body
         self.text = text
         self.values = values
         self.spans = spans
         self._edits: dict[str, Any] = {}
+
+    def copy(self) -> Document:
+        """The same object, to be edited by itself."""
+        return Document(self.body, self.text, self.values, self.spans)
 
     def set(self, name: str, value: Any) -> None:
         """Replaces the member `name`, or adds it as the last one."""
@@ -81,14 +93,22 @@ class Document:
 
     def edited(self) -> bytes:
         """The object with its edits. With none, the very bytes that were read."""
-        if any(value is _REMOVED for value in self._edits.values()):
+        edits = self._edits
+        if len(edits) == 1 and self.text.isascii():
+            [(name, value)] = edits.items()
+            if name in self.spans and value is not _REMOVED:
+                # Most requests' only edit. Large bodies are copied once, their characters being the bytes.
+                start, end = self.spans[name]
+                body = memoryview(self.body)
+                return b"".join((body[:start], _encode(value).encode(), body[end:]))
+        if _REMOVED in edits.values():
             return self._rebuilt()
         text = self.text
         spans = self.spans
-        for name in sorted((name for name in self._edits if name in spans), key=lambda name: -spans[name][0]):
+        for name in sorted((name for name in edits if name in spans), key=lambda name: -spans[name][0]):
             start, end = spans[name]
-            text = text[:start] + json.dumps(self._edits[name]) + text[end:]
-        added = {name: value for name, value in self._edits.items() if name not in spans}
+            text = text[:start] + json.dumps(edits[name]) + text[end:]
+        added = {name: value for name, value in edits.items() if name not in spans}
         if added:
             members = json.dumps(added)[1:-1]
             end = text.rindex("}")
@@ -119,10 +139,13 @@ def read_object(body: bytes) -> Document:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ClientFault("bad_request", f"The request body is not valid UTF-8 (byte {error.start}).") from error
-    if not text.strip(" \t\n\r"):
-        raise ClientFault("bad_request", "The request body is empty; a JSON object is expected.")
+    opening = _OPENING.match(text)
+    if opening is None:
+        if not text.strip(" \t\n\r"):
+            raise ClientFault("bad_request", "The request body is empty; a JSON object is expected.")
+        raise ClientFault("bad_request", "The request body must be a JSON object.")
     try:
-        return _scan_object(text)
+        return Document(body, text, *_scan_object(text, opening.end()))
     except json.JSONDecodeError as error:
         raise ClientFault("bad_request", f"The request body is not valid JSON: {error}.") from error
     except StopIteration as error:
@@ -134,40 +157,39 @@ def read_object(body: bytes) -> Document:
         raise ClientFault("bad_request", f"The request body is not valid JSON: {error}.") from error
 
 
-def _scan_object(text: str) -> Document:
-    skip = _SPACE.match
-    at = _end(skip(text, 0))
-    if text[at : at + 1] != "{":
-        raise ClientFault("bad_request", "The request body must be a JSON object.")
+def _scan_object(text: str, at: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """Reads an object to the end of `text`, from its first member on; gives the values and their places."""
     values: dict[str, Any] = {}
     spans: dict[str, tuple[int, int]] = {}
-    at = _end(skip(text, at + 1))
-    if text[at : at + 1] != "}":
+    if not text.startswith("}", at):
         at = _scan_members(text, at, values, spans)
-    at = _end(skip(text, at + 1))
-    if at != len(text):
-        raise json.JSONDecodeError("Extra data", text, at)
-    return Document(text, values, spans)
+    if at + 1 != len(text):
+        at = _end(_SPACE.match(text, at + 1))
+        if at != len(text):
+            raise json.JSONDecodeError("Extra data", text, at)
+    return values, spans
 
 
 def _scan_members(text: str, at: int, values: dict[str, Any], spans: dict[str, tuple[int, int]]) -> int:
     """Reads `"name": value, ...` from `at` on; gives the place of the closing brace."""
+    plain = _PLAIN_NAME.match(text, at)
     while True:
-        plain = _PLAIN_NAME.match(text, at)
         if plain is not None:
-            name, start = plain.group(1), plain.end()
+            name, start = plain[1], plain.end()
         else:
             name, start = _scan_name(text, at)
         if name in values:
             raise ClientFault("bad_request", f"The member {name!r} occurs twice in the request body.", param=name)
         values[name], end = _scan_value(text, start)
         spans[name] = (start, end)
-        after = _AFTER_VALUE.match(text, end)
-        if after is None:
-            raise json.JSONDecodeError("Expecting ',' delimiter", text, _end(_SPACE.match(text, end)))
-        if after.group(1) is None:
-            return after.end() - 1
-        at = after.end()
+        plain = _NEXT_NAME.match(text, end)
+        if plain is None:
+            after = _AFTER_VALUE.match(text, end)
+            if after is None:
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, _end(_SPACE.match(text, end)))
+            at = after.end()
+            if after[1] is None:
+                return at - 1
 
 
 def _scan_name(text: str, at: int) -> tuple[str, int]:

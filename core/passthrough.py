@@ -40,7 +40,8 @@ REMOVED = object()
 
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The client's headers that go on to a backend."""
-    return {name: headers[name] for name in _forwarded_names(tuple(headers))}
+    names = _forwarded_names(tuple(headers))
+    return dict(zip(names, map(headers.__getitem__, names), strict=True))
 
 
 @lru_cache(maxsize=256)
@@ -55,14 +56,21 @@ def _forwarded_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def returned_headers(headers: Mapping[str, str]) -> HeaderList:
     """The backend's headers that go back to the client. Its own request id keeps a name of its own."""
-    kept = [
-        (name, value)
-        for name, value in headers.items()
-        if name in _RETURNED or (name.startswith(_RETURNED_PREFIXES) and not name.endswith(_ACCOUNTS))
-    ]
+    names = _returned_names(tuple(headers))
+    kept = list(zip(names, map(headers.__getitem__, names), strict=True))
     if "x-request-id" in headers:
         kept.append(("x-skybridge-backend-request-id", headers["x-request-id"]))
     return kept
+
+
+@lru_cache(maxsize=256)
+def _returned_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A backend too sends the same names with each of its answers."""
+    return tuple(
+        name
+        for name in names
+        if name in _RETURNED or (name.startswith(_RETURNED_PREFIXES) and not name.endswith(_ACCOUNTS))
+    )
 
 
 def endpoint_url(backend: Backend, path: str, model: str, query: str = "") -> str:
@@ -81,8 +89,7 @@ def _filled(path: str, backend: Backend, model: str) -> str:
 
 def backend_headers(backend: Backend, client_headers: Mapping[str, str]) -> HeaderList:
     """Headers of a request to `backend`: the type's defaults, the client's, then the configured ones."""
-    merged = dict(backend.provider.headers)
-    merged.update(forwarded_headers(client_headers))
+    merged = {**backend.provider.headers, **forwarded_headers(client_headers)}
     merged["content-type"] = "application/json"
     merged.update(backend.headers)
     return list(merged.items())
@@ -93,7 +100,7 @@ def edit_body(
 ) -> tuple[bytes, list[str]]:
     """The body for `candidate`, and the edits by name. Without an edit it is `body` itself. `forced` members take
     the place of the client's; those that are REMOVED are left out."""
-    fresh = Document(document.text, document.values, document.spans)
+    fresh = document.copy()
     edits = []
     for member, value in forced.items():
         if value is REMOVED:
@@ -102,10 +109,11 @@ def edit_body(
         elif document.values.get(member) != value:
             fresh.set(member, value)
             edits.append(member)
-    for member, value in default_members(format_name, candidate.defaults, document.values).items():
-        member = limit_member(candidate) if member == "max_completion_tokens" else member
-        fresh.set(member, value)
-        edits.append(member)
+    if candidate.defaults:
+        for member, value in default_members(format_name, candidate.defaults, document.values).items():
+            member = limit_member(candidate) if member == "max_completion_tokens" else member
+            fresh.set(member, value)
+            edits.append(member)
     return (fresh.edited() if edits else body), edits
 
 
