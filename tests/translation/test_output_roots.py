@@ -45,7 +45,7 @@ CASES: dict[str, tuple[dict[str, Any], Any, Any]] = {
     "enum": ({"response_mime_type": JSON, "response_schema": Section}, "Brass", Section.BRASS),
     "number": ({"response_mime_type": JSON, "response_schema": int}, 42, 42),
     "text": ({"response_mime_type": JSON, "response_schema": str}, "gr\u00fcn", "gr\u00fcn"),
-    "union": ({"response_mime_type": JSON, "response_schema": Recipe | int}, DATA[0], DATA[0]),  # the SDK parses the last of the kinds
+    "union": ({"response_mime_type": JSON, "response_schema": Recipe | int}, DATA[0], DATA[0]),
     "JSON Schema": (
         {"response_mime_type": JSON, "response_json_schema": {"type": "array", "items": {"type": "integer"}}},
         [1, 2],
