@@ -29,6 +29,8 @@ else:
 __all__ = ["Field", "field", "replace", "slotted"]
 
 _UNSET: Any = object()
+# What most factories make, without a call.
+_LITERALS: dict[Any, str] = {dict: "{}", list: "[]"}
 
 
 class Field:
@@ -101,7 +103,7 @@ def _compiled_init(cls: type[Any], names: tuple[str, ...], defaults: dict[str, A
             scope[f"_make_{name}"] = default.factory
             scope["_unset"] = _UNSET
             parameters += [f"{name}=_unset"] if default.init else []
-            made = f"_make_{name}()"
+            made = _LITERALS.get(default.factory) or f"_make_{name}()"
             value = f"{made} if {name} is _unset else {name}" if default.init else made
         elif default.default is not _UNSET:
             scope[f"_{name}"] = default.default

@@ -28,7 +28,7 @@ def carrier_of(block: Block) -> Reasoning | None:
 
 def open_carriers(blocks: list[Block]) -> list[Block]:
     """`blocks` with the signatures of carriers put back where they belong, and without the carriers."""
-    if not any(isinstance(block, Reasoning) and _is_carrier(block) for block in blocks):
+    if Reasoning not in map(type, blocks):
         return blocks
     kept: list[Block] = []
     for place, block in enumerate(blocks):

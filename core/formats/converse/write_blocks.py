@@ -53,18 +53,24 @@ class BlockWriter:
         self._facts = facts
         self._losses = losses
         self._own = own
-        self._path = ""
+        self._base = ""
+        self._place = 0
         self._documents = 0
+
+    @property
+    def _path(self) -> str:
+        """Where the block stands that is being written, for warnings and errors."""
+        return f"{self._base}[{self._place}]"
 
     def write_all(self, blocks: Iterable[Block], path: str) -> list[JsonObject]:
         """The blocks of one message; `path` is where they stand, for warnings and errors."""
         written: list[JsonObject] = []
-        for place, block in enumerate(blocks):
-            self._path = f"{path}[{place}]"
+        self._base = path
+        for self._place, block in enumerate(blocks):
             raw = self._write(block)
             if raw is not None:
                 written.append(raw)
-            mark = _mark_of(block)
+            mark = block.cache if isinstance(block, Text) else _mark_of(block)
             if mark is not None and written:
                 written += self.cache_point(mark, f"{self._path}.cache")
         return written
@@ -84,15 +90,13 @@ class BlockWriter:
         return [{"cachePoint": point}]
 
     def _write(self, block: Block) -> JsonObject | None:
-        writer = _WRITERS[type(block)]
-        raw = writer(self, block)
-        if raw is not None:
-            self._extra(block, raw)
+        raw = _WRITERS[type(block)](self, block)
+        if raw is not None and (extra := getattr(block, "extra", None)):
+            self._put_extra(extra, raw)
         return raw
 
-    def _extra(self, block: Block, raw: JsonObject) -> None:
+    def _put_extra(self, extra: JsonObject, raw: JsonObject) -> None:
         """The members that only the block's own format knows: put back, or reported."""
-        extra: JsonObject = getattr(block, "extra", {})
         rest = {name: value for name, value in extra.items() if name not in _OWN_EXTRAS}
         if not rest:
             return
@@ -106,6 +110,11 @@ class BlockWriter:
 
     def text(self, block: Text) -> JsonObject | None:
         """A text, in the kind of block that it came in."""
+        if block.extra or block.citations or block.signature:
+            return self._text_with_more(block)
+        return {"text": block.text} if self._own or block.text.strip() else None
+
+    def _text_with_more(self, block: Text) -> JsonObject | None:
         guard = block.extra.get(GUARD_CONTENT)
         if self._own and isinstance(guard, dict):
             return {"guardContent": {"text": {"text": block.text, **guard}}}
@@ -212,17 +221,17 @@ class BlockWriter:
 
     def result(self, block: ToolResult) -> JsonObject:
         """What a tool gave back."""
-        path = self._path
+        base, place = self._base, self._place
         content: list[JsonObject] = []
-        for place, part in enumerate(block.content):
-            self._path = f"{path}.content[{place}]"
+        self._base = f"{base}[{place}].content"
+        for self._place, part in enumerate(block.content):
             if not isinstance(part, Text | Image | Document | Video | Opaque):
                 raise Unsupported(self._path, f"a tool result cannot hold a {type(part).__name__} in Converse")
             raw = result_json(part) if self._own and isinstance(part, Text) else None
             raw = raw or self._write(part)
             if raw is not None:
                 content.append(raw)
-        self._path = path
+        self._base, self._place = base, place
         if not content and not self._own:
             content = [{"text": EMPTY_RESULT}]
         raw_result: JsonObject = {"toolUseId": block.call_id, "content": content}

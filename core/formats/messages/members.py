@@ -9,12 +9,13 @@ from core.formats.invalid import Invalid as Invalid
 from core.json_edit import JsonObject
 
 MISSING = "Field required"
+NOT_AN_OBJECT = "Input should be a valid dictionary"
 
 
 def object_of(value: Any, name: str = "") -> JsonObject:
     """`value`, which must be an object."""
     if not isinstance(value, dict):
-        raise Invalid(name, "Input should be a valid dictionary")
+        raise Invalid(name, NOT_AN_OBJECT)
     return value
 
 
@@ -106,4 +107,6 @@ def rest_of(value: JsonObject, known: frozenset[str]) -> JsonObject:
 
     A known member that is null said nothing to the neutral field, so it is kept here as well.
     """
+    if known.issuperset(value) and None not in value.values():
+        return {}
     return {name: member for name, member in value.items() if name not in known or member is None}

@@ -18,6 +18,7 @@ from core.conversation import (
     Opaque,
     Origin,
     Reasoning,
+    Role,
     Source,
     Text,
     ToolCall,
@@ -27,6 +28,7 @@ from core.formats import envelope
 from core.formats.messages import server_tools
 from core.formats.messages.members import (
     MISSING,
+    NOT_AN_OBJECT,
     Invalid,
     each,
     list_of,
@@ -91,9 +93,10 @@ def read_citation(raw: Any) -> Citation:
 
 def read_text(raw: JsonObject) -> Text:
     """A `text` block."""
-    text = required_text(raw, "text")
-    if len(raw) == 2:
+    text = raw.get("text")
+    if len(raw) == 2 and isinstance(text, str):
         return Text(text)
+    text = required_text(raw, "text")
     citations = raw.get("citations")
     extra = rest_of(raw, _TEXT)
     read = []
@@ -258,16 +261,28 @@ def _read_result_part(raw: Any) -> Block:
     return _RESULT_PARTS.get(required_text(part, "type"), read_opaque)(part)
 
 
+# The role in whose messages alone a client may send a block.
+_ONLY_IN: dict[str, Role] = {
+    "image": "user",
+    "tool_result": "user",
+    "search_result": "user",
+    "tool_use": "assistant",
+    "thinking": "assistant",
+    "redacted_thinking": "assistant",
+}
+
+
 class BlockReader:
     """Reads the blocks of messages. `origin` is whose state a signature is.
 
     `sealed`: envelopes are opened. In a backend's answer they are not: there it is the backend's affair what
-    its signatures are.
+    its signatures are. `role`: blocks of other roles are refused.
     """
 
-    def __init__(self, origin: Origin = ANTHROPIC, *, sealed: bool = True) -> None:
+    def __init__(self, origin: Origin = ANTHROPIC, *, sealed: bool = True, role: Role | None = None) -> None:
         self.origin = origin
         self._sealed = sealed
+        self._misplaced = {kind: only for kind, only in _ONLY_IN.items() if role is not None and only != role}
         self._readers: dict[str, Callable[[JsonObject], Block]] = {
             **_RESULT_PARTS,
             "thinking": self._read_thinking,
@@ -280,14 +295,18 @@ class BlockReader:
 
     def read(self, value: Any) -> Block:
         """One block. Raises Invalid."""
-        raw = object_of(value)
-        kind = raw.get("type")
+        if not isinstance(value, dict):
+            raise Invalid("", NOT_AN_OBJECT)
+        kind = value.get("type")
         if not isinstance(kind, str):
-            raise Invalid("type", "Input should be a valid string" if "type" in raw else MISSING)
+            raise Invalid("type", "Input should be a valid string" if "type" in value else MISSING)
         reader = self._readers.get(kind)
         if reader is None:
             reader = server_tools.read_result if server_tools.is_result(kind) else read_opaque
-        return reader(raw)
+        block = reader(value)
+        if kind in self._misplaced:
+            raise Invalid("", f"`{kind}` blocks can only be in `{self._misplaced[kind]}` messages")
+        return block
 
     def _read_thinking(self, raw: JsonObject) -> Reasoning:
         text, signature = required_text(raw, "thinking"), optional_text(raw, "signature")

@@ -54,15 +54,6 @@ _EFFORTS: dict[str, Effort] = {
     "max": "max",
 }
 _DISPLAYS = {"summarized": "summary", "omitted": "none"}
-_ONLY_IN = {
-    "image": "user",
-    "tool_result": "user",
-    "search_result": "user",
-    "tool_use": "assistant",
-    "thinking": "assistant",
-    "redacted_thinking": "assistant",
-}
-
 _TOP = frozenset(
     {
         "model",
@@ -90,7 +81,7 @@ _OUTPUT_CONFIG = frozenset({"effort", "format"})
 _OUTPUT_FORMAT = frozenset({"type", "schema"})
 _THINKING = frozenset({"type", "budget_tokens", "display"})
 
-_BLOCKS = BlockReader()
+_READERS: dict[Role, BlockReader] = {role: BlockReader(role=role) for role in _ROLES.values()}
 
 
 def read_request(body: JsonObject, call: Call) -> Conversation:
@@ -154,15 +145,9 @@ def _message(role: Role, content: Any, name: str, extra: JsonObject) -> Message:
         return Message(role, [Text(content)], plain=True, extra=extra)
     if not isinstance(content, list):
         raise Invalid(name, "Input should be a valid string or a list of content blocks")
-
-    def read(value: Any) -> Block:
-        block = _BLOCKS.read(value)
-        only = _ONLY_IN.get(value["type"])
-        if only is not None and only != role:
-            raise Invalid("", f"`{value['type']}` blocks can only be in `{only}` messages")
-        return block
-
-    return Message(role, open_carriers(each(content, name, read)), extra=extra)
+    blocks = each(content, name, _READERS[role].read)
+    # Carriers are reasoning, which only the assistant has.
+    return Message(role, open_carriers(blocks) if role == "assistant" else blocks, extra=extra)
 
 
 def _read_messages(body: JsonObject) -> list[Message]:
