@@ -169,7 +169,7 @@ class HttpExchange:
         while True:
             if self._resending is not None and not await self._resent(deadline - loop.time()):
                 return None
-            connection = self._live()
+            connection = self._connection or self._live()
             if connection.head is not None:
                 self._head = self._open(connection.head)
                 return self._head
@@ -190,16 +190,16 @@ class HttpExchange:
         connection = self._connection or self._live()
         if self._decoder is not None:
             return await self._read_decoded(connection, self._decoder, wait)
-        data = connection.take()
-        while not data and not connection.complete:
+        while not connection.chunks:
+            if connection.complete:
+                return b""
             if connection.failed:
                 raise connection.fault()
             if not await connection.wait(wait):
                 return None
             if self._connection is None:
                 self._live()  # it was closed meanwhile
-            data = connection.take()
-        return data
+        return connection.take()
 
     def close(self) -> None:
         """Gives the connection back when the response has come whole, drops it otherwise. Idempotent."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
+from itertools import chain
+from math import inf
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -35,13 +37,14 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     `buffer` takes what is read from the socket; all connections of a loop may share one.
 
-    `reused` holds from the second request on, `answered` from the response's first byte on; `lasted` is the
-    seconds from sending to failure.
+    `reused` holds from the second request on, `answered` from the response's first byte on; `chunks` is the content
+    that nobody has taken yet. `failed`: the response under way can no longer end well; `lasted` is the seconds from
+    sending to that. `idle_since` is when the last exchange ended, on both clocks, and `idle_seconds` how long the
+    connection may be kept from then on.
     """
 
     __slots__ = (
         "_buffer",
-        "_chunks",
         "_deadline",
         "_expects_body",
         "_fault",
@@ -63,9 +66,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         "_waiter",
         "answered",
         "busy",
+        "chunks",
         "complete",
-        "expires",
+        "failed",
         "head",
+        "idle_seconds",
         "idle_since",
         "keep_alive",
         "key",
@@ -76,8 +81,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def __init__(self, key: Key, buffer: memoryview, lost: Callable[[HttpConnection], None]) -> None:
         self.key = key
         self._buffer = buffer
-        self.expires = (0.0, 0.0)
         self.idle_since = (0.0, 0.0)
+        self.idle_seconds = 0.0
         self.reused = False
         self.busy = False
         self._lost = lost
@@ -87,24 +92,23 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._poll: select.poll | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = self._deadline = 0.0
+        self._timer_at = inf
+        self._deadline = 0.0
         self._sending = self._paused = False
         self._reset(expects_body=True)
 
     def _reset(self, *, expects_body: bool) -> None:
         self.head: Head | None = None
         self.answered = False
-        self.complete = False
-        self.keep_alive = False
+        self.complete = self.failed = self.keep_alive = False
         self.lasted = 0.0
         self._sent_at = 0.0
         self._expects_body = expects_body
         self._until_eof = False
         self._fault: tuple[str, str, BaseException | None] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._overhead = 0
+        self.chunks: list[bytes] = []
+        self._size = self._overhead = 0
         self._news = False
 
     # What the exchange calls.
@@ -130,21 +134,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         if seconds <= 0:
             return False
         loop = self._loop
-        self._deadline = deadline = loop.time() + min(seconds, LONGEST_WAIT)
-        if self._timer is None:
+        self._deadline = deadline = loop.time() + (seconds if seconds < LONGEST_WAIT else LONGEST_WAIT)
+        if self._timer_at > deadline:
             self._arm(deadline)
-        elif self._timer_at > deadline:
-            self._timer.cancel()
-            self._arm(deadline)
-        self._waiter = loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiter = waiter
+        return await waiter
 
     def take(self) -> bytes:
         """The content that has come since the last call, b"" when none has."""
-        chunks = self._chunks
+        chunks = self.chunks
         if not chunks:
             return b""
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -161,11 +160,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Whether there is a socket, be it one that is about to close."""
         return self._transport is not None
 
-    @property
-    def failed(self) -> bool:
-        """Whether the response under way can no longer end well."""
-        return self._fault is not None
-
     def fault(self) -> TransportFault:
         """Why it failed, as an exception to raise."""
         assert self._fault is not None
@@ -178,7 +172,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Ends the exchange. True when the connection may carry another one; otherwise it is dropped."""
         transport = self._transport
         self.busy = False
-        self._chunks.clear()
+        self.chunks.clear()
         self._wake()
         if (
             self.complete
@@ -269,9 +263,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """The socket is closed, by whichever side."""
         if self.busy and not self.complete:
             self._fail("the connection to the backend broke" if error else "the connection was closed", error)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         self._transport = self._poll = None
         self._wake()
         self._lost(self)
@@ -319,7 +311,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Collects content."""
         if self.complete:
             return
-        self._chunks.append(data)
+        self.chunks.append(data)
         self._size += len(data)
         self._overhead = 0
         self._news = True
@@ -335,6 +327,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._fault is None:
             stage = "body" if self.head else "send" if self._sending and not self.answered else "head"
             self._fault = (stage, reason, cause)
+            self.failed = True
             self.lasted = self._loop.time() - self._sent_at
         self.abort()
         self._wake()
@@ -346,12 +339,20 @@ class HttpConnection(asyncio.BufferedProtocol):
             waiter.set_result(True)
 
     def _arm(self, deadline: float) -> None:
+        self._disarm()
         self._timer_at = deadline
         self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = inf
 
     def _on_timer(self) -> None:
         """Ends the wait that is due; where a later wait has begun since, comes back for that one."""
         self._timer = None
+        self._timer_at = inf
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
@@ -363,15 +364,22 @@ class HttpConnection(asyncio.BufferedProtocol):
 
 def _read_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Lower-case names; repeated ones are joined with ", " (RFC 9110, 5.3). Raises ValueError if too big."""
+    # All of them are decoded at once; the names and values lie in turn between NULs, which no header has in it.
+    text = b"\0".join(chain.from_iterable(headers)).decode("latin-1")
+    if len(text) > MAX_OVERHEAD:
+        raise ValueError(f"headers larger than {MAX_OVERHEAD} bytes")
+    texts = text.split("\0")
+    result = dict(zip(map(str.lower, texts[::2]), map(str.strip, texts[1::2]), strict=False))
+    return result if len(result) == len(headers) and len(texts) == 2 * len(headers) else _joined(headers)
+
+
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers of which some are there more than once."""
     result: dict[str, str] = {}
-    size = 0
     for raw_name, raw_value in headers:
-        size += len(raw_name) + len(raw_value)
         name = raw_name.decode("latin-1").lower()
         value = raw_value.decode("latin-1").strip()
         result[name] = f"{result[name]}, {value}" if name in result else value
-    if size > MAX_OVERHEAD:
-        raise ValueError(f"headers larger than {MAX_OVERHEAD} bytes")
     return result
 
 

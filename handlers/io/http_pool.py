@@ -68,8 +68,7 @@ class Pool:
         takes a system call. One that the server closed in that moment breaks at once, and the request is sent
         again."""
         steady, wall = connection.idle_since
-        rested = self._clock.monotonic() - steady, self._clock.time() - wall
-        if min(rested) >= 0 and max(rested) < FRESH_SECONDS:
+        if 0 <= self._clock.monotonic() - steady < FRESH_SECONDS and 0 <= self._clock.time() - wall < FRESH_SECONDS:
             return connection.usable
         return connection.quiet() and not self._expired(connection)
 
@@ -77,13 +76,14 @@ class Pool:
         """Takes a connection back when its exchange has ended."""
         if not connection.release():
             return
-        stack = self._idle.setdefault(connection.key, [])
-        seconds = min(self._idle_seconds, _server_allows(connection))
+        stack = self._idle.get(connection.key)
+        if stack is None:
+            stack = self._idle[connection.key] = []
+        connection.idle_seconds = seconds = _server_allows(connection, self._idle_seconds)
         if seconds <= 0 or len(stack) >= self._max_idle:
             connection.abort()
             return
-        steady, wall = connection.idle_since = (self._clock.monotonic(), self._clock.time())
-        connection.expires = (steady + seconds, wall + seconds)
+        connection.idle_since = (self._clock.monotonic(), self._clock.time())
         stack.append(connection)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(self._idle_seconds, self._sweep)
@@ -104,8 +104,9 @@ class Pool:
             await self._emptied
 
     def _expired(self, connection: HttpConnection) -> bool:
-        monotonic, wall = connection.expires
-        return self._clock.monotonic() >= monotonic or self._clock.time() >= wall
+        steady, wall = connection.idle_since
+        allowed = connection.idle_seconds
+        return self._clock.monotonic() >= steady + allowed or self._clock.time() >= wall + allowed
 
     def _sweep(self) -> None:
         self._sweeper = None
@@ -132,15 +133,15 @@ class Pool:
             self._emptied.set_result(None)
 
 
-def _server_allows(connection: HttpConnection) -> float:
-    """Idle seconds that `keep-alive: timeout=N` grants, with a second's margin for the way there.
+def _server_allows(connection: HttpConnection, most: float) -> float:
+    """Idle seconds that `keep-alive: timeout=N` grants, with a second's margin for the way there; `most` at most.
 
     The header is from RFC 2068, 19.7.1.1; Node's server and others send it.
     """
     if connection.head is None or "keep-alive" not in connection.head.headers:
-        return float("inf")
+        return most
     for part in connection.head.headers["keep-alive"].split(","):
         name, _, value = part.strip().partition("=")
         if name.lower() == "timeout" and value.isdecimal():
-            return int(value) - 1.0
-    return float("inf")
+            return min(most, int(value) - 1.0)
+    return most
