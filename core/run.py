@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from core.access import AccessRules, Caller
 from core.attempts import Attempts, Prepared, Routing, Timing, Watch, Winner
 from core.configuration import Configuration
-from core.errors import ClientFault, GatewayError, NotConfigured, UpstreamFault, upstream_fault
+from core.errors import GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
 from core.formats.contract import Reply
 from core.generation import Generation, read_generation
@@ -36,7 +36,7 @@ from core.routing.state import (
 )
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import replace, slotted
-from core.streaming import Relay, Silence, StreamBody, story_of
+from core.streaming import Bounds, Relay, Silence, StreamBody, story_of
 from core.usage import Cost, Usage, UsageRecord
 
 if TYPE_CHECKING:
@@ -324,17 +324,7 @@ class Run:
         idle_timeout = policy.idle_timeout or winner.candidate.backend.idle_timeout
         silence = Silence(idle_timeout, self._gateway.configuration.limits.ping_seconds)
         ends = _soonest(self._request.deadline, _after(self._started, policy.max_stream_seconds))
-
-        def bounded(wait: float) -> float:
-            stop_at = self._gateway.stop_at
-            if ends is None and stop_at is None:
-                return wait
-            left = cast(float, _soonest(ends, stop_at)) - self._ports.clock.monotonic()
-            if left <= 0:
-                raise ClientFault("timeout", "The gateway's time for this request is over; the answer is cut here.")
-            return min(wait, left)
-
-        return Relay(winner, silence, ping, bounded)
+        return Relay(winner, silence, ping, Bounds(ends, self._gateway, self._ports.clock))
 
     def _follow_up(self, winner: Winner, failure: UpstreamFault | TransportFault) -> Attempts | None:
         """Attempts to take up a stream that broke, by candidates that can; None where there is nothing to take up."""

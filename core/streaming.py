@@ -4,11 +4,11 @@ it began."""
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.attempts import LONGEST_NAP, Winner
-from core.errors import upstream_fault
-from core.ports import TransportFault
+from core.errors import ClientFault, upstream_fault
+from core.ports import Clock, TransportFault
 from core.relay import Pipe
 
 if TYPE_CHECKING:
@@ -47,22 +47,20 @@ class StreamBody(AsyncGenerator[bytes]):
 
 
 class Silence:
-    """How long a backend has said nothing, and what to do about it."""
+    """How long a backend has said nothing, and what to do about it. `usual`: the wait of a stream that has just said
+    something, as nearly every wait is."""
 
-    __slots__ = ("_first", "_idle_timeout", "_ping_seconds", "_since_ping", "_waiting", "idle")
+    __slots__ = ("_idle_timeout", "_ping_seconds", "_since_ping", "_waiting", "idle", "usual")
 
     def __init__(self, idle_timeout: float, ping_seconds: float) -> None:
         self._idle_timeout = idle_timeout
         self._ping_seconds = ping_seconds
         self.idle = 0.0
         self._since_ping = 0.0
-        # Nearly every wait is this one: the stream has just said something.
-        self._first = self._waiting = min(ping_seconds, LONGEST_NAP, idle_timeout)
+        self.usual = self._waiting = min(ping_seconds, LONGEST_NAP, idle_timeout)
 
     def wait(self, finished: bool) -> float:
         """Seconds to wait for the next bytes."""
-        if not self.idle and not finished:
-            return self._first
         most = TAIL_SECONDS if finished else min(self._ping_seconds - self._since_ping, LONGEST_NAP)
         self._waiting = min(most, self._idle_timeout - self.idle)
         return self._waiting
@@ -70,7 +68,7 @@ class Silence:
     def broken(self) -> None:
         """The stream has said something again."""
         self.idle = self._since_ping = 0.0
-        self._waiting = self._first
+        self._waiting = self.usual
 
     def lasted(self, ping: bytes) -> bytes:
         """A whole wait went by: from time to time the client gets a ping. Raises UpstreamFault when the silence is
@@ -85,20 +83,44 @@ class Silence:
         return ping
 
 
+class Process(Protocol):
+    """What may end while a stream is under way. `stop_at`: by when (Clock.monotonic()), None while it stays."""
+
+    stop_at: float | None
+
+
+class Bounds:
+    """By when a stream must have ended: `ends`, None without a bound of its own, and the end of `process`."""
+
+    __slots__ = ("_clock", "ends", "process")
+
+    def __init__(self, ends: float | None, process: Process, clock: Clock) -> None:
+        self.ends = ends
+        self.process = process
+        self._clock = clock
+
+    def shortened(self, wait: float) -> float:
+        """`wait`, or the time that is left. Raises ClientFault when there is none."""
+        ends = min(moment for moment in (self.ends, self.process.stop_at) if moment is not None)
+        left = ends - self._clock.monotonic()
+        if left <= 0:
+            raise ClientFault("timeout", "The gateway's time for this request is over; the answer is cut here.")
+        return min(wait, left)
+
+
 class Relay:
-    """The winner's stream from the commit on, piece by piece. `bounded` shortens a wait to the time that the request
-    has left; it raises when there is none."""
+    """The winner's stream from the commit on, piece by piece."""
 
-    __slots__ = ("_bounded", "_ended", "_exchange", "_pending", "_ping", "_pipe", "_silence")
+    __slots__ = ("_bounds", "_ended", "_exchange", "_pending", "_ping", "_pipe", "_silence")
 
-    def __init__(self, winner: Winner, silence: Silence, ping: bytes, bounded: Callable[[float], float]) -> None:
+    def __init__(self, winner: Winner, silence: Silence, ping: bytes, bounds: Bounds) -> None:
         assert winner.pipe is not None
         self._pipe = winner.pipe
         self._exchange = winner.exchange
         self._pending = winner.pending
         self._silence = silence
         self._ping = ping
-        self._bounded = bounded
+        self._bounds = bounds
         self._ended = False
 
     async def next(self) -> bytes | None:
@@ -107,20 +129,23 @@ class Relay:
         if self._pending:
             pending, self._pending = self._pending, b""
             return pending
-        pipe, silence = self._pipe, self._silence
+        pipe, silence, bounds = self._pipe, self._silence, self._bounds
         while not self._ended:
-            wait = self._bounded(silence.wait(pipe.finished))
+            finished = pipe.finished
+            wait = silence.wait(finished) if silence.idle or finished else silence.usual
+            if bounds.ends is not None or bounds.process.stop_at is not None:
+                wait = bounds.shortened(wait)
             try:
                 data = await self._exchange.read(wait)
             except TransportFault:
-                if not pipe.finished:
+                if not finished:
                     raise
                 data = b""  # a connection that breaks after the answer's proper end has done no harm
             if data:
                 if silence.idle:
                     silence.broken()
                 out = pipe.feed(data)
-            elif data is None and not pipe.finished:
+            elif data is None and not finished:
                 out = silence.lasted(self._ping)
             else:
                 self._ended = True

@@ -133,22 +133,18 @@ class _Reader:
 
     def __init__(self, receive: Receive, send: Send, abort: Callable[[], None] | None) -> None:
         self._receive = receive
-        self._send = send
         self._abort = abort
         self._loop = asyncio.get_running_loop()
+        self.send = send
+        self.now = self._loop.time
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._sending_since: float | None = None
+        self.sending_since: float | None = None
         self._stall_seconds = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.gone = False
-
-    async def send(self, message: Message) -> None:
-        self._sending_since = self._loop.time()
-        await self._send(message)
-        self._sending_since = None
 
     def watch(self, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
@@ -179,7 +175,7 @@ class _Reader:
 
     def _check(self) -> None:
         now = self._loop.time()
-        since = now if self._sending_since is None else self._sending_since
+        since = now if self.sending_since is None else self.sending_since
         if now - since < self._stall_seconds:
             self._timer = self._loop.call_at(since + self._stall_seconds, self._check)
             return
@@ -194,9 +190,10 @@ async def _answer(gateway: Gateway, request: Request, reader: _Reader) -> None:
     try:
         response = await _handle(gateway, request)
         if isinstance(response.body, bytes):
+            reader.sending_since = reader.now()
             await _send_whole(response, request.method, reader.send)
         else:
-            await _send_stream(response, reader.send, partial(_broken_event, gateway, request))
+            await _send_stream(response, reader, partial(_broken_event, gateway, request))
     except asyncio.CancelledError:
         if not reader.gone:
             raise
@@ -235,18 +232,25 @@ async def _send_whole(response: Response, method: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
 
 
-async def _send_stream(response: Response, send: Send, broken_event: Callable[[Exception], bytes]) -> None:
-    body = response.body
+async def _send_stream(response: Response, reader: _Reader, broken_event: Callable[[Exception], bytes]) -> None:
+    body, send, now = response.body, reader.send, reader.now
     assert not isinstance(body, bytes)
     try:
+        reader.sending_since = now()
         await send({"type": "http.response.start", "status": response.status, "headers": _encoded(response)})
+        reader.sending_since = None
         try:
             async for data in body:
+                reader.sending_since = now()
                 await send({"type": "http.response.body", "body": data, "more_body": True})
+                reader.sending_since = None
         except Exception as defect:  # noqa: BLE001  # the boundary, once the stream has begun
+            reader.sending_since = now()
             await send({"type": "http.response.body", "body": broken_event(defect), "more_body": True})
+        reader.sending_since = now()
         await send({"type": "http.response.body", "body": b""})
     finally:
+        reader.sending_since = None
         await body.aclose()
 
 
