@@ -104,7 +104,7 @@ def _compiled_init(cls: type[Any], names: tuple[str, ...], defaults: dict[str, A
             scope["_unset"] = _UNSET
             parameters += [f"{name}=_unset"] if default.init else []
             made = _LITERALS.get(default.factory) or f"_make_{name}()"
-            value = f"{made} if {name} is _unset else {name}" if default.init else made
+            value = f"{name} if {name} is not _unset else {made}" if default.init else made
         elif default.default is not _UNSET:
             scope[f"_{name}"] = default.default
             parameters += [f"{name}=_{name}"] if default.init else []

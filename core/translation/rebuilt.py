@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from operator import is_
 
-from core.conversation import Block, Message, ToolResult
+from core.conversation import Block, Message, Role, ToolResult
 
 
 def with_content(message: Message, content: list[Block]) -> Message:
@@ -13,6 +13,11 @@ def with_content(message: Message, content: list[Block]) -> Message:
     if _same(message.content, content):
         return message
     return Message(message.role, content, message.slot, message.plain, message.name, message.extra)
+
+
+def with_role(message: Message, role: Role) -> Message:
+    """A copy with `role`."""
+    return Message(role, message.content, message.slot, message.plain, message.name, message.extra, message.note)
 
 
 def result_with_content(result: ToolResult, content: list[Block]) -> ToolResult:

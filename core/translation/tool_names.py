@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import Literal
+from typing import Final, Literal
 
 from core.conversation import Answer, Block, Conversation, Message, Tool, ToolCall, ToolChoice, ToolResult
 from core.events import Event, PartDelta, PartEnded, PartStarted
@@ -108,9 +108,15 @@ def tool_map(conversation: Conversation, rules: FormatRules, facts: ModelFacts) 
     """The renaming that the tools of `conversation` need for a target of these rules and facts. `mapped_messages` adds
     the tools that its history alone knows."""
     mapping = ToolMap(rules, not (rules.native_custom_tools and facts.custom_tools))
-    offered = [tool for tool in conversation.tools if tool.kind != "server"]
-    fitting = [tool for tool in offered if tool.namespace is None and rules.tool_name.fullmatch(tool.name)]
-    for tool in [*fitting, *offered]:
+    odd: list[Tool] = []
+    for tool in conversation.tools:
+        if tool.kind == "server":
+            continue
+        if tool.namespace is None and rules.tool_name.fullmatch(tool.name):
+            mapping.register(tool.name, None, "custom" if tool.kind == "custom" else "function")
+        else:
+            odd.append(tool)
+    for tool in odd:
         mapping.register(tool.name, tool.namespace, "custom" if tool.kind == "custom" else "function")
     return mapping
 
@@ -151,17 +157,19 @@ def mapped_messages(messages: list[Message], mapping: ToolMap) -> list[Message]:
     names: dict[str, str] = {}
     result: list[Message] = []
     for message in messages:
-        content = message.content
-        for place, block in enumerate(message.content):
-            mapped: Block = block
-            if isinstance(block, ToolCall):
-                mapped = _mapped_call(block, mapping, names)
-            elif isinstance(block, ToolResult):
-                mapped = _mapped_result(block, mapping, names)
-            if mapped is not block:
-                content = [*content[:place], mapped, *content[place + 1 :]]
-        result.append(message if content is message.content else with_content(message, content))
+        if not _MAPPED.isdisjoint(map(type, message.content)):
+            message = with_content(message, [_mapped_block(block, mapping, names) for block in message.content])
+        result.append(message)
     return result
+
+
+_MAPPED: Final = frozenset({ToolCall, ToolResult})
+
+
+def _mapped_block(block: Block, mapping: ToolMap, names: dict[str, str]) -> Block:
+    if isinstance(block, ToolCall):
+        return _mapped_call(block, mapping, names)
+    return _mapped_result(block, mapping, names) if isinstance(block, ToolResult) else block
 
 
 def _mapped_call(call: ToolCall, mapping: ToolMap, names: dict[str, str]) -> ToolCall:

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from core.conversation import Block, Image, Message, Reasoning, Role, Text, ToolCall, ToolResult
+from core.conversation import Block, Image, Message, Reasoning, Text, ToolCall, ToolResult
 from core.models.facts import ModelFacts
 from core.slotted import replace
 from core.translation.losses import Losses
-from core.translation.rebuilt import result_with_content, with_content
+from core.translation.rebuilt import result_with_content, with_content, with_role
 from core.translation.rules import FormatRules
 from core.translation.survey import SYSTEM_ROLES
 
@@ -113,7 +113,9 @@ def answered_calls(messages: list[Message], rules: FormatRules) -> list[Message]
         run = list(group)
         if spoken:
             result += _joined(run)
-            calls = [block for block in result[-1].content if isinstance(block, ToolCall)]
+            content = result[-1].content
+            if ToolCall in map(type, content):
+                calls = [block for block in content if isinstance(block, ToolCall)]
         else:
             result += _results_first(calls, run, rules)
             calls = []
@@ -142,18 +144,18 @@ def _results_first(calls: list[ToolCall], run: list[Message], rules: FormatRules
     wanted = {call.id for call in calls}
     for message in run:
         kept: Message | None = message
-        if any([isinstance(block, ToolResult) for block in message.content]):
+        if ToolResult in map(type, message.content):
             kept = _without_results(message, wanted, found)
         if kept is not None:
-            others.append(replace(kept, role="user") if kept.role == "tool" else kept)
+            others.append(with_role(kept, "user") if kept.role == "tool" else kept)
     if not calls:
         return others
     results = [found.get(call.id) or _missing(call) for call in _first_of_each(calls)]
     if rules.images_in_results:
-        return [*(Message("tool", [result]) for result in results), *others]
+        return [*[Message("tool", [result]) for result in results], *others]
     texts, images = _without_images(results)
     images_behind = [Message("user", images)] if images else []
-    return [*(Message("tool", [text]) for text in texts), *images_behind, *others]
+    return [*[Message("tool", [text]) for text in texts], *images_behind, *others]
 
 
 def _without_results(message: Message, wanted: set[str], found: dict[str, ToolResult]) -> Message | None:
@@ -208,14 +210,15 @@ def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
         result.append(Message("user", [Text(PLACEHOLDER)]))
         before = "user"
     for message in messages[head:]:
-        role: Role = "user" if message.role == "tool" else message.role
-        if role == before:
-            last = result[-1]
-            content = [*last.content, *message.content]
-            result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
-        else:
-            result.append(message if message.role == role else replace(message, role=role))
-            before = role
+        if message.role == "tool":
+            message = with_role(message, "user")
+        if message.role != before:
+            result.append(message)
+            before = message.role
+            continue
+        last = result[-1]
+        content = [*last.content, *message.content]
+        result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
     return result
 
 

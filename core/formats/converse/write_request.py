@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from core.conversation import Conversation, JsonObject, Message, Tool
+from core.conversation import Conversation, JsonObject, Tool
 from core.errors import Unsupported
 from core.formats.contract import Target, Written
 from core.formats.converse.model_fields import write_model_fields
@@ -19,7 +19,8 @@ from core.models.facts import ModelFacts
 from core.translation.losses import Losses
 from core.translation.strict_schemas import closed_schema
 
-_SYSTEM_ROLES = ("system", "developer")
+# System text has a place of its own.
+_ROLES = {"user": "user", "tool": "user", "assistant": "assistant"}
 
 # OpenAI's and Anthropic's words for what Bedrock calls by its own; "auto" is the default everywhere.
 _TIERS = {
@@ -68,31 +69,33 @@ def _write_messages(conversation: Conversation, writer: BlockWriter) -> tuple[li
     system: list[JsonObject] = []
     messages: list[JsonObject] = []
     own = conversation.format == "converse"
+    before = ""
     for place, message in enumerate(conversation.messages):
+        role = _ROLES.get(message.role)
         path = f"messages[{place}].content"
-        if message.role in _SYSTEM_ROLES and not messages and (message.slot or not own):
+        if role is None and not messages and (message.slot or not own):
             system += writer.write_all(message.content, path)
             continue
-        role = _role(message, place, own=own)
+        if role is None:
+            role = _system_role(place, own=own)
         content = writer.write_all(message.content, path)
-        if not content and not own:
-            continue
-        if messages and messages[-1]["role"] == role and not own:
+        if own:
+            messages.append({"role": role, "content": content, **message.extra})
+        elif content and role == before:
             messages[-1]["content"] += content
-        else:
-            messages.append({"role": role, "content": content, **(message.extra if own else {})})
+        elif content:
+            messages.append({"role": role, "content": content})
+            before = role
     if conversation.cache is not None and messages and "cachePoint" not in messages[-1]["content"][-1]:
         # Automatic caching is a mark at the end of what has been said so far.
         messages[-1]["content"] += writer.cache_point(conversation.cache, "cache")
     return system, messages
 
 
-def _role(message: Message, place: int, *, own: bool) -> str:
-    if message.role in _SYSTEM_ROLES:
-        if own:
-            return "system"
-        raise Unsupported(f"messages[{place}].role", "Converse takes system text before the conversation only")
-    return "assistant" if message.role == "assistant" else "user"
+def _system_role(place: int, *, own: bool) -> str:
+    if own:
+        return "system"
+    raise Unsupported(f"messages[{place}].role", "Converse takes system text before the conversation only")
 
 
 def _inference(conversation: Conversation) -> JsonObject:

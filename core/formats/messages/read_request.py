@@ -26,6 +26,7 @@ from core.formats.carriers import open_carriers
 from core.formats.contract import Call
 from core.formats.messages.members import (
     MISSING,
+    NOT_AN_OBJECT,
     Invalid,
     each,
     list_of,
@@ -160,15 +161,15 @@ def _read_messages(body: JsonObject) -> list[Message]:
 
 
 def _read_message(value: Any) -> Message:
-    raw = object_of(value)
-    name = raw.get("role")
+    if not isinstance(value, dict):
+        raise Invalid("", NOT_AN_OBJECT)
+    name = value.get("role")
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
-        raise Invalid("role", "Input should be 'user', 'assistant' or 'system'" if "role" in raw else MISSING)
-    if "content" not in raw:
+        raise Invalid("role", "Input should be 'user', 'assistant' or 'system'" if "role" in value else MISSING)
+    if "content" not in value:
         raise Invalid("content", MISSING)
-    extra = rest_of(raw, _MESSAGE) if len(raw) > 2 else {}
-    return _message(role, raw["content"], "content", extra)
+    return _message(role, value["content"], "content", rest_of(value, _MESSAGE) if len(value) > 2 else {})
 
 
 def _read_texts(body: JsonObject, name: str) -> list[str]:
