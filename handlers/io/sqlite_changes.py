@@ -11,23 +11,21 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
-type Change = Callable[[sqlite3.Connection], Any]
+from handlers.io.sqlite_counters import Counters
+
+# May be made more than once: what has to be undone is made again.
+type Change = Callable[[sqlite3.Connection, Counters], Any]
 type Asked = tuple[Change, asyncio.Future[Any]]
+
+# What SQLite raises, and Python for a number that SQLite has no room for.
+FAILURES = (sqlite3.Error, OverflowError)
 
 # How often the thread moves what was appended into the file, in groups; and the pages (of 4 KiB) at which a writer does
 # it itself, lest the appended part grow without end under a load that leaves the thread no gap.
 CHECKPOINT_GROUPS = 500
 CHECKPOINT_PAGES = 10_000
-
-
-class Undone(Exception):
-    """Raised by a change that is to leave nothing behind. `outcome` is what who asked for it gets."""
-
-    def __init__(self, outcome: object) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
 
 
 class Changes:
@@ -59,19 +57,14 @@ class Changes:
         changes = [change for change, _ in asked]
         try:
             outcomes = transact(self._near, changes)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                _tell(asked, error)
-                return
+        except sqlite3.OperationalError:
             waiting = loop.run_in_executor(self._thread, self._transact_in_time, changes, Turn(loop))
             waiting.add_done_callback(lambda done: _tell(asked, done.exception() or done.result()))
-        except sqlite3.Error as error:
-            _tell(asked, error)
-        else:
-            _tell(asked, outcomes)
-            self._groups += 1
-            if self._groups % CHECKPOINT_GROUPS == 0:
-                loop.run_in_executor(self._thread, _checkpoint, self._far)
+            return
+        _tell(asked, outcomes)
+        self._groups += 1
+        if self._groups % CHECKPOINT_GROUPS == 0:
+            loop.run_in_executor(self._thread, _checkpoint, self._far)
 
     def _transact_in_time(self, changes: Sequence[Change], turn: Turn) -> list[Any]:
         turn.check(self._busy_seconds)
@@ -92,10 +85,28 @@ class Turn:
 
 
 def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Any]:
-    """What each change returned or raised, after one transaction. Raises sqlite3.Error where nothing was changed."""
+    """What each change returned or raised. All are one transaction; where one fails, each has its own. Raises
+    sqlite3.OperationalError where another process is writing: nothing was changed then."""
+    try:
+        return _transaction(connection, changes)
+    except FAILURES as error:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise
+        return [_outcome(connection, change) for change in changes] if len(changes) > 1 else [error]
+
+
+def alone[Result](connection: sqlite3.Connection, change: Callable[[sqlite3.Connection, Counters], Result]) -> Result:
+    """What one change returned, after a transaction of its own. Raises what it raised."""
+    (outcome,) = _transaction(connection, [change])
+    return cast("Result", outcome)
+
+
+def _transaction(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        outcomes = [_made(connection, change) for change in changes]
+        counters = Counters(connection)
+        outcomes = [change(connection, counters) for change in changes]
+        counters.write()
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -104,20 +115,11 @@ def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[
     return outcomes
 
 
-def _made(connection: sqlite3.Connection, change: Change) -> Any:
-    connection.execute("SAVEPOINT one")
+def _outcome(connection: sqlite3.Connection, change: Change) -> Any:
     try:
-        outcome = change(connection)
-    except Undone as undone:
-        connection.execute("ROLLBACK TO one")
-        outcome = undone.outcome
-    except sqlite3.Error as error:
-        if not connection.in_transaction:  # a full disk and the like have undone the whole group
-            raise
-        connection.execute("ROLLBACK TO one")
-        outcome = error
-    connection.execute("RELEASE one")
-    return outcome
+        return alone(connection, change)
+    except FAILURES as error:
+        return error
 
 
 def _tell(asked: Sequence[Asked], outcomes: Sequence[Any] | BaseException) -> None:

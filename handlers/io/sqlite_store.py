@@ -12,15 +12,19 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from core.ports import Charge, Hold, Shortage, StoredDocument, StoreFault, Taken
-from handlers.io.sqlite_changes import Change, Changes, Turn, Undone, transact
+from core.ports import Hold, Shortage, StoredDocument, StoreFault, Taken
+from handlers.io.sqlite_changes import FAILURES, Change, Changes, Turn, alone
+from handlers.io.sqlite_counters import LAYOUT, Counters
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
 BUSY_SECONDS = 2.0
+# So often a process looks for holds whose lease is over: it has to look at all of them.
+SWEEP_SECONDS = 1.0
 
 # Each step brings a file from the version of its index to the next; `user_version` is how many were done.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -36,6 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX counters_by_end ON counters (until) WHERE until IS NOT NULL",
     ),
     ("CREATE INDEX holds_by_lease ON holds (lease) WHERE amount > 0",),
+    LAYOUT,
 )
 
 
@@ -50,6 +55,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._near: sqlite3.Connection | None = None
         self._changes: Changes | None = None
+        self._swept_at = -inf
 
     async def prepare(self) -> None:
         await self._run(lambda connection: None)
@@ -67,14 +73,14 @@ class SqliteStore:
     ) -> None:
         rows = [(folder, name, json.dumps(document), expires) for name, document in documents.items()]
         query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
-        await self._change(lambda connection: connection.executemany(query, rows))
+        await self._change(lambda connection, _: connection.executemany(query, rows))
 
     async def replace(
         self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
     ) -> bool:
         before, after = change
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: sqlite3.Connection, _: Counters) -> bool:
             query = "SELECT body FROM documents WHERE folder = ? AND name = ?"
             row = connection.execute(query, (folder, name)).fetchone()
             standing = None if row is None else _document(row[0])
@@ -103,42 +109,36 @@ class SqliteStore:
 
     async def delete(self, folder: str, name: str) -> None:
         query = "DELETE FROM documents WHERE folder = ? AND name = ?"
-        await self._change(lambda connection: connection.execute(query, (folder, name)))
+        await self._change(lambda connection, _: connection.execute(query, (folder, name)))
 
     async def purge(self, now: float) -> int:
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: sqlite3.Connection, _: Counters) -> int:
             dropped = connection.execute("DELETE FROM documents WHERE expires < ?", (now,)).rowcount
             ended = now - LAPSED_SECONDS
             connection.execute("DELETE FROM counters WHERE until < ?", (ended,))
-            connection.execute("DELETE FROM holds WHERE lease < ?", (ended,))
+            connection.execute("DELETE FROM reservations WHERE lease < ?", (ended,))
             return dropped
 
-        (dropped,) = await self._run(lambda connection: transact(connection, [work]))
-        return int(dropped)
+        return await self._run(lambda connection: alone(connection, work))
 
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
-        def work(connection: sqlite3.Connection) -> Taken:
-            _give_back_lapsed(connection, now)
-            return Taken({charge.counter: _take(connection, hold, charge) for charge in hold.charges})
+        sweeps = not 0.0 <= now - self._swept_at < SWEEP_SECONDS
+
+        def work(_: sqlite3.Connection, counters: Counters) -> Taken | Shortage:
+            if sweeps:
+                counters.give_back_lapsed(now)
+            return counters.reserve(hold)
 
         taken: Taken | Shortage = await self._change(work)
+        if sweeps:
+            self._swept_at = now
         return taken
 
     async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            for charge in hold.charges:
-                query = "DELETE FROM holds WHERE counter = ? AND id = ? RETURNING amount"
-                row = connection.execute(query, (charge.counter, hold.id)).fetchone()
-                if row is not None:
-                    _raise(connection, charge, actual.get(charge.counter, 0) - row[0])
-
-        await self._change(work)
+        await self._change(lambda _, counters: counters.settle(hold, actual))
 
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
-        def work(connection: sqlite3.Connection) -> Mapping[str, int]:
-            return {counter: _total(connection, counter) - _lapsed(connection, counter, now) for counter in counters}
-
-        return await self._run(work)
+        return await self._run(lambda connection: Counters(connection).totals(counters, now))
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -155,7 +155,7 @@ class SqliteStore:
         assert self._changes is not None
         try:
             return await self._changes.make(change)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise self._fault(error) from error
 
     async def _run[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -170,7 +170,7 @@ class SqliteStore:
                 self._near = _open(self._path, 0.0)
                 self._changes = Changes(self._near, self._connection, self._thread, self._busy_seconds)
             return work(self._connection)
-        except (sqlite3.Error, OSError) as error:
+        except (*FAILURES, OSError) as error:
             raise self._fault(error) from error
 
     def _fault(self, error: Exception) -> StoreFault:
@@ -196,7 +196,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection) == len(MIGRATIONS):
         return
 
-    def work(connection: sqlite3.Connection) -> None:
+    def work(connection: sqlite3.Connection, _: Counters) -> None:
         version = _version(connection)  # again: another process may have been quicker
         if version > len(MIGRATIONS):
             raise StoreFault(f"the SQLite store {path.name} has schema {version}; this version reads {len(MIGRATIONS)}")
@@ -205,7 +205,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
-    transact(connection, [work])
+    alone(connection, work)
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -215,43 +215,3 @@ def _version(connection: sqlite3.Connection) -> int:
 def _document(body: str) -> StoredDocument:
     document: StoredDocument = json.loads(body)
     return document
-
-
-def _give_back_lapsed(connection: sqlite3.Connection, now: float) -> None:
-    """What dead processes had reserved goes back to its counters; the holds stay, of nothing, for a late settlement."""
-    query = "SELECT counter, id, amount FROM holds WHERE lease < ? AND amount > 0"
-    for counter, name, amount in connection.execute(query, (now,)).fetchall():
-        connection.execute("UPDATE holds SET amount = 0 WHERE counter = ? AND id = ?", (counter, name))
-        connection.execute("UPDATE counters SET total = total - ? WHERE counter = ?", (amount, counter))
-
-
-def _take(connection: sqlite3.Connection, hold: Hold, charge: Charge) -> int:
-    """What the counter stands at afterwards. Raises Undone with a Shortage."""
-    query = "INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?)"
-    row = (charge.counter, hold.id, charge.amount, hold.lease)
-    if connection.execute(query, row).rowcount == 0:
-        return _total(connection, charge.counter)  # an earlier try of the same request got through
-    total = _raise(connection, charge, charge.amount)
-    if charge.limit is not None and total > charge.limit:
-        raise Undone(Shortage(charge, total - charge.amount))
-    return total
-
-
-def _raise(connection: sqlite3.Connection, charge: Charge, amount: int) -> int:
-    """What the counter stands at afterwards."""
-    query = (
-        "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (counter) DO UPDATE SET total = total + excluded.total "
-        "RETURNING total"
-    )
-    return int(connection.execute(query, (charge.counter, amount, charge.until)).fetchone()[0])
-
-
-def _total(connection: sqlite3.Connection, counter: str) -> int:
-    row = connection.execute("SELECT total FROM counters WHERE counter = ?", (counter,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _lapsed(connection: sqlite3.Connection, counter: str, now: float) -> int:
-    """What holds of this counter stand for whose lease is over."""
-    query = "SELECT COALESCE(SUM(amount), 0) FROM holds WHERE counter = ? AND lease < ?"
-    return int(connection.execute(query, (counter, now)).fetchone()[0])

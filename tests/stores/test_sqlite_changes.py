@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from handlers.io.sqlite_changes import CHECKPOINT_GROUPS, Changes, Undone
+from core.ports import Charge, Hold, Shortage, StoreFault, Taken
+from handlers.io.sqlite_changes import CHECKPOINT_GROUPS, Changes
+from handlers.io.sqlite_counters import Counters
+from handlers.io.sqlite_store import MIGRATIONS, SqliteStore
 
 
 def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -51,7 +54,7 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 
 
 def insert(number: int) -> object:
-    def change(connection: sqlite3.Connection) -> int:
+    def change(connection: sqlite3.Connection, _: Counters) -> int:
         connection.execute("INSERT INTO numbers VALUES (?)", (number,))
         return number
 
@@ -64,16 +67,12 @@ async def test_what_is_asked_for_in_one_turn_is_one_transaction(ground: Ground) 
     assert [each for each in ground.statements if each.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
 
 
-async def test_an_undone_change_and_a_wrong_one_leave_the_others_of_their_group(ground: Ground) -> None:
-    def undone(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO numbers VALUES (50)")
-        raise Undone("no room")
-
-    wrong = insert("not a number")  # type: ignore[arg-type]
-    asked = (insert(1), undone, wrong, insert(2))
+async def test_a_wrong_change_leaves_the_others_of_its_group(ground: Ground) -> None:
+    wrong, too_large = insert("not a number"), insert(2**64)  # type: ignore[arg-type]
+    asked = (insert(1), wrong, too_large, insert(2))
     made = await asyncio.gather(*(ground.changes.make(each) for each in asked), return_exceptions=True)
-    assert made[0] == 1 and made[1] == "no room" and made[3] == 2
-    assert isinstance(made[2], sqlite3.IntegrityError)
+    assert made[0] == 1 and made[3] == 2
+    assert isinstance(made[1], sqlite3.IntegrityError) and isinstance(made[2], OverflowError)
     assert ground.rows() == [1, 2]
 
 
@@ -109,7 +108,7 @@ async def test_a_full_file_is_an_error_that_waits_for_nobody(ground: Ground) -> 
     ground.changes._near.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(sqlite3.OperationalError, match="full"):
         await ground.changes.make(
-            lambda connection: connection.executemany("INSERT INTO numbers VALUES (?)", ((n,) for n in range(10_000)))
+            lambda connection, _: connection.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(9_999)])
         )
     assert ground.rows() == []
 
@@ -124,3 +123,49 @@ async def test_what_was_appended_is_moved_into_the_file(tmp_path: Path) -> None:
     alone = sqlite3.connect(copy)
     assert alone.execute("SELECT COUNT(*) FROM numbers").fetchone() == (CHECKPOINT_GROUPS,)
     alone.close()
+
+
+async def test_counters_of_one_turn_are_read_and_written_once(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "made.db")
+    await store.prepare()
+    assert store._near is not None
+    statements: list[str] = []
+    store._near.set_trace_callback(statements.append)
+    holds = [Hold(f"r{number}", (Charge("a", 3, 10), Charge("b", 1)), 1e9) for number in range(5)]
+    made = await asyncio.gather(*(store.reserve(hold, 0.0) for hold in holds))
+    assert [isinstance(each, Shortage) for each in made] == [False] * 3 + [True] * 2
+    assert made[3] == Shortage(holds[3].charges[0], 9)
+    assert sum(each.startswith("SELECT counter") for each in statements) == 1
+    assert sum(each.startswith("INSERT INTO counters") for each in statements) == 2
+    assert await store.totals(("b", "a", "none"), 0.0) == {"b": 3, "a": 9, "none": 0}
+    await store.close()
+
+
+async def test_a_sum_that_sqlite_cannot_hold_is_a_fault_of_its_own_request(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "made.db")
+    await store.reserve(Hold("r1", (Charge("a", 2**62),), 1e9), 0.0)
+    much, little = Hold("r2", (Charge("a", 2**62),), 1e9), Hold("r3", (Charge("b", 1),), 1e9)
+    made = await asyncio.gather(store.reserve(much, 0.0), store.reserve(little, 0.0), return_exceptions=True)
+    assert isinstance(made[0], StoreFault) and isinstance(made[1], Taken)
+    assert await store.totals(("a", "b"), 0.0) == {"a": 2**62, "b": 1}
+    await store.close()
+
+
+async def test_what_an_older_version_held_is_settled_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "made.db"
+    older = connect(path, 0.0)
+    for step in MIGRATIONS[:3]:
+        for statement in step:
+            older.execute(statement)
+    older.execute("INSERT INTO counters VALUES ('a', 30, NULL), ('b', 3, NULL)")
+    older.execute("INSERT INTO holds VALUES ('a', 'alive', 20, 100), ('b', 'alive', 2, 100), ('a', 'dead', 10, 50)")
+    older.execute("INSERT INTO holds VALUES ('a', 'lapsed', 0, 40), ('b', 'dead', 1, 50)")
+    older.execute("PRAGMA user_version = 3")
+    older.close()
+    store = SqliteStore(path)
+    assert await store.totals(("a", "b"), 60.0) == {"a": 20, "b": 2}
+    for name in ("alive", "lapsed"):
+        await store.settle(Hold(name, (Charge("a", 20), Charge("b", 2)), 100.0), {"a": 5, "b": 1}, 60.0)
+    await store.reserve(Hold("new", (Charge("a", 1),), 200.0), 60.0)
+    assert await store.totals(("a", "b"), 60.0) == {"a": 5 + 5 + 1, "b": 1 + 1}
+    await store.close()

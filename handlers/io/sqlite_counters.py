@@ -1,0 +1,103 @@
+"""Counters and holds in a SQLite file, as one transaction sees them.
+
+A transaction serves all that one turn of the event loop asks for. What a counter stands at is read when it is first
+asked for and written once at the end: a request's five counters cost a group of requests what they cost one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from core.ports import Charge, Hold, Shortage, Taken
+
+# A hold that lapsed stays, given back already, so that a settlement that comes late still counts, once.
+LAYOUT: Final = (
+    "CREATE TABLE reservations (id TEXT PRIMARY KEY, lease REAL NOT NULL, amounts TEXT NOT NULL, "
+    "lapsed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+    "INSERT INTO reservations SELECT id, MAX(lease), json_group_object(counter, amount), SUM(amount) = 0 "
+    "FROM holds GROUP BY id",
+    "DROP TABLE holds",
+)
+
+
+class Counters:
+    """The counters of one transaction on `connection`, inside which it is used up to `write`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._totals: dict[str, int] = {}
+        self._ends: dict[str, float | None] = {}  # of those that have changed
+
+    def reserve(self, hold: Hold) -> Taken | Shortage:
+        """See core.ports.Store."""
+        totals = self._read([charge.counter for charge in hold.charges])
+        amounts = json.dumps({charge.counter: charge.amount for charge in hold.charges})
+        query = "INSERT OR IGNORE INTO reservations (id, lease, amounts) VALUES (?, ?, ?)"
+        if self._connection.execute(query, (hold.id, hold.lease, amounts)).rowcount == 0:
+            # An earlier try of the same request got through.
+            return Taken({charge.counter: totals[charge.counter] for charge in hold.charges})
+        for charge in hold.charges:
+            if charge.limit is not None and totals[charge.counter] + charge.amount > charge.limit:
+                self._connection.execute("DELETE FROM reservations WHERE id = ?", (hold.id,))
+                return Shortage(charge, totals[charge.counter])
+        return Taken({charge.counter: self._add(charge, charge.amount) for charge in hold.charges})
+
+    def settle(self, hold: Hold, actual: Mapping[str, int]) -> None:
+        """See core.ports.Store."""
+        query = "DELETE FROM reservations WHERE id = ? RETURNING lapsed"
+        row = self._connection.execute(query, (hold.id,)).fetchone()
+        if row is None:
+            return  # it is settled already
+        self._read([charge.counter for charge in hold.charges])
+        for charge in hold.charges:
+            self._add(charge, actual.get(charge.counter, 0) - (0 if row[0] else charge.amount))
+
+    def give_back_lapsed(self, now: float) -> None:
+        """What dead processes had reserved goes back to its counters."""
+        for name, amounts in self._lapsed(now):
+            self.write()
+            self._totals.clear()
+            self._connection.execute("UPDATE reservations SET lapsed = 1 WHERE id = ?", (name,))
+            query = "UPDATE counters SET total = total - ? WHERE counter = ?"
+            self._connection.executemany(query, [(amount, counter) for counter, amount in amounts.items()])
+
+    def totals(self, counters: Iterable[str], now: float) -> Mapping[str, int]:
+        """See core.ports.Store."""
+        names = list(counters)
+        found = dict(self._read(names))
+        for _, amounts in self._lapsed(now):
+            for counter, amount in amounts.items():
+                if counter in found:
+                    found[counter] -= amount
+        return {name: found[name] for name in names}
+
+    def write(self) -> None:
+        """Puts what has changed into the file. Raises OverflowError for what SQLite cannot count."""
+        if self._ends:
+            query = "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (counter) DO UPDATE SET total = excluded.total"
+            rows = [(counter, self._totals[counter], until) for counter, until in self._ends.items()]
+            self._connection.executemany(query, rows)
+            self._ends.clear()
+
+    def _read(self, names: list[str]) -> Mapping[str, int]:
+        """What counters stand at, these among them."""
+        unread = [name for name in names if name not in self._totals]
+        if unread:
+            marks = ", ".join("?" * len(unread))
+            self._totals.update(dict.fromkeys(unread, 0))
+            query = f"SELECT counter, total FROM counters WHERE counter IN ({marks})"  # noqa: S608  # marks alone
+            self._totals.update(self._connection.execute(query, unread).fetchall())
+        return self._totals
+
+    def _add(self, charge: Charge, amount: int) -> int:
+        """What the counter, which has been read, stands at afterwards."""
+        total = self._totals[charge.counter] = self._totals[charge.counter] + amount
+        self._ends[charge.counter] = charge.until
+        return total
+
+    def _lapsed(self, now: float) -> list[tuple[str, dict[str, int]]]:
+        query = "SELECT id, amounts FROM reservations WHERE lapsed = 0 AND lease < ?"
+        return [(name, json.loads(amounts)) for name, amounts in self._connection.execute(query, (now,))]
