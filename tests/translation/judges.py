@@ -85,7 +85,7 @@ def _messages_stream(data: bytes, _strict: bool) -> Reading:
 
 def _invoke_stream(data: bytes, strict: bool) -> Reading:
     frames = []
-    for event in _botocore_events("InvokeModelWithResponseStream", data):
+    for event in botocore_events("InvokeModelWithResponseStream", data):
         value = json.loads(event["chunk"]["bytes"])
         frames.append(f"event: {value['type']}\ndata: {json.dumps(value)}\n\n")
     return _messages_stream("".join(frames).encode(), strict)
@@ -112,7 +112,7 @@ def bedrock_model() -> Any:
 
 
 @cache
-def _parser() -> Any:
+def parser() -> Any:
     return create_parser("rest-json")
 
 
@@ -129,7 +129,7 @@ class _Raw:
         pass
 
 
-def _botocore_events(operation: str, data: bytes) -> list[dict[str, Any]]:
+def botocore_events(operation: str, data: bytes) -> list[dict[str, Any]]:
     shape = bedrock_model().operation_model(operation).output_shape.members
     member = shape["stream"] if "stream" in shape else shape["body"]
     return list(EventStream(_Raw(data), member, _event_parser(), operation))
@@ -137,7 +137,7 @@ def _botocore_events(operation: str, data: bytes) -> list[dict[str, Any]]:
 
 @cache
 def _event_parser() -> Any:
-    return _parser()._event_stream_parser
+    return parser()._event_stream_parser
 
 
 def _converse_usage(reading: Reading, usage: dict[str, Any]) -> Reading:
@@ -161,7 +161,7 @@ def _converse_block(reading: Reading, block: dict[str, Any]) -> None:
 
 def _converse_whole(body: bytes, _strict: bool) -> Reading:
     shape = bedrock_model().operation_model("Converse").output_shape
-    parsed = _parser().parse({"status_code": 200, "headers": {}, "body": body}, shape)
+    parsed = parser().parse({"status_code": 200, "headers": {}, "body": body}, shape)
     reading = Reading(ending=_CONVERSE_ENDINGS[parsed["stopReason"]])
     for block in parsed["output"]["message"]["content"]:
         _converse_block(reading, block)
@@ -171,7 +171,7 @@ def _converse_whole(body: bytes, _strict: bool) -> Reading:
 def _converse_stream(data: bytes, _strict: bool) -> Reading:
     reading = Reading()
     blocks: dict[int, dict[str, Any]] = {}
-    for event in _botocore_events("ConverseStream", data):
+    for event in botocore_events("ConverseStream", data):
         [(kind, value)] = event.items()
         if kind == "contentBlockStart":
             start = value["start"]
@@ -394,24 +394,36 @@ _TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
 def _responses_whole(body: bytes, strict: bool) -> Reading:
-    client, canned = _openai()
     value = json.loads(body)
     if strict:
         OpenAIResponse.model_validate(value, strict=True)
         specified("Response").validate(value)
+    return _response(response_of(value))
+
+
+def response_of(value: Any) -> dict[str, Any]:
+    """The response that the SDK makes of a whole body, as plain values."""
+    client, canned = _openai()
     canned[:] = [httpx2.Response(200, json=value)]
-    answer = client.responses.create(model="m", input="x")
-    return _response(answer.model_dump(exclude_unset=True, warnings=False))
+    return client.responses.create(model="m", input="x").model_dump(exclude_unset=True, warnings=False)
+
+
+def streamed_response_of(data: bytes) -> dict[str, Any]:
+    """The response that the SDK finds at the end of a stream."""
+    client, canned = _openai()
+    canned[:] = [_sse(data)]
+    for event in client.responses.create(model="m", input="x", stream=True):
+        if event.type in _TERMINAL:
+            last: dict[str, Any] = event.response.model_dump(exclude_unset=True, warnings=False)
+            return last
+    raise AssertionError("no terminal event")
 
 
 def _responses_stream(data: bytes, strict: bool) -> Reading:
+    if not strict:
+        return _response(streamed_response_of(data))
     client, canned = _openai()
     canned[:] = [_sse(data)]
-    if not strict:
-        for event in client.responses.create(model="m", input="x", stream=True):
-            if event.type in _TERMINAL:
-                return _response(event.response.model_dump(exclude_unset=True, warnings=False))
-        raise AssertionError("no terminal event")
     collected = _Collected()
     with client.responses.stream(model="m", input="x") as stream:
         for place, event in enumerate(stream):
@@ -495,16 +507,22 @@ def _gemini_usage(reading: Reading, usage: types.GenerateContentResponseUsageMet
     reading.reasoning = usage.thoughts_token_count
 
 
-def _gemini_whole(body: bytes, _strict: bool) -> Reading:
+def gemini_chunks(body: bytes, *, streamed: bool) -> list[types.GenerateContentResponse]:
+    """What the SDK gives, one by one."""
     client, canned = _gemini()
-    canned[:] = [httpx.Response(200, content=body, headers={"content-type": "application/json"})]
-    return _gemini_reading([client.models.generate_content(model="m", contents="x")])
+    kind = "text/event-stream" if streamed else "application/json"
+    canned[:] = [httpx.Response(200, content=body, headers={"content-type": kind})]
+    if streamed:
+        return list(client.models.generate_content_stream(model="m", contents="x"))
+    return [client.models.generate_content(model="m", contents="x")]
+
+
+def _gemini_whole(body: bytes, _strict: bool) -> Reading:
+    return _gemini_reading(gemini_chunks(body, streamed=False))
 
 
 def _gemini_stream(data: bytes, _strict: bool) -> Reading:
-    client, canned = _gemini()
-    canned[:] = [httpx.Response(200, content=data, headers={"content-type": "text/event-stream"})]
-    return _gemini_reading(list(client.models.generate_content_stream(model="m", contents="x")))
+    return _gemini_reading(gemini_chunks(data, streamed=True))
 
 
 JUDGES: dict[str, Judge] = {

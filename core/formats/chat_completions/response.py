@@ -122,9 +122,14 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
     usage = answer.usage.raw if same_format and answer.usage.raw else write_usage(answer.usage)
     if usage is not None:
         written["usage"] = usage
-    if answer.service_tier is not None and (same_format or answer.service_tier in _SERVICE_TIERS):
-        written["service_tier"] = answer.service_tier
+    written.update(write_tier(answer.service_tier, same_format=same_format))
     return {**written, **extra}
+
+
+
+def write_tier(tier: str | None, *, same_format: bool) -> JsonObject:
+    """The member `service_tier`, where the format has the word."""
+    return {"service_tier": tier} if tier is not None and (same_format or tier in _SERVICE_TIERS) else {}
 
 
 def answer_id(id_: str, format_: str | None, reply: Reply) -> str:

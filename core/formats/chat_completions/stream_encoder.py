@@ -31,6 +31,7 @@ from core.formats.chat_completions.response import (
     signature_slot,
     write_annotation,
     write_answer_image,
+    write_tier,
 )
 from core.formats.chat_completions.usage import finish_reason, write_usage
 from core.formats.chat_completions.wire import PING, broken_by, error_event
@@ -117,10 +118,12 @@ class StreamEncoder:
         word = _encoded(finish_reason(event.stop, same_format=self._same_format))
         if self._function and word == b'"tool_calls"':
             word = b'"function_call"'
-        frames += self._head + b'{},"logprobs":null,"finish_reason":' + word + b"}]" + self._usage_null + b"}\n\n"
+        tier = write_tier(event.service_tier, same_format=self._same_format)
+        tail = b"}]" + self._usage_null + (b"," + _encoded(tier)[1:-1] if tier else b"") + b"}\n\n"
+        frames += self._head + b'{},"logprobs":null,"finish_reason":' + word + tail
         usage = write_usage(event.usage)
         if self._reply.conversation.include_usage and usage is not None:
-            frames += b"data: " + _encoded({**self._constant, "choices": [], "usage": usage}) + b"\n\n"
+            frames += b"data: " + _encoded({**self._constant, "choices": [], "usage": usage, **tier}) + b"\n\n"
         return frames
 
     def _failed(self, event: Failed) -> bytes:

@@ -106,6 +106,15 @@ def answer_usage(usage: Usage, origin: FormatName | None) -> JsonObject:
     return write_usage(usage)
 
 
+def early_usage(usage: Usage, origin: FormatName | None) -> JsonObject:
+    """The `usage` member of a stream's beginning. The cache's writes by time to live are not there before they are
+    known: clients keep the ones of the beginning, and zeros would contradict the sum that they are told in the end."""
+    written = answer_usage(usage, origin)
+    if origin != "messages" and usage.cache_write_5m_tokens is None and usage.cache_write_1h_tokens is None:
+        del written["cache_creation"]
+    return written
+
+
 def message_id(id_: str, reply: Reply) -> str:
     """The id to show: the backend's when it is one of this format's, else a minted one."""
     return id_ if id_.startswith("msg_") else f"msg_{reply.id_suffix}"

@@ -21,7 +21,7 @@ from core.formats.messages.answer_blocks import (
     write_block,
     write_citation,
 )
-from core.formats.messages.response import answer_usage, message_id, write_stop
+from core.formats.messages.response import answer_usage, early_usage, message_id, write_stop
 from core.formats.messages.tool_input import dump_input
 from core.formats.messages.wire import PING, error_event
 from core.usage import Usage
@@ -78,7 +78,7 @@ class StreamEncoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": answer_usage(event.usage, event.format),
+            "usage": early_usage(event.usage, event.format),
             **(event.extra if own else {}),
         }
         return _event("message_start", {"type": "message_start", "message": message})

@@ -369,7 +369,6 @@ def test_the_event_sequence_is_anthropics() -> None:
             "input_tokens": 0,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
             "output_tokens": 0,
         },
     }
