@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from math import inf
+from operator import itemgetter
 from time import gmtime, strftime
 from typing import Any
 from urllib.parse import unquote
@@ -83,6 +84,13 @@ class HttpServer:
             connection.abort()
 
 
+_NAME, _VALUE = itemgetter(0), itemgetter(1)
+
+
+def _drop(header: tuple[bytes, bytes]) -> None:
+    """What is done with a trailer."""
+
+
 class Refused(Exception):
     """A request that is not to be answered by the application."""
 
@@ -104,6 +112,7 @@ class ServerConnection(asyncio.Protocol):
         self._peers: tuple[Any, Any] = (None, None)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._add_header: Callable[[tuple[bytes, bytes]], None] = self._headers.append
         self._in_head = False
         self._head_size = 0
         self._upgrading = False
@@ -174,6 +183,7 @@ class ServerConnection(asyncio.Protocol):
         """The first byte of a head."""
         if not self._upgrading:
             self._url, self._headers = b"", []
+            self._add_header = self._headers.append
             self._in_head, self._head_size = True, 0
 
     def on_url(self, url: bytes) -> None:
@@ -181,18 +191,20 @@ class ServerConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; trailers come here too, and are dropped."""
-        if self._in_head:
-            self._headers.append((name.lower(), value))
+        """A header; trailers come here too, and are dropped. Called a dozen times a request."""
+        self._add_header((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is there: the application can begin, while the body is still on its way."""
         if self._upgrading:
             self._upgrading = False  # it is the one that has been read already
             return
+        self._add_header = _drop
+        raw = self._headers
+        headers = self._headers = list(zip(map(bytes.lower, map(_NAME, raw)), map(_VALUE, raw), strict=True))
         version = self._parser.get_http_version()
-        fields = dict(self._headers)
-        _check_head(version, self._headers, fields)
+        fields = dict(headers)
+        _check_head(version, headers, fields)
         self._in_head = False
         self._deadline = inf
         exchange = ServerExchange(self, self._scope(version), expects_continue=b"expect" in fields)
@@ -302,8 +314,8 @@ class ServerConnection(asyncio.Protocol):
             return
         task = asyncio.Task(exchange.run(), loop=self._loop, eager_start=True)
         if not task.done():
+            exchange.task = task
             self.server.tasks.add(task)
-            task.add_done_callback(self.server.tasks.discard)
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Reads on in HTTP/1.1 where a client offered another protocol, as Java's client does with each request
@@ -393,9 +405,9 @@ def _check_head(version: str, headers: list[tuple[bytes, bytes]], fields: dict[b
         raise Refused(400)
     if len(fields) < len(headers) and sum(name == b"host" for name, _ in headers) > 1:
         raise Refused(400)
-    if fields.get(b"expect", b"100-continue").lower() != b"100-continue":
+    if b"expect" in fields and fields[b"expect"].lower() != b"100-continue":
         raise Refused(417)
-    if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+    if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
         raise Refused(501)
 
 

@@ -27,11 +27,12 @@ _NO_BODY = frozenset({204, 304})
 
 
 class ServerExchange:
-    """A request and its answer. `keeps_alive`: whether the connection can be used again afterwards."""
+    """A request and its answer. `keeps_alive`: whether the connection can be used again afterwards; `task`: what
+    answers, where it has to wait for something."""
 
     __slots__ = (
         "_chunked", "_complete", "_connection", "_ended", "_expects_continue", "_flowing", "_given", "_gone", "_head",
-        "_left", "_parts", "_refused", "_scope", "_size", "_started", "_waiter", "_without_body", "keeps_alive",
+        "_left", "_parts", "_refused", "_scope", "_size", "_started", "_waiter", "_without_body", "keeps_alive", "task",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, scope: dict[str, Any], *, expects_continue: bool) -> None:
@@ -39,6 +40,7 @@ class ServerExchange:
         self._scope = scope
         self._expects_continue = expects_continue
         self.keeps_alive = True
+        self.task: asyncio.Task[None] | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._complete = self._given = False
@@ -51,11 +53,15 @@ class ServerExchange:
 
     async def run(self) -> None:
         """The application's turn. An answer that it does not bring to its end is ended here."""
+        server = self._connection.server
         try:
-            await self._connection.server.app(self._scope, self.receive, self.send)
+            await server.app(self._scope, self.receive, self.send)
         finally:
             if not self._ended:
                 self._break_off()
+            if self.task is not None:
+                server.tasks.discard(self.task)
+                self.task = None
 
     # What the connection calls.
 
@@ -109,11 +115,11 @@ class ServerExchange:
         behind; one that has gone is written nothing. Raises RuntimeError for what is no answer."""
         if self._flowing and message.get("more_body", False):
             # The shortest way, which most pieces of most streams go.
-            body = message["body"]
+            connection, body = self._connection, message["body"]
             if body:
-                self._connection.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
-            if self._connection.full is not None:
-                await self._connection.drained()
+                connection.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            if connection.full is not None:
+                await connection.drained()
             return
         if message["type"] != "http.response.start":
             await self._send_body(message.get("body", b""), message.get("more_body", False))
@@ -167,10 +173,9 @@ class ServerExchange:
         """Status line and headers, with what the application left out: date, framing, connection."""
         fields = dict(headers)
         length = fields.get(b"content-length")
-        method = self._scope["method"]
-        self._without_body = method == "HEAD" or status in _NO_BODY
-        self._left = int(length) if length is not None else None
-        if not self._complete or fields.get(b"connection", b"").lower() == b"close":
+        self._without_body = self._scope["method"] == "HEAD" or status in _NO_BODY
+        self._left = None if length is None else int(length)
+        if not self._complete or (b"connection" in fields and fields[b"connection"].lower() == b"close"):
             self.keeps_alive = False
         text = _status_line(status) + b"\r\n".join(map(b": ".join, headers)) + (b"\r\n" if headers else b"")
         if not text.count(b"\r") == text.count(b"\n") == len(headers) + 1 or b"\0" in text:
