@@ -73,13 +73,15 @@ class Fields:
 
     def text(self, name: str) -> str | None:
         value = self.rest.pop(name, None)
-        return None if value is None else text_at(value, self.at(name))
+        if value is None or isinstance(value, str):
+            return value
+        raise wrong_type(self.at(name), "a string", value)
 
     def required_text(self, name: str) -> str:
-        value = self.text(name)
-        if value is None:
-            raise missing(self.at(name))
-        return value
+        value = self.rest.pop(name, None)
+        if isinstance(value, str):
+            return value
+        raise missing(self.at(name)) if value is None else wrong_type(self.at(name), "a string", value)
 
     def boolean(self, name: str) -> bool | None:
         value = self.rest.pop(name, None)

@@ -30,6 +30,9 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+# What most messages of the assistant have beside their text, if anything.
+_CALLS = frozenset({"tool_calls"})
+_EMPTY_IN_CALLS = ("provider_specific_fields", "caller")
 _REASONING_MEMBERS = ("reasoning_details", "thinking_blocks", "reasoning_content", "reasoning")
 
 
@@ -58,12 +61,16 @@ class _MessagesReader:
         return _plain_message(fields, role)
 
     def _assistant(self, fields: Fields) -> Message:
-        raw = dict(fields.rest)
         content = fields.take("content")
-        written = read_content(content, fields.at("content"))
-        if content == "":  # what OpenAI's own answers hold beside tool calls
-            written = []
-        blocks: list[Block] = [*read_reasoning(raw), *written]
+        # The empty text is what OpenAI's own answers hold beside tool calls.
+        blocks = [] if content == "" else _content(content, fields)
+        if fields.rest.keys() <= _CALLS:
+            blocks += read_tool_calls(fields)
+            return Message("assistant", blocks, plain=isinstance(content, str), extra=fields.rest)
+        return self._assistant_with_more(fields, blocks, plain=isinstance(content, str))
+
+    def _assistant_with_more(self, fields: Fields, written: list[Block], *, plain: bool) -> Message:
+        blocks: list[Block] = [*read_reasoning(fields.rest), *written]
         for name in _REASONING_MEMBERS:
             fields.take(name)
         refusal = fields.text("refusal")
@@ -74,7 +81,7 @@ class _MessagesReader:
             blocks.append(Opaque("chat_completions", "audio", audio, content=True))
         blocks += read_tool_calls(fields)
         blocks += self._function_call(fields)
-        message = Message("assistant", blocks, plain=isinstance(content, str), name=fields.text("name"))
+        message = Message("assistant", blocks, plain=plain, name=fields.text("name"))
         _take_signatures(fields.object("extra_content"), blocks)
         _drop_empty(fields.rest, ("annotations", "function_call", "provider_specific_fields"))
         _mark_last(message, fields)
@@ -94,28 +101,26 @@ class _MessagesReader:
     def _result(self, fields: Fields, *, legacy: bool) -> Message:
         call_id = self._function_id() if legacy else fields.required_text("tool_call_id")
         content = fields.take("content")
-        result = ToolResult(
-            call_id,
-            read_content(content, fields.at("content")),
-            is_error=fields.boolean("is_error"),
-            name=fields.text("name"),
-            plain=isinstance(content, str),
-            cache=read_cache(fields),
-        )
+        result = ToolResult(call_id, _content(content, fields), plain=isinstance(content, str))
+        if fields.rest:
+            result.is_error = fields.boolean("is_error")
+            result.name = fields.text("name")
+            result.cache = read_cache(fields)
         return Message("tool", [result], extra=fields.rest)
+
+
+def _content(content: object, fields: Fields) -> list[Block]:
+    return [Text(content)] if isinstance(content, str) else read_content(content, fields.at("content"))
 
 
 def _plain_message(fields: Fields, role: Role) -> Message:
     content = fields.take("content")
     if content is None:
         raise missing(fields.at("content"))
-    message = Message(
-        role,
-        read_content(content, fields.at("content")),
-        plain=isinstance(content, str),
-        name=fields.text("name"),
-    )
-    _mark_last(message, fields)
+    message = Message(role, _content(content, fields), plain=isinstance(content, str))
+    if fields.rest:
+        message.name = fields.text("name")
+        _mark_last(message, fields)
     return message
 
 
@@ -139,7 +144,9 @@ def _drop_empty(members: JsonObject, names: tuple[str, ...]) -> None:
 
 def read_tool_calls(fields: Fields) -> list[Block]:
     """The member `tool_calls` of a message."""
-    calls = fields.array("tool_calls") or []
+    calls = fields.array("tool_calls")
+    if not calls:
+        return []
     path = fields.at("tool_calls")
     return [_tool_call(Fields(call, f"{path}[{index}]")) for index, call in enumerate(calls)]
 
@@ -158,13 +165,16 @@ def _tool_call(fields: Fields) -> ToolCall:
         if function is None:
             raise missing(fields.at("function"))
         name, inner = function.required_text("name"), function
-        arguments = arguments_text(function.take("arguments"), function.at("arguments"))
+        arguments = function.take("arguments")
+        if not isinstance(arguments, str):
+            arguments = arguments_text(arguments, function.at("arguments"))
     call_kind: Literal["function", "custom"] = "custom" if kind == "custom" else "function"
-    call = ToolCall(fields.text("id") or "", name, arguments, call_kind, cache=read_cache(fields))
-    for name in ("provider_specific_fields", "caller"):
-        _drop_empty(fields.rest, (name,))
-        _drop_empty(inner.rest, (name,))
-    call.extra = {**inner.rest, **fields.rest}
+    call = ToolCall(fields.text("id") or "", name, arguments, call_kind)
+    if fields.rest or inner.rest:
+        call.cache = read_cache(fields)
+        _drop_empty(fields.rest, _EMPTY_IN_CALLS)
+        _drop_empty(inner.rest, _EMPTY_IN_CALLS)
+        call.extra = {**inner.rest, **fields.rest}
     _take_signatures(extra_content, [call])
     return call
 
@@ -172,7 +182,9 @@ def _tool_call(fields: Fields) -> ToolCall:
 def _take_signatures(extra_content: JsonObject | None, blocks: list[Block]) -> None:
     """Gemini's thought signature belongs to the first call of the message, or to its text
     (https://ai.google.dev/gemini-api/docs/thought-signatures)."""
-    google = (extra_content or {}).get("google")
+    if not extra_content:
+        return
+    google = extra_content.get("google")
     signature = google.get("thought_signature") if isinstance(google, dict) else None
     if not isinstance(signature, str) or not signature:
         return

@@ -96,7 +96,17 @@ def _read_tools(fields: Fields, conversation: Conversation) -> None:
         conversation.parallel_tool_calls = False  # the answer has room for one function_call
 
 
+_SAMPLING = frozenset(
+    {
+        "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "logprobs",
+        "top_logprobs", "n",
+    }
+)  # fmt: skip
+
+
 def _sampling(fields: Fields) -> Sampling:
+    if _SAMPLING.isdisjoint(fields.rest):
+        return Sampling()
     return Sampling(
         temperature=fields.number("temperature"),
         top_p=fields.number("top_p"),
@@ -125,6 +135,9 @@ def _read_stream_options(fields: Fields, conversation: Conversation) -> None:
 
 
 def _read_the_rest(fields: Fields, conversation: Conversation) -> None:
+    conversation.extra = fields.rest
+    if not fields.rest:
+        return
     conversation.verbosity = fields.text("verbosity")
     conversation.service_tier = fields.text("service_tier")
     conversation.metadata = read_metadata(fields.object("metadata"))
@@ -135,12 +148,16 @@ def _read_the_rest(fields: Fields, conversation: Conversation) -> None:
     conversation.user = fields.text("user") or identifier
     if identifier is not None and identifier != conversation.user:
         fields.rest["safety_identifier"] = identifier
-    conversation.extra = fields.rest
+
+
+_REASONING = frozenset({"thinking", "reasoning", "reasoning_effort", "include_reasoning"})
 
 
 def _reasoning(fields: Fields) -> ReasoningRequest | None:
     """OpenAI's `reasoning_effort`, OpenRouter's `reasoning` and `include_reasoning`, `thinking` of LiteLLM and
     DeepSeek."""
+    if _REASONING.isdisjoint(fields.rest):
+        return None
     request = ReasoningRequest()
     thinking = fields.fields("thinking")
     if thinking is not None:

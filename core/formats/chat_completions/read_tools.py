@@ -12,8 +12,8 @@ _MODES = {"auto": "auto", "none": "none", "required": "required", "any": "requir
 
 def read_tools(fields: Fields) -> list[Tool]:
     """The members `tools`, `functions` (legacy) and `web_search_options`. Raises ClientFault."""
-    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(fields.array("tools") or [])]
-    for index, function in enumerate(fields.array("functions") or []):
+    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(fields.array("tools") or ())]
+    for index, function in enumerate(fields.array("functions") or ()):
         tool = _function(Fields(function, f"functions[{index}]"))
         tool.note = _LEGACY  # says to the writer: answer with function_call
         tools.append(tool)
@@ -36,7 +36,7 @@ def _tool(value: object, path: str) -> Tool:
     if kind == "function":
         inner = fields.fields("function")
         tool = _function(inner if inner is not None else fields)
-        if inner is not None:
+        if inner is not None and fields.rest:
             tool.cache = tool.cache or read_cache(fields)
             tool.extra = {**tool.extra, **fields.rest}
         return tool
@@ -54,10 +54,11 @@ def _function(fields: Fields) -> Tool:
         fields.object("parameters"),
         fields.boolean("strict"),
     )
-    if tool.parameters is None:
-        tool.parameters = fields.object("input_schema")
-    tool.cache = read_cache(fields)
-    tool.extra = fields.rest
+    if fields.rest:
+        if tool.parameters is None:
+            tool.parameters = fields.object("input_schema")
+        tool.cache = read_cache(fields)
+        tool.extra = fields.rest
     return tool
 
 
