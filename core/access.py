@@ -15,6 +15,7 @@ from core.http import Request
 from core.slotted import field, slotted
 
 _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+_KEY_NAMES = frozenset(_KEY_HEADERS)
 
 MISSING_KEY = (
     "No API key was sent. Send the gateway's key as `Authorization: Bearer`, `x-api-key`, `api-key` or "
@@ -76,10 +77,14 @@ def is_admin(caller: Caller) -> bool:
 def presented_keys(request: Request) -> list[str]:
     """Every key that a request carries. SDKs may send two (Claude Code does); one valid one is enough."""
     headers = request.headers
-    keys = [headers[name].strip() for name in _KEY_HEADERS if headers.get(name)]
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        keys.append(value.strip())
+    keys: list[str] = []
+    if not _KEY_NAMES.isdisjoint(headers):
+        keys.extend(headers[name].strip() for name in _KEY_HEADERS if headers.get(name))
+    if "authorization" in headers:
+        scheme, _, value = headers["authorization"].partition(" ")
+        value = value.strip()
+        if value and scheme.lower() == "bearer":
+            keys.append(value)
     if "key=" in request.query:
         keys.extend(_query_keys(request.query))
     return keys
@@ -106,7 +111,12 @@ def service_caller(rules: AccessRules, request: Request, presented: Sequence[str
                     valid = known
     if valid is None:
         raise Refused("authentication", WRONG_KEY)
-    return Caller(_digest(valid), "service", "the service key")
+    return _service_caller(valid)
+
+
+@lru_cache(maxsize=64)
+def _service_caller(key: str) -> Caller:
+    return Caller(_digest(key), "service", "the service key")
 
 
 def anonymous(presented: Sequence[str]) -> Caller:
@@ -136,7 +146,8 @@ def _is_elsewhere(origin: str) -> bool:
 
 def _signed_with(rules: AccessRules, request: Request, now: float) -> str | None:
     """The key that the request is signed with, if it is signed. Raises Refused for a signature that does not match."""
-    if not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
+    headers = request.headers
+    if "authorization" not in headers or not headers["authorization"].startswith("AWS4-HMAC-SHA256"):
         return None
     from core.auth.sigv4 import signing_secret  # noqa: PLC0415  # AWS SDKs only
 

@@ -69,18 +69,24 @@ class Routing:
     health: Health
 
 
+class Process(Protocol):
+    """What may end while a request is under way. `stop_at`: by when (Clock.monotonic()), None while it stays."""
+
+    stop_at: float | None
+
+
 @slotted
 class Timing:
-    """Bounds of a request, readings of Clock.monotonic() and seconds. `stop_at` gives when the process ends, which
-    may become known at any moment."""
+    """Bounds of a request, readings of Clock.monotonic() and seconds. That `process` ends may become known at any
+    moment."""
 
     deadline: float | None
     commit_grace: float
-    stop_at: Callable[[], float | None] = lambda: None
+    process: Process
 
     def end(self) -> float | None:
         """By when there must be an answer."""
-        stop_at = self.stop_at()
+        stop_at = self.process.stop_at
         if stop_at is None or self.deadline is None:
             return self.deadline if stop_at is None else stop_at
         return min(self.deadline, stop_at)
@@ -210,7 +216,6 @@ class Attempts:
         """The request is over. Its parts refer to one another: without this, what it held (a body of 100 KB, and what
         was read from it) would lie there until the collector of cycles comes by."""
         self._prepare = self._transport_for = _over
-        self._timing = _NO_TIME
 
     def account_loss(self, candidate: Candidate, pipe: Pipe | None) -> None:
         """What an attempt used that did not end well, or that nobody gets an answer from."""
@@ -491,9 +496,6 @@ def _keep_request_id(error: UpstreamFault) -> None:
     found = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
     if found is not None:
         error.headers["x-skybridge-backend-request-id"] = found
-
-
-_NO_TIME = Timing(None, 0.0)
 
 
 def _over(*_: object) -> Any:

@@ -50,24 +50,28 @@ class Gateway:
         try:
             if isinstance(endpoint, NoRoute):
                 raise _no_route(request, endpoint)
-            if endpoint.operation in _OPEN_OPERATIONS:
-                return await self._public(endpoint, request, request_id)
-            if endpoint.operation == "backend_health":
-                return await self._backend_page(endpoint, request_id)
-            caller = await self._identify(request)
-            if endpoint.operation == "backend_details":
-                return await self._backend_page(endpoint, request_id)
-            if endpoint.operation in ("models", "model"):
-                return self._listing(endpoint, request.query, request_id)
-            if endpoint.operation in ("usage", "metrics"):
-                return await self._report(endpoint, request, caller, request_id)
-            if endpoint.operation in _KEPT_OPERATIONS:
-                return await self._kept_page(request, endpoint, caller, request_id)
-            return await self._generate(request, endpoint, caller, request_id)
+            if endpoint.operation not in _ASKS_A_MODEL:
+                return await self._page(endpoint, request, request_id)
+            return await self._generate(request, endpoint, await self._identify(request), request_id)
         except GatewayError as error:
             if self.ports.refused is not None:
                 self.ports.refused(endpoint.format, error.kind)
             return self.error_response(error, endpoint.format, request_id)
+
+    async def _page(self, endpoint: Endpoint, request: Request, request_id: str) -> Response:
+        """What no model is asked for. Raises GatewayError."""
+        if endpoint.operation in _OPEN_OPERATIONS:
+            return await self._public(endpoint, request, request_id)
+        if endpoint.operation == "backend_health":
+            return await self._backend_page(endpoint, request_id)
+        caller = await self._identify(request)
+        if endpoint.operation == "backend_details":
+            return await self._backend_page(endpoint, request_id)
+        if endpoint.operation in ("models", "model"):
+            return self._listing(endpoint, request.query, request_id)
+        if endpoint.operation in ("usage", "metrics"):
+            return await self._report(endpoint, request, caller, request_id)
+        return await self._kept_page(request, endpoint, caller, request_id)
 
     def refuse(self, request: Request, error: GatewayError) -> Response:
         """The answer to a request that a door turns away before its body was read."""
@@ -214,7 +218,7 @@ class Gateway:
             run.account("abandoned")
 
 
-_KEPT_OPERATIONS = frozenset({"response", "response_input", "delete_response"})
+_ASKS_A_MODEL = frozenset({"generate", "embeddings", "count_tokens"})
 # Prometheus's text format (core.telemetry.prometheus, which is loaded where somebody asks for the page).
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -6,8 +6,6 @@ have requests under way, so that one busy key cannot shut out the rest.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from core.errors import Refused
 
 # From this share of the limit on, callers are held to equal shares.
@@ -20,7 +18,7 @@ class InFlight:
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._by_caller: Counter[str] = Counter()
+        self._by_caller: dict[str, int] = {}
         self.total = 0
 
     def enter(self, caller: str) -> None:
@@ -30,16 +28,18 @@ class InFlight:
                 raise _refused(f"This instance serves {self._limit} requests at once and has no room for more.")
             callers = len(self._by_caller) + (caller not in self._by_caller)
             crowded = self.total >= self._limit * CROWDED
-            if crowded and callers > 1 and self._by_caller[caller] >= self._limit / callers:
+            if crowded and callers > 1 and self._by_caller.get(caller, 0) >= self._limit / callers:
                 raise _refused("This instance is busy, and the caller has its share of it under way already.")
-        self._by_caller[caller] += 1
+        self._by_caller[caller] = self._by_caller.get(caller, 0) + 1
         self.total += 1
 
     def leave(self, caller: str) -> None:
         """A request of `caller` is over."""
         self.total -= 1
-        self._by_caller[caller] -= 1
-        if not self._by_caller[caller]:
+        left = self._by_caller[caller] - 1
+        if left:
+            self._by_caller[caller] = left
+        else:
             del self._by_caller[caller]
 
 

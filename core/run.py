@@ -225,7 +225,7 @@ class Run:
             self._prepare,
             self._transport_for,
             self._ports,
-            Timing(self._commit_deadline(policy, self._generation.stream), grace, self._stop_at),
+            Timing(self._commit_deadline(policy, self._generation.stream), grace, self._gateway),
         )
         attempts.stream = self._generation.stream
         attempts.watch = self._watch
@@ -392,9 +392,6 @@ class Run:
         prepared = cast(Prepared, await prepare)
         prepared.dropped.extend(dropped)
         return prepared
-
-    def _stop_at(self) -> float | None:
-        return self._gateway.stop_at
 
     def _failure(self, winner: Winner | None, error: GatewayError) -> bytes:
         """The error that ends a stream whose status is out already."""

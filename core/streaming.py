@@ -4,9 +4,9 @@ it began."""
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from core.attempts import LONGEST_NAP, Winner
+from core.attempts import LONGEST_NAP, Process, Winner
 from core.errors import ClientFault, upstream_fault
 from core.ports import Clock, TransportFault
 from core.relay import Pipe
@@ -81,12 +81,6 @@ class Silence:
             return b""
         self._since_ping = 0.0
         return ping
-
-
-class Process(Protocol):
-    """What may end while a stream is under way. `stop_at`: by when (Clock.monotonic()), None while it stays."""
-
-    stop_at: float | None
 
 
 class Bounds:
