@@ -150,6 +150,10 @@ class Hold:
     places: dict[str, int] = field(default_factory=dict)
 
 
+# What was used of a hold, by counter; 0 where absent.
+type Settlement = tuple[Hold, Mapping[str, int]]
+
+
 @slotted(frozen=True)
 class Shortage:
     """The counter that had no room for a charge, and how much of it was `used`."""
@@ -219,8 +223,8 @@ class Store(Protocol):
         """Takes every charge of `hold`, each by one atomic conditional write; with a Shortage, none."""
         ...
 
-    async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
-        """Puts what was used (by counter; 0 where absent) in the place of what was reserved."""
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Puts what was used in the place of what was reserved, each once however often it is asked for."""
         ...
 
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:

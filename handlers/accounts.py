@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from core.generation import Generation
 from core.http import HeaderList, Request
 from core.keys import check_model
 from core.limits import Quota, Subject
-from core.ports import Clock, Hold, Log, Random, Shortage, Store, StoreFault
+from core.ports import Clock, Hold, Log, Random, Settlement, Shortage, Store, StoreFault
 from core.slotted import slotted
 from core.usage import UsageRecord
 from handlers.callers import Callers
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 # A store that is away for long must not fill the memory.
 MOST_WAITING = 20_000
-# A store in a file makes one transaction of them, a remote one answers them side by side.
-CALLS_AT_ONCE = 32
 # So long a store that has not answered is not asked for limits: each question may take two seconds.
 AWAY_SECONDS = 5.0
 
@@ -219,23 +217,23 @@ class Accounts:
 
     async def _write(self, store: Store, batch: Sequence[UsageRecord]) -> None:
         """Settles and records. Both may be done twice without harm."""
-        now = self._clock.time()
         days: dict[str, dict[str, bill.Document]] = {}
-        calls: list[Coroutine[Any, Any, None]] = []
+        settlements: list[Settlement] = []
         for record in batch:
             wasted = self._wasted_cost(record)
             if record.hold is not None:
                 tokens = record.usage.total_tokens + sum(each.usage.total_tokens for each in record.wasted)
                 cost = (record.cost.total if record.cost is not None else 0) + wasted
-                calls.append(store.settle(record.hold, limits.used(record.hold.charges, tokens, cost), now))
+                settlements.append((record.hold, limits.used(record.hold.charges, tokens, cost)))
             folder = bill.folder_of(bill.day_of(record.started))
             days.setdefault(folder, {})[record.request_id] = bill.usage_document(
                 record, wasted, self.compute(record) if self.compute is not None else None
             )
-        expires = now + bill.RETENTION_DAYS * 86_400
-        calls += [store.write(folder, documents, expires) for folder, documents in days.items()]
-        for start in range(0, len(calls), CALLS_AT_ONCE):
-            await asyncio.gather(*calls[start : start + CALLS_AT_ONCE])
+        expires = self._clock.time() + bill.RETENTION_DAYS * 86_400
+        calls = [store.write(folder, documents, expires) for folder, documents in days.items()]
+        if settlements:
+            calls.append(store.settle(settlements))
+        await asyncio.gather(*calls)
 
     def _wasted_cost(self, record: UsageRecord) -> int:
         costs = (

@@ -75,7 +75,7 @@ class ChatRate:
                 outcome = await store.reserve(hold, now)
                 if isinstance(outcome, Shortage):
                     return outcome.used
-                await store.settle(hold, {charge.counter: 1}, now)
+                await store.settle([(hold, {charge.counter: 1})])
                 return None
             except StoreFault as fault:
                 self._log(fault)

@@ -12,11 +12,11 @@ from itertools import batched
 from math import ceil
 from typing import Any
 
-from core.ports import Hold, Shortage, StoredDocument, StoreFault, Taken
+from core.ports import Hold, Settlement, Shortage, StoredDocument, StoreFault, Taken
 from handlers.io.dynamodb_counters import DynamoCounters
 from handlers.io.dynamodb_table import DynamoTable, Item, error_type, is_throttled
 from handlers.io.schema import Schema, nothing_to_change
-from handlers.io.shards import Spread
+from handlers.io.shards import Spread, settle_all
 from handlers.io.store_http import CloudClient
 
 __all__ = ["DynamoStore", "is_throttled"]
@@ -118,8 +118,8 @@ class DynamoStore:
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
         return await self._schema.beside(lambda: self._counters.reserve(hold, now))
 
-    async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
-        await self._counters.settle(hold, actual)
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        await settle_all(settlements, self._counters.settle)
 
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
         return await self._counters.totals(counters, now)

@@ -12,16 +12,19 @@ A process takes from the own item until that is found to be hot, then from one s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import batched
 from typing import Final
 
-from core.ports import Charge, Hold, Random, Shortage, Taken
+from core.ports import Charge, Hold, Random, Settlement, Shortage, Taken
 from core.slotted import slotted
 
 # All shards are read when room is looked for, whichever this process uses: so many there can be.
 MOST_SHARDS: Final = 16
 # A shard is granted this part of the limit at once, so that it asks seldom.
 GRANTS: Final = 32
+# So many requests are settled side by side.
+SETTLED_AT_ONCE: Final = 32
 # A process remembers this many hot counters.
 _REMEMBERED: Final = 1000
 
@@ -132,3 +135,11 @@ async def take_all(
     if faults:
         raise faults[0]
     return shortages[0] if shortages else Taken(used)
+
+
+async def settle_all(
+    settlements: Sequence[Settlement], settle: Callable[[Hold, Mapping[str, int]], Awaitable[None]]
+) -> None:
+    """Some at a time, side by side. Raises StoreFault."""
+    for some in batched(settlements, SETTLED_AT_ONCE, strict=False):
+        await asyncio.gather(*(settle(hold, actual) for hold, actual in some))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from core.ports import Charge, Hold, Shortage, Taken
+from core.ports import Charge, Hold, Settlement, Shortage, Taken
 
 # A hold that lapsed stays, given back already, so that a settlement that comes late still counts, once.
 LAYOUT: Final = (
@@ -45,15 +45,16 @@ class Counters:
                 return Shortage(charge, totals[charge.counter])
         return Taken({charge.counter: self._add(charge, charge.amount) for charge in hold.charges})
 
-    def settle(self, hold: Hold, actual: Mapping[str, int]) -> None:
+    def settle(self, settlements: Sequence[Settlement]) -> None:
         """See core.ports.Store."""
         query = "DELETE FROM reservations WHERE id = ? RETURNING lapsed"
-        row = self._connection.execute(query, (hold.id,)).fetchone()
-        if row is None:
-            return  # it is settled already
-        self._read([charge.counter for charge in hold.charges])
-        for charge in hold.charges:
-            self._add(charge, actual.get(charge.counter, 0) - (0 if row[0] else charge.amount))
+        for hold, actual in settlements:
+            row = self._connection.execute(query, (hold.id,)).fetchone()
+            if row is None:
+                continue  # it is settled already
+            self._read([charge.counter for charge in hold.charges])
+            for charge in hold.charges:
+                self._add(charge, actual.get(charge.counter, 0) - (0 if row[0] else charge.amount))
 
     def give_back_lapsed(self, now: float) -> None:
         """What dead processes had reserved goes back to its counters."""

@@ -16,7 +16,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from core.ports import Hold, Shortage, StoredDocument, StoreFault, Taken
+from core.ports import Hold, Settlement, Shortage, StoredDocument, StoreFault, Taken
 from handlers.io.sqlite_changes import FAILURES, Change, Changes, Turn, alone
 from handlers.io.sqlite_counters import LAYOUT, Counters
 
@@ -134,8 +134,8 @@ class SqliteStore:
             self._swept_at = now
         return taken
 
-    async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
-        await self._change(lambda _, counters: counters.settle(hold, actual))
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        await self._change(lambda _, counters: counters.settle(settlements))
 
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
         return await self._run(lambda connection: Counters(connection).totals(counters, now))

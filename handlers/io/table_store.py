@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import batched
 
-from core.ports import Hold, Shortage, StoredDocument, Taken
+from core.ports import Hold, Settlement, Shortage, StoredDocument, Taken
 from handlers.io.azure_table import AzureTable, Entity, EntityChange, joined, key_of, name_of, pieces
 from handlers.io.schema import Schema, nothing_to_change
-from handlers.io.shards import Spread
+from handlers.io.shards import Spread, settle_all
 from handlers.io.store_http import CloudClient
 from handlers.io.table_counters import TableCounters
 
@@ -103,8 +103,8 @@ class TableStore:
     async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
         return await self._schema.beside(lambda: self._counters.reserve(hold, now))
 
-    async def settle(self, hold: Hold, actual: Mapping[str, int], now: float) -> None:
-        await self._counters.settle(hold, actual)
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        await settle_all(settlements, self._counters.settle)
 
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
         return await self._counters.totals(counters, now)

@@ -152,7 +152,7 @@ async def use(store: DynamoStore) -> None:
     await store.delete("keys", "a")
     hold = Hold("h", (Charge("usd", 5, 10, 2_000_000_000.0),), 1_900_000_000.0)
     await store.reserve(hold, 1_800_000_000.0)
-    await store.settle(hold, {"usd": 3}, 1_800_000_000.0)
+    await store.settle([(hold, {"usd": 3})])
     await store.totals(["usd"], 1_800_000_000.0)
     await store.purge(1_800_000_000.0)
     await store.close()

@@ -134,9 +134,9 @@ async def test_a_reservation_is_settled_with_what_was_used(store: Store) -> None
     charge = budget(40)
     assert isinstance(await store.reserve(hold("r1", charge), NOW), Taken)
     assert await total(store, charge.counter) == 40
-    await store.settle(hold("r1", charge), {charge.counter: 7}, NOW)
+    await store.settle([(hold("r1", charge), {charge.counter: 7})])
     assert await total(store, charge.counter) == 7
-    await store.settle(hold("r1", charge), {charge.counter: 7}, NOW)
+    await store.settle([(hold("r1", charge), {charge.counter: 7})])
     assert await total(store, charge.counter) == 7
 
 
@@ -179,7 +179,7 @@ async def test_a_settlement_after_the_lease_counts_once(store: Store) -> None:
     assert isinstance(await store.reserve(slow, NOW), Taken)
     assert isinstance(await store.reserve(hold("r2", charge, lease=NOW + 90), NOW + 31), Taken)
     for _ in range(2):
-        await store.settle(slow, {charge.counter: 10}, NOW + 32)
+        await store.settle([(slow, {charge.counter: 10})])
     assert await total(store, charge.counter, NOW + 32) == 70
 
 
@@ -211,7 +211,7 @@ async def test_200_callers_spend_no_more_than_the_budget(store: Store) -> None:
         reservation = hold(f"r{number}", budget(3, 60))
         if isinstance(await store.reserve(reservation, NOW), Shortage):
             return 0
-        await store.settle(reservation, {reservation.charges[0].counter: 1}, NOW)
+        await store.settle([(reservation, {reservation.charges[0].counter: 1})])
         return 1
 
     spent = sum(await asyncio.gather(*(call(number) for number in range(200))))

@@ -79,7 +79,7 @@ async def test_a_managed_identity_reaches_tables(tmp_path: Path) -> None:
             await store.prepare()
             hold = Hold("r1", (Charge("usd", 3, 5, None),), 4e9)
             assert await store.reserve(hold, 1.0) == Taken({"usd": 3})
-            await store.settle(hold, {"usd": 2}, 1.0)
+            await store.settle([(hold, {"usd": 2})])
             assert await store.totals(["usd"], 1.0) == {"usd": 2}
             wrong = open_store(f"azure-table:{endpoint}/keyless", machine)
             with pytest.raises(StoreFault, match="403|401"):

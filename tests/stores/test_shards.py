@@ -95,7 +95,7 @@ async def test_what_a_shard_gets_back_others_may_take(open_store: Callable[[], S
     other = open_store()
     whole = hold("r1", charge(100))
     assert isinstance(await store.reserve(whole, NOW), Taken)
-    await store.settle(whole, {charge(0).counter: 30}, NOW)
+    await store.settle([(whole, {charge(0).counter: 30})])
     assert isinstance(await other.reserve(hold("r2", charge(70)), NOW), Taken)
     assert await total(store, charge(0).counter) == 100
 
@@ -107,7 +107,7 @@ async def test_room_that_came_from_another_shard_only_is_seen_by_all(
     """Nothing is left to grant when the second shard first takes."""
     whole, dead = hold("r1", charge(100)), hold("dead", charge(60), lease=NOW + 1)
     assert isinstance(await store.reserve(whole, NOW), Taken)
-    await store.settle(whole, {}, NOW)
+    await store.settle([(whole, {})])
     assert isinstance(await open_store().reserve(dead, NOW), Taken)
     third = open_store()
     assert isinstance(await third.reserve(hold("r2", charge(100)), NOW + 2), Taken)
@@ -120,9 +120,9 @@ async def test_another_process_settles_what_it_finds(open_store: Callable[[], St
     assert isinstance(await store.reserve(hold("r1", charge(40)), NOW), Taken)
     other = open_store()
     for _ in range(2):
-        await other.settle(hold("r1", charge(40)), {charge(0).counter: 7}, NOW)
+        await other.settle([(hold("r1", charge(40)), {charge(0).counter: 7})])
     assert await total(store, charge(0).counter) == 7
-    await other.settle(Hold("r9", (charge(1, counter="never seen"),), LATER), {}, NOW)
+    await other.settle([(Hold("r9", (charge(1, counter="never seen"),), LATER), {})])
 
 
 @SHARDED

@@ -165,7 +165,7 @@ async def test_what_an_older_version_held_is_settled_and_given_back(tmp_path: Pa
     store = SqliteStore(path)
     assert await store.totals(("a", "b"), 60.0) == {"a": 20, "b": 2}
     for name in ("alive", "lapsed"):
-        await store.settle(Hold(name, (Charge("a", 20), Charge("b", 2)), 100.0), {"a": 5, "b": 1}, 60.0)
+        await store.settle([(Hold(name, (Charge("a", 20), Charge("b", 2)), 100.0), {"a": 5, "b": 1})])
     await store.reserve(Hold("new", (Charge("a", 1),), 200.0), 60.0)
     assert await store.totals(("a", "b"), 60.0) == {"a": 5 + 5 + 1, "b": 1 + 1}
     await store.close()
