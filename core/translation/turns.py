@@ -188,6 +188,9 @@ def _without_images(results: list[ToolResult]) -> tuple[list[Block], list[Block]
     texts: list[Block] = []
     images: list[Block] = []
     for result in results:
+        if Image not in map(type, result.content):
+            texts.append(result)
+            continue
         content: list[Block] = []
         for block in result.content:
             if isinstance(block, Image):

@@ -54,12 +54,13 @@ class _MessagesWriter:
             self.flush()
             self.written.append(write_assistant(message, self._writing, path))
             return
-        results = [block for block in message.content if isinstance(block, ToolResult)]
-        for result in results:
-            self._result(result, message if message.role == "tool" else None, path)
-        numbered = enumerate(message.content)
-        rest: Numbered = [(index, block) for index, block in numbered if not isinstance(block, ToolResult)]
-        if rest or not results:
+        rest: Numbered = []
+        for index, block in enumerate(message.content):
+            if isinstance(block, ToolResult):
+                self._result(block, message if message.role == "tool" else None, path)
+            else:
+                rest.append((index, block))
+        if rest or not message.content:
             self.flush()
             self._plain(message, rest, path)
 
@@ -81,6 +82,24 @@ class _MessagesWriter:
         self.written.append(written)
 
     def _result(self, result: ToolResult, message: Message | None, path: str) -> None:
+        written: JsonObject = {"role": "tool", "tool_call_id": result.call_id}
+        media: Numbered = []
+        text = None if result.is_error or result.cache is not None else _only_text(list(enumerate(result.content)))
+        if text is not None and (result.plain or not self._writing.same_format):
+            written["content"] = text
+        else:
+            written["content"], media = self._parts(result, path)
+        extra = {**result.extra, **(message.extra if message else {})}
+        if result.name is not None and self._writing.same_format:
+            written["name"] = result.name
+        self._writing.put_extra(written, extra, path)
+        self.written.append(written)
+        if media:
+            self._held.append({"type": "text", "text": _FROM.format(call_id=result.call_id)})
+            self._held += write_parts(media, self._writing, f"{path}.content")
+
+    def _parts(self, result: ToolResult, path: str) -> tuple[str | list[JsonObject], Numbered]:
+        """The content of a tool's message, and the blocks that it cannot hold."""
         text_blocks: Numbered = []
         media: Numbered = []
         for index, block in enumerate(result.content):
@@ -89,18 +108,8 @@ class _MessagesWriter:
                 text_blocks.append((index, Text(_FOLLOWS.format(kind=type(block).__name__.lower()))))
             else:
                 text_blocks.append((index, block))
-        place = f"{path}.content"
-        parts = write_parts(text_blocks, self._writing, place)
-        written: JsonObject = {"role": "tool", "tool_call_id": result.call_id}
-        written["content"] = _result_content(parts, result, self._writing, path)
-        extra = {**result.extra, **(message.extra if message else {})}
-        if result.name is not None and self._writing.same_format:
-            written["name"] = result.name
-        self._writing.put_extra(written, extra, path)
-        self.written.append(written)
-        if media:
-            self._held.append({"type": "text", "text": _FROM.format(call_id=result.call_id)})
-            self._held += write_parts(media, self._writing, place)
+        parts = write_parts(text_blocks, self._writing, f"{path}.content")
+        return _result_content(parts, result, self._writing, path), media
 
 
 def _result_content(parts: list[JsonObject], result: ToolResult, writing: Writing, path: str) -> str | list[JsonObject]:
@@ -127,13 +136,25 @@ def _as_error(parts: list[JsonObject]) -> list[JsonObject]:
 
 def content_of(message: Message, blocks: Numbered, writing: Writing, path: str) -> str | list[JsonObject]:
     """`content`: a bare string where the origin had one, or where one plain text is all."""
+    bare = message.plain or not writing.same_format
+    text = _only_text(blocks) if bare else None
+    if text is not None:
+        return text
     parts = write_parts(blocks, writing, f"{path}.content")
     if not parts:
         return ""
     single = len(parts) == 1 and set(parts[0]) == {"type", "text"}
-    if single and (message.plain or not writing.same_format):
-        return str(parts[0]["text"])
-    return parts
+    return str(parts[0]["text"]) if single and bare else parts
+
+
+def _only_text(blocks: Numbered) -> str | None:
+    """The text that is all there is of `blocks`, and all there is to say of it."""
+    if len(blocks) != 1:
+        return None
+    block = blocks[0][1]
+    if isinstance(block, Text) and block.cache is None and not block.citations and not block.extra:
+        return block.text
+    return None
 
 
 def put_name(written: JsonObject, message: Message, writing: Writing, path: str) -> None:
@@ -154,6 +175,8 @@ def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject
     calls: list[JsonObject] = []
     for index, block in enumerate(message.content):
         match block:
+            case Text():
+                spoken.append((index, block))
             case Reasoning():
                 reasoning.append(block)
             case ToolCall():
@@ -171,7 +194,8 @@ def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject
     if calls:
         written["tool_calls"] = calls
     put_name(written, message, writing, path)
-    _put_reasoning(written, reasoning, writing, path)
+    if reasoning:
+        _put_reasoning(written, reasoning, writing, path)
     writing.put_extra(written, message.extra, path)
     return written
 

@@ -167,9 +167,10 @@ class RequestWriter:
 
     def _note_permissive(self, role: str, content: list[Block]) -> None:
         for block in content:
-            if isinstance(block, Document) and role == "assistant":
-                self._needs_permissive = True
-            if isinstance(block, Text) and block.citations and role == "user":
+            if isinstance(block, Text):
+                if block.citations and role == "user":
+                    self._needs_permissive = True
+            elif isinstance(block, Document) and role == "assistant":
                 self._needs_permissive = True
 
     def _write_tool_choice(self, body: JsonObject) -> None:
