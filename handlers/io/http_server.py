@@ -153,6 +153,8 @@ class ServerConnection(asyncio.Protocol):
         fresh, self._fresh = self._fresh, None
         if fresh is not None:
             self._begin(fresh)
+        if self._reading is not None and self._reading.unread > HIGH_WATER and not self._deaf:
+            self.pause_reading()
 
     def pause_writing(self) -> None:
         """The client is behind."""
@@ -223,8 +225,7 @@ class ServerConnection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
         assert self._reading is not None
-        if self._reading.feed(data) > HIGH_WATER:
-            self.pause_reading()
+        self._reading.feed(data)
 
     def on_message_complete(self) -> None:
         """The request is whole, unless it only seems so (see _decline_upgrade)."""

@@ -28,11 +28,12 @@ _NO_BODY = frozenset({204, 304})
 
 class ServerExchange:
     """A request and its answer. `keeps_alive`: whether the connection can be used again afterwards; `task`: what
-    answers, where it has to wait for something."""
+    answers, where it has to wait for something; `unread`: bytes of the body that the application has not asked for."""
 
     __slots__ = (
         "_chunked", "_complete", "_connection", "_ended", "_expects_continue", "_flowing", "_given", "_gone", "_head",
-        "_left", "_parts", "_refused", "_scope", "_size", "_started", "_waiter", "_without_body", "keeps_alive", "task",
+        "_left", "_parts", "_refused", "_scope", "_started", "_waiter", "_without_body", "keeps_alive", "task",
+        "unread",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, scope: dict[str, Any], *, expects_continue: bool) -> None:
@@ -42,7 +43,7 @@ class ServerExchange:
         self.keeps_alive = True
         self.task: asyncio.Task[None] | None = None
         self._parts: list[bytes] = []
-        self._size = 0
+        self.unread = 0
         self._complete = self._given = False
         self._gone = False
         self._refused = 0
@@ -65,14 +66,13 @@ class ServerExchange:
 
     # What the connection calls.
 
-    def feed(self, data: bytes) -> int:
-        """A piece of the body; how many bytes the application has not asked for yet."""
+    def feed(self, data: bytes) -> None:
+        """A piece of the body."""
         if self._ended or self._gone:
-            return 0
+            return
         self._parts.append(data)
-        self._size += len(data)
+        self.unread += len(data)
         self._wake()
-        return self._size
 
     def complete(self) -> None:
         """The body is whole."""
@@ -161,7 +161,7 @@ class ServerExchange:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._parts = []
-        self._size = 0
+        self.unread = 0
         self._given = self._complete
         return {"type": "http.request", "body": body, "more_body": not self._complete}
 
