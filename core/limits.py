@@ -8,6 +8,7 @@ from __future__ import annotations
 from calendar import timegm
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from time import gmtime, strftime
 from typing import Any, Final, Literal
@@ -93,11 +94,12 @@ def has_budget(subjects: Iterable[Subject]) -> bool:
 def charges_of(subjects: Sequence[Subject], tokens: int, cost: int, now: float) -> tuple[Charge, ...]:
     """What a request that takes at most `tokens` and `cost` (picodollars) reserves at `now` (epoch seconds)."""
     amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 1, "usd": cost}
+    minute = int(now // 60)
     found = []
     for subject in subjects:
         for name, most in subject.quota.items():
             limit = LIMITS[name]
-            label, until = _window(limit.window, now)
+            label, until = _window(limit.window, minute)
             counter = f"{name}:{subject.kind}:{subject.name}:{label}"
             found.append(Charge(counter, amounts[limit.unit], most, until))
     return tuple(found)
@@ -113,14 +115,14 @@ def _limit_of(counter: str) -> _Limit:
     return LIMITS[counter.partition(":")[0]]
 
 
-def _window(window: str | None, now: float) -> tuple[str, float | None]:
-    """The name of the window that `now` is in, and when it ends."""
+@lru_cache(maxsize=16)
+def _window(window: str | None, minute: int) -> tuple[str, float | None]:
+    """The name of the window that a minute (since the epoch) is in, and when it ends."""
     if window is None or window == "total":
         return "", None
     if window == "minute":
-        minute = int(now // 60)
         return str(minute), (minute + 1) * 60.0
-    moment = gmtime(now)
+    moment = gmtime(minute * 60)
     if window == "day":
         day = timegm((moment.tm_year, moment.tm_mon, moment.tm_mday, 0, 0, 0))
         return strftime("%Y-%m-%d", moment), day + 86_400.0

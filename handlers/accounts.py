@@ -124,14 +124,16 @@ class Accounts:
         return {model: limits.left(each, totals, now) or None for model, each in subjects.items()}
 
     def _subjects(self, caller: Caller, model: str) -> list[Subject]:
-        quotas = self._quotas
-        named = (
-            Subject("key", caller.id, caller.quota or quotas.keys, caller.shown or "this caller"),
-            Subject("owner", caller.owner, _named(quotas.owners, caller.owner), f"owner {caller.owner}"),
-            Subject("model", model, _named(quotas.models, model), f"model {model}"),
-            Subject("everyone", "", quotas.everyone, "this gateway"),
-        )
-        return [subject for subject in named if subject.quota]
+        quotas, subjects = self._quotas, []
+        if of_key := caller.quota or quotas.keys:
+            subjects.append(Subject("key", caller.id, of_key, caller.shown or "this caller"))
+        if of_owner := _named(quotas.owners, caller.owner):
+            subjects.append(Subject("owner", caller.owner, of_owner, f"owner {caller.owner}"))
+        if of_model := _named(quotas.models, model):
+            subjects.append(Subject("model", model, of_model, f"model {model}"))
+        if quotas.everyone:
+            subjects.append(Subject("everyone", "", quotas.everyone, "this gateway"))
+        return subjects
 
     def _estimate(self, generation: Generation, priced: bool) -> tuple[int, int]:
         """The most tokens and picodollars, over all candidates; a hedged request may be answered twice."""
