@@ -37,14 +37,8 @@ def seal(reasoning: Reasoning) -> str:
 
 def unseal(value: str) -> Reasoning | None:
     """The reasoning inside an envelope, None when `value` is not one (or was damaged on its way)."""
-    if not value.startswith(PREFIX):
-        return None
-    encoded = value[len(PREFIX) :]
-    try:
-        members = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        return None
-    if not isinstance(members, dict) or not _is_sound(members):
+    members = _opened(value)
+    if members is None or not _is_sound(members):
         return None
     from core.conversation import Origin, Reasoning  # noqa: PLC0415  # see above
 
@@ -58,6 +52,30 @@ def unseal(value: str) -> Reasoning | None:
         origin=Origin(members.get("vendor", ""), members.get("model", "")),
         extra=dict(members.get("extra", {})),
     )
+
+
+def seal_summary(summary: str) -> str:
+    """The envelope of a conversation's summary, which stands for its past in a slot for encrypted text."""
+    text = json.dumps({"summary": summary}, separators=(",", ":"))
+    return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def unseal_summary(value: str) -> str | None:
+    """The summary inside an envelope, None when `value` is not one."""
+    members = _opened(value)
+    summary = None if members is None else members.get("summary")
+    return summary if isinstance(summary, str) else None
+
+
+def _opened(value: str) -> dict[str, Any] | None:
+    if not value.startswith(PREFIX):
+        return None
+    encoded = value[len(PREFIX) :]
+    try:
+        members = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) else None
 
 
 def _is_sound(members: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from core.formats.contract import Target
 from core.models.facts import ModelFacts
 from core.slotted import replace, slotted
 from core.translation import turns
+from core.translation.compaction import asked_for_summary
 from core.translation.content import ContentFitter, limited_cache_marks
 from core.translation.forced_calls import CallRestorer, asked_to_call, call_as_output, fitted_strict
 from core.translation.knobs import (
@@ -109,8 +110,10 @@ def prepare(
     Raises Unsupported, naming the feature, for content, tools and schemas that the target cannot carry.
     """
     facts, losses = target.facts, Losses(conversation.format)
-    survey = survey_of(conversation.messages) if survey is None else survey
     refuse_members(conversation, rules)
+    conversation, summary = asked_for_summary(conversation, rules, losses)
+    if survey is None or summary is not None:
+        survey = survey_of(conversation.messages)
     prepared = replace(conversation, tools=fitted_vendor_tools(conversation, rules, facts, losses))
     prepared, root = enforceable_output(prepared, rules, losses)
     prepared, output_as_call = with_structured_output(prepared, rules, facts, losses)
@@ -135,7 +138,7 @@ def prepare(
     _add_tools_for_history(prepared, rules, losses)
     _set_knobs(prepared, rules, facts, losses)
     # Only what changes something stands in the way of a stream's deltas.
-    steps: list[_Step] = []
+    steps: list[_Step] = [] if summary is None else [summary]
     if keeps_one_call(conversation, rules, facts):
         steps.append(CallLimiter())
     if output_as_call:

@@ -80,10 +80,14 @@ class Agent:
         results = dialect.results(body)
         if results:
             self.states.append(STATE.encode() in received.body)
-        turn = self._turn(dialect.tools(body), results)
+        turn = self.answer(received.body.decode()) or self._turn(dialect.tools(body), results)
         if _is_streamed(received, body):
             return Script(dialect.stream(turn), headers=dialect.headers)
         return Script([json.dumps(dialect.whole(turn)).encode()], headers=JSON)
+
+    def answer(self, body: str) -> Turn | None:
+        """The answer to a request that is none of the usual ones, None for those."""
+        return None
 
     def _turn(self, tools: list[Offered], results: list[str]) -> Turn:
         if results:

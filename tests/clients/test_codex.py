@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend_server import BackendServer
-from tests.clients.agent_backend import Agent, ToolUse
+from tests.clients.agent_backend import Agent, ToolUse, Turn
 from tests.clients.backends import document_for
 from tests.clients.programs import needs, run
 from tests.served import served
@@ -71,6 +71,42 @@ check_for_update_on_startup = false
 [analytics]
 enabled = false
 """
+
+
+class Summarizing(Agent):
+    """An agent that writes a summary when it is asked for one, and goes on from it."""
+
+    summaries = 0
+
+    def answer(self, body: str) -> Turn | None:
+        if "Write that summary now" in body:
+            self.summaries += 1
+            return Turn(text="MADE-SUMMARY: the command ran, say goodbye.")
+        return Turn(text="Goodbye.") if "MADE-SUMMARY" in body else None
+
+
+@pytest.mark.parametrize("backend_format", ["chat_completions", "messages", "converse"])
+async def test_codex_compacts_on_any_backend(backend_format: str, tmp_path: Path) -> None:
+    """Its built-in provider leaves the compaction to the other side: the item that it wants is a summary here."""
+    agent = Summarizing(backend_format, SCRIPT_TOOL)
+    async with (
+        BackendServer(agent) as backend,
+        served(tmp_path, document_for(backend_format, backend.url)) as gateway,
+    ):
+        folder = tmp_path / ".codex"
+        folder.mkdir()
+        soon = "model_auto_compact_token_limit = 10\n"
+        (folder / "config.toml").write_text(soon + BUILT_IN.format(url=gateway.url), "utf-8")
+        ran = await run(
+            "codex",
+            ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
+            tmp_path,
+            {"CODEX_API_KEY": "any", "CODEX_HOME": str(folder)},
+        )
+    assert ran.code == 0, (ran.output, ran.errors)
+    assert agent.summaries == 1 and "context compacted" in ran.errors, ran.errors
+    assert ran.output.strip() == "Goodbye.", ran.output
+    assert all(record.outcome == "complete" for record in gateway.records)
 
 
 async def test_codex_with_its_own_provider_goes_on_over_http(tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ _OF_THE_ASSISTANT = frozenset(
 _MEDIA = (Image, Document, Audio)
 _IDENTITY = ("id", "status")
 
+# Stands before the summary of a conversation that goes on after it.
+_SUMMARY_HEAD = "[The conversation up to here was compacted. What matters of it for going on:]"
+
 # Items that another format may go without: no user's or model's words are lost with them.
 _NO_CONTENT = frozenset({"mcp_list_tools", "tool_search_call", "additional_tools"})
 
@@ -117,7 +120,7 @@ def assistant_blocks(item: JsonObject, path: str) -> list[Block] | None:
     reader = _BLOCK_READERS.get(kind)
     if reader is not None:
         return reader(item, path)
-    if kind in _OF_THE_ASSISTANT:
+    if kind in _OF_THE_ASSISTANT and _summary_of(item, path) is None:
         return [Opaque("responses", kind, item, content=kind not in _NO_CONTENT)]
     return None
 
@@ -234,7 +237,16 @@ def _other_message(item: JsonObject, path: str) -> Message:
         return _input_message(item, path)
     if kind in _RESULT_KINDS:
         return Message("tool", [_read_result(item, path)])
+    summary = _summary_of(item, path)
+    if summary is not None:
+        return Message("user", [Text(f"{_SUMMARY_HEAD}\n\n{summary}")])
     return Message("user", [Opaque("responses", kind, item, content=_is_content(kind, item))])
+
+
+def _summary_of(item: JsonObject, path: str) -> str | None:
+    """The text of a compaction that this gateway had made by a model of another format; None for any other item."""
+    sealed = members.text(item, "encrypted_content", path) if item.get("type") == "compaction" else None
+    return None if sealed is None else envelope.unseal_summary(sealed)
 
 
 def _input_message(item: JsonObject, path: str) -> Message:
