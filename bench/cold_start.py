@@ -4,9 +4,9 @@
 
 Builds the package (or takes the one that is named), spawns each subject in turn, and gives per subject the medians
 of: `next` (spawn to the question for the first invocation), `first byte` (spawn to the first byte of the answer's
-body: for the gateway the first streamed byte of POST /v1/messages, on the demo backend and on one over HTTP, for the
-bare handler its echo), and resident memory at both moments. The subjects alternate, so that a noisy moment meets all
-of them.
+body: for the gateway the first streamed byte of POST /v1/messages, on the demo backend and on one over HTTP, there
+also with the keys, limits and usage of a DynamoDB table; for the bare handler its echo), and resident memory at both
+moments. The subjects alternate, so that a noisy moment meets all of them.
 
 The peer is a Runtime API of a few lines on a blocking socket: what it takes itself is in all figures alike.
 """
@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+from bench.store_stand_in import SECRET, StoreStandIn
 
 ROOT = Path(__file__).resolve().parents[1]
 # The Python that the virtual environment was made from: what a function needs has to be in its package.
@@ -61,6 +63,7 @@ class Subject:
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
+    key: str = KEY
 
 
 @dataclass(slots=True)
@@ -73,9 +76,9 @@ class Start:
     first_byte_rss: int
 
 
-def event(path: str, body: Mapping[str, Any]) -> bytes:
+def event(path: str, body: Mapping[str, Any], key: str = KEY) -> bytes:
     """A POST as a function URL hands it to its function."""
-    headers = {"host": "abc.lambda-url.us-east-1.on.aws", "x-api-key": KEY, "content-type": "application/json"}
+    headers = {"host": "abc.lambda-url.us-east-1.on.aws", "x-api-key": key, "content-type": "application/json"}
     http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}
     document = {
         "version": "2.0",
@@ -90,10 +93,7 @@ def event(path: str, body: Mapping[str, Any]) -> bytes:
     return json.dumps(document).encode()
 
 
-QUESTION = event(
-    "/v1/messages",
-    {"model": "demo", "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": "Hello"}]},
-)
+QUESTION = {"model": "demo", "max_tokens": 64, "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
 
 
 FRAMES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -146,15 +146,16 @@ class RuntimeApi:
             raise SystemExit(f"the runtime did not ask for an invocation:\n{head.decode('latin-1')}")
         return connection
 
-    def give(self, connection: socket.socket) -> None:
+    def give(self, connection: socket.socket, key: str) -> None:
         """Hands the invocation over."""
+        question = event("/v1/messages", QUESTION, key)
         deadline = int(time.time() * 1000) + 60_000
         head = (
             "HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: 1-2-3\r\n"
             f"lambda-runtime-deadline-ms: {deadline}\r\nlambda-runtime-invoked-function-arn: arn:aws:lambda:x\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(QUESTION)}\r\n\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(question)}\r\n\r\n"
         )
-        connection.sendall(head.encode() + QUESTION)
+        connection.sendall(head.encode() + question)
 
     def await_answer(self, kept: socket.socket) -> socket.socket:
         """Returns when the answer's first byte is here: on the kept connection, or for a stream on its own."""
@@ -179,7 +180,9 @@ class RuntimeApi:
         if b"/invocation/1-2-3/response " not in head:
             raise SystemExit(f"the runtime did not answer:\n{head.decode('latin-1')}")
         end = b"\0" * 8 if b"chunked" in head else b"{"
-        read_until(connection, head.partition(b"\r\n\r\n")[2], end, more=5 if end != b"{" else 0)
+        begun = read_until(connection, head.partition(b"\r\n\r\n")[2], end, more=5 if end != b"{" else 0)
+        if b'"statusCode"' in begun and b'"statusCode":200' not in begun.replace(b" ", b""):
+            raise SystemExit(f"the gateway refused:\n{begun.decode('latin-1')}")
         return connection
 
     def close(self) -> None:
@@ -211,6 +214,7 @@ def start(subject: Subject) -> Start:
         "PATH": os.environ.get("PATH", ""),
         "AWS_LAMBDA_RUNTIME_API": api.address,
         "AWS_LAMBDA_FUNCTION_NAME": "skybridge",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "LAMBDA_TASK_ROOT": str(subject.folder),
         "AWS_REGION": "us-east-1",
@@ -225,7 +229,7 @@ def start(subject: Subject) -> Start:
         asked_rss = resident(process.pid)
         # What reading the memory took is no part of the start.
         began += time.perf_counter() - began - asked
-        api.give(connection)
+        api.give(connection, subject.key)
         answer = api.await_answer(connection)
         answered = time.perf_counter() - began
         return Start(asked, answered, asked_rss, resident(process.pid))
@@ -256,24 +260,31 @@ def make_runtime(folder: Path) -> None:
     (folder / "bare.py").write_text(BARE_HANDLER)
 
 
-def write_models(path: Path, url: str) -> None:
-    """A configuration, as a package has it, whose one model is on the backend at `url`."""
-    backend = {"type": "anthropic", "base_url": url, "api_key": "k"}
-    path.write_text(json.dumps({"backends": {"a": backend}, "models": {"demo": {"backend": "a", "api_model": "m"}}}))
+def write_models(path: Path, url: str, api_model: str = "m", more: Sequence[str] = ()) -> None:
+    """A configuration, as a package has it, whose model is on the backend at `url`; with a backend and a model of each
+    of the types `more` beside it."""
+    backends = {kind: {"type": kind, "base_url": url, "api_key": "k"} for kind in ("anthropic", *more)}
+    models = {kind: {"backend": kind, "api_model": "m"} for kind in more}
+    models["demo"] = {"backend": "anthropic", "api_model": api_model}
+    path.write_text(json.dumps({"backends": backends, "models": models}))
 
 
 def subjects(package: Path, runtime: Path) -> list[Subject]:
     """What is compared; the first is the measure of the others."""
     gateway = {"SERVICE_API_KEY": KEY, "SKYBRIDGE_DEMO_PACE": "0"}
     wrapper = ["/bin/sh", str(package / "streaming-wrapper"), PYTHON, "/var/runtime/bootstrap.py"]
-    models = runtime / "models.json"
-    write_models(models, Backend().url)
+    models, three_formats = runtime / "models.json", runtime / "three-formats.json"
+    backend, store = Backend(), StoreStandIn()
+    write_models(models, backend.url)
+    write_models(three_formats, backend.url, "claude-sonnet-4-5", ("openai", "gemini"))
+    accounted = {**gateway, **store.environment, "MODEL_CONFIG_PATH": str(three_formats)}
     bare = [PYTHON, "-m", "awslambdaric", "bare.handler"]
     return [
         Subject("bare awslambdaric", bare, runtime, {}),
         Subject("door, trivial app", [PYTHON, "-c", DOOR_ONLY], package, {}),
         Subject("gateway, demo", wrapper, package, gateway),
         Subject("gateway, HTTP backend", wrapper, package, {**gateway, "MODEL_CONFIG_PATH": str(models)}),
+        Subject("gateway, keys and limits", wrapper, package, accounted, SECRET),
     ]
 
 
@@ -304,9 +315,9 @@ def summary(starts: Mapping[str, Sequence[Start]]) -> list[dict[str, Any]]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The summary as text."""
-    lines = [f"{'':24}{'next, ms':>10}{'times':>8}{'first byte, ms':>16}{'times':>8}{'RSS, MB':>10}{'then':>8}"]
+    lines = [f"{'':26}{'next, ms':>10}{'times':>8}{'first byte, ms':>16}{'times':>8}{'RSS, MB':>10}{'then':>8}"]
     lines += [
-        f"{row['name']:24}{row['next']:>10.1f}{row['next_times']:>8.2f}{row['first_byte']:>16.1f}"
+        f"{row['name']:26}{row['next']:>10.1f}{row['next_times']:>8.2f}{row['first_byte']:>16.1f}"
         f"{row['first_byte_times']:>8.2f}{row['next_rss']:>10.1f}{row['first_byte_rss']:>8.1f}"
         for row in rows
     ]
