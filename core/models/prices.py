@@ -248,8 +248,10 @@ def worst_case(price: Price, input_tokens: int, output_tokens: int, tier: str = 
 
 def _amount(tokens: int | None, price: int, factor: Ratio) -> int:
     """The product, rounded to the nearest picodollar."""
+    if not tokens:
+        return 0
     numerator, denominator = factor
-    return ((tokens or 0) * price * numerator * 2 + denominator) // (2 * denominator)
+    return (tokens * price * numerator * 2 + denominator) // (2 * denominator)
 
 
 def _product(first: Ratio, second: Ratio) -> Ratio:

@@ -23,25 +23,30 @@ _MORE_OF_OPENAI: Final = ("presence_penalty", "frequency_penalty", "logit_bias",
 
 def fitted_sampling(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> Sampling:
     """The sampling parameters that the model takes in this request. `conversation.reasoning` is final."""
-    sampling = replace(conversation.sampling)
-    if conversation.format != rules.format and not sampling.top_logprobs and not sampling.logprobs:
-        # None are asked for: a number of them alone is refused, and `false` is no wish that could be lost.
-        sampling.logprobs = sampling.top_logprobs = None
+    sampling = conversation.sampling
+    if conversation.format != rules.format and _asks_for_no_logprobs(sampling):
+        # A number of them alone is refused, and `false` is no wish that could be lost.
+        sampling = replace(sampling, logprobs=None, top_logprobs=None)
     reasons = is_reasoning(conversation.reasoning, facts)
     if not (facts.sampling_while_thinking if reasons and facts.sampling else facts.sampling):
         more = _MORE_OF_OPENAI if facts.reasoning_model else ()
-        for name in (*_SAMPLING, *more):
-            if getattr(sampling, name) is not None:
-                setattr(sampling, name, None)
-                losses.add(name, "the model refuses it" + (" while it reasons" if facts.sampling else ""))
-        return sampling
+        refused = [name for name in (*_SAMPLING, *more) if getattr(sampling, name) is not None]
+        for name in refused:
+            losses.add(name, "the model refuses it" + (" while it reasons" if facts.sampling else ""))
+        return replace(sampling, **dict.fromkeys(refused)) if refused else sampling
     if sampling.temperature is not None and sampling.temperature > rules.max_temperature:
         losses.add("temperature", f"the target's highest temperature is {rules.max_temperature:g}")
-        sampling.temperature = rules.max_temperature
+        sampling = replace(sampling, temperature=rules.max_temperature)
     if facts.vendor == "anthropic" and sampling.temperature is not None and sampling.top_p is not None:
         losses.add("top_p", "Claude takes temperature or top_p, not both")
-        sampling.top_p = None
+        sampling = replace(sampling, top_p=None)
     return sampling
+
+
+def _asks_for_no_logprobs(sampling: Sampling) -> bool:
+    """Whether log probabilities are named and not wanted."""
+    named = sampling.logprobs is not None or sampling.top_logprobs is not None
+    return named and not sampling.top_logprobs and not sampling.logprobs
 
 
 def fitted_stop(stop: list[str], rules: FormatRules, facts: ModelFacts, losses: Losses) -> list[str]:
@@ -131,14 +136,9 @@ def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
     no backend can."""
     if conversation.format == rules.format:
         return
-    sampling = conversation.sampling
-    asked = {
-        "n": (sampling.n or 1) > 1,
-        "logprobs": bool(sampling.logprobs),
-        "top_logprobs": bool(sampling.top_logprobs),
-    }
-    for name, wanted in asked.items():
-        if wanted:
+    for name in ("n", "logprobs", "top_logprobs"):
+        wanted = getattr(conversation.sampling, name)
+        if wanted and (name != "n" or wanted > 1):
             path = client_path(conversation.format, name)
             raise Unsupported(path, f"{path} is not supported by this model's backend.")
     if forces(conversation.tool_choice) and not conversation.tools:
@@ -149,7 +149,7 @@ def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
             "previous_response_id",
             "previous_response_id needs a backend that stores responses: send the whole conversation instead.",
         )
-    for name in sorted(REFUSED_MEMBERS[conversation.format]):
+    for name in sorted(REFUSED_MEMBERS[conversation.format]) if conversation.extra else ():
         if _member(conversation.extra, name) not in _NOTHING:
             raise Unsupported(name, f"{name} is not supported by this model's backend.")
 

@@ -81,14 +81,20 @@ def _no_answer() -> UpstreamFault:
 
 def _extra(body: JsonObject, choice: JsonObject, message: JsonObject) -> JsonObject:
     """What has no neutral field, under the wire's own names, for a writer of this format."""
-    extra = {name: value for name, value in body.items() if name not in _ANSWER_MEMBERS}
-    of_choice = {name: value for name, value in choice.items() if name not in _CHOICE_MEMBERS}
-    of_message = {name: value for name, value in message.items() if name not in _MESSAGE_MEMBERS}
+    extra = _beside(body, _ANSWER_MEMBERS)
+    of_choice = _beside(choice, _CHOICE_MEMBERS)
+    of_message = _beside(message, _MESSAGE_MEMBERS)
     if of_message:
         of_choice["message"] = of_message
     if of_choice:
         extra["choices"] = [of_choice]
     return extra
+
+
+def _beside(members: JsonObject, known: frozenset[str]) -> JsonObject:
+    if known.issuperset(members):
+        return {}
+    return {name: value for name, value in members.items() if name not in known}
 
 
 def write_response(answer: Answer, reply: Reply) -> JsonObject:

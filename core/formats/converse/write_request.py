@@ -222,7 +222,8 @@ def _unplaced(conversation: Conversation) -> Iterator[str]:
     """What says something and has no place, by its neutral name."""
     for holder, names in ((conversation.sampling, _UNPLACED_SAMPLING), (conversation, _UNPLACED)):
         for name in names:
-            if _asks(name, getattr(holder, name)):
+            value = getattr(holder, name)
+            if value is not None and _asks(name, value):
                 yield name
     for place, message in enumerate(conversation.messages):
         for name in message.extra:
@@ -232,4 +233,4 @@ def _unplaced(conversation: Conversation) -> Iterator[str]:
 
 def _asks(name: str, value: object) -> bool:
     """Whether a knob is turned: a penalty of 0 is none, a seed of 0 is one."""
-    return value is not None and value != {} and (value != 0 or name == "seed")
+    return value != {} and (value != 0 or name == "seed")
