@@ -82,6 +82,10 @@ class Document:
         """The same object, to be edited by itself."""
         return Document(self.body, self.text, self.values, self.spans)
 
+    def forget(self) -> None:
+        """Lets go of what was read, which takes several times the room of the body."""
+        self.text, self.values, self.spans = "", {}, {}
+
     def set(self, name: str, value: Any) -> None:
         """Replaces the member `name`, or adds it as the last one."""
         self._edits[name] = value

@@ -373,6 +373,7 @@ class Run:
             native = prepare_native(generation, candidate)
             if foreign:
                 native.request.body, native.dropped = without_pieces(native.request.body, foreign)
+            self._forget_body(generation, backend)
             return native
         translated = import_module("core.translated")
         conversation, dropped = without_blocks(translated.read_conversation(generation), foreign)
@@ -391,7 +392,13 @@ class Run:
         prepare = translated.prepare_translated(generation, candidate, reply, self._ports.media, story)
         prepared = cast(Prepared, await prepare)
         prepared.dropped.extend(dropped)
+        self._forget_body(generation, backend)
         return prepared
+
+    def _forget_body(self, generation: Generation, backend: Backend) -> None:
+        """What was read from 100 KB takes 1 MB: it does not wait for the answer where no other attempt can need it."""
+        if len(self._ordered) == 1 and not backend.max_retries and self._keeping is None:
+            generation.document.forget()
 
     def _failure(self, winner: Winner | None, error: GatewayError) -> bytes:
         """The error that ends a stream whose status is out already."""
