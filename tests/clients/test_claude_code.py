@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.backend_server import BackendServer
-from tests.clients.agent_backend import DIALECTS, Agent, ToolUse
+from tests.clients.agent_backend import DIALECTS, Agent, ToolUse, Turn
 from tests.clients.backends import document_for
 from tests.clients.programs import needs, run
 from tests.served import served
@@ -44,6 +44,44 @@ async def test_claude_code_runs_a_tool(backend_format: str, tmp_path: Path) -> N
     if backend_format != "chat_completions":  # which has no state of the model's
         assert agent.states == [True], "the model gets its own reasoning back"
     assert all(record.outcome == "complete" for record in gateway.records)
+
+
+class WithoutReasoning(Agent):
+    """GPT-5.4 and later in Chat Completions, where OpenAI refuses tools with reasoning."""
+
+    efforts: list[Any]
+
+    def answer(self, body: str) -> Turn | None:
+        asked = json.loads(body)
+        if asked.get("tools"):
+            self.efforts.append(asked.get("reasoning_effort"))
+        return None
+
+
+async def test_claude_code_uses_tools_where_they_exclude_reasoning(tmp_path: Path) -> None:
+    agent = WithoutReasoning("chat_completions", ToolUse("Bash", {"command": COMMAND, "description": "A number"}))
+    agent.efforts = []
+    async with BackendServer(agent) as backend:
+        document = document_for("chat_completions", backend.url)
+        document["models"]["*"]["api_model"] = "gpt-5.6"
+        async with served(tmp_path, document) as gateway:
+            ran = await run(
+                "claude",
+                ["-p", "Run the command.", "--model", "claude-sonnet-5-5", "--allowedTools", "Bash"],
+                tmp_path,
+                {
+                    "ANTHROPIC_BASE_URL": gateway.url,
+                    "ANTHROPIC_API_KEY": "any",
+                    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+                    "DISABLE_AUTOUPDATER": "1",
+                    "IS_SANDBOX": "1",
+                },
+            )
+    assert ran.code == 0, (ran.output, ran.errors)
+    assert ran.output.startswith("The tool said: skybridge-42")
+    assert agent.efforts == ["none", "none"]
+    assert [record.outcome for record in gateway.records] == ["complete"] * len(gateway.records)
+    assert any("thinking" in name for record in gateway.records for name in record.dropped)
 
 
 DISCOVERY: dict[str, Any] = {

@@ -8,6 +8,7 @@ from core.conversation import Conversation, Effort, JsonObject, ReasoningRequest
 from core.errors import Unsupported
 from core.formats.chat_completions.write_content import Writing
 from core.models.facts import ModelFacts
+from core.slotted import replace
 
 _LEVELS: tuple[Effort, ...] = get_args(Effort.__value__)
 # A budget in tokens as a level: the first whose limit is above it.
@@ -23,24 +24,24 @@ _BUDGETS: dict[Effort, int] = {
 
 
 def reasoning_beside_tools(conversation: Conversation, writing: Writing) -> ReasoningRequest | None:
-    """The reasoning request. Raises Unsupported where the model takes function tools with reasoning on the
-    Responses API only; what it does by default is turned off, where nobody asked for it."""
+    """The reasoning request. Where the model takes function tools with reasoning on the Responses API only, reasoning
+    is off, with a warning; Unsupported where it cannot be, or where the client speaks this very format."""
     facts = writing.target.facts
     request = conversation.reasoning
     if facts.chat_tools_with_reasoning or not any(tool.kind != "server" for tool in conversation.tools):
         return request
     asked = None if request is None else request.mode
     by_default = asked is None and facts.thinking_default != "off"
-    if request is None and by_default and "none" in facts.efforts and not writing.same_format:
+    if not by_default and (request is None or asked in (None, "off") or request.effort == "none"):
+        return request
+    if "none" in facts.efforts and not writing.same_format:
         writing.drop("reasoning", "the model takes tools in Chat Completions without reasoning only: it is off")
-        return ReasoningRequest("effort", "none")
-    if by_default or (request is not None and asked not in (None, "off") and request.effort != "none"):
-        raise Unsupported(
-            "reasoning_effort",
-            f"Function tools with reasoning_effort are not supported for {writing.target.model} in Chat "
-            "Completions. Use the Responses format for this backend, or set reasoning_effort to 'none'.",
-        )
-    return request
+        return replace(request or ReasoningRequest(), mode="effort", effort="none", budget=None)
+    raise Unsupported(
+        "reasoning_effort",
+        f"Function tools with reasoning_effort are not supported for {writing.target.model} in Chat "
+        "Completions. Use the Responses format for this backend, or set reasoning_effort to 'none'.",
+    )
 
 
 def put_reasoning(body: JsonObject, request: ReasoningRequest | None, writing: Writing) -> None:

@@ -688,11 +688,16 @@ def test_reasoning_is_asked_for_in_each_servers_words(
 def test_tools_with_reasoning_go_elsewhere_where_chat_refuses_them() -> None:
     tools = [Tool("f")]
     refusing = target(chat_tools_with_reasoning=False, thinking_default="on", efforts=("none", "low"))
-    for reasoning in (ReasoningRequest("effort", "low"), ReasoningRequest(display="full")):
-        with pytest.raises(Unsupported, match="Responses"):
-            write_request(foreign(tools=tools, reasoning=reasoning), refusing)
-    unasked = write_request(foreign(tools=tools), refusing)
-    assert unasked.body["reasoning_effort"] == "none" and [d.path for d in unasked.dropped] == ["reasoning"]
+    low = ReasoningRequest("effort", "low")
+    for reasoning in (low, ReasoningRequest("budget", budget=9000), ReasoningRequest(extra={"context": "all"}), None):
+        without = write_request(foreign(tools=tools, reasoning=reasoning), refusing)
+        assert without.body["reasoning_effort"] == "none"
+        lost = ["reasoning", *(["reasoning.context"] if reasoning is not None and reasoning.extra else [])]
+        assert [d.path for d in without.dropped] == lost
+    own = foreign(tools=tools, reasoning=low)
+    own.format = "chat_completions"
+    with pytest.raises(Unsupported, match="Responses"):
+        write_request(own, refusing)
     always = target(chat_tools_with_reasoning=False, thinking_default="always", efforts=("low",))
     with pytest.raises(Unsupported, match="Responses"):
         write_request(foreign(tools=tools), always)
