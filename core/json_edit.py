@@ -227,11 +227,11 @@ def load(data: str | bytes) -> Any:
 _scan_any = json.JSONDecoder(parse_float=exact_float).scan_once  # type: ignore[attr-defined]  # missing in typeshed
 
 
-def compact_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
-    """JSON without blanks, in Unicode. json.dumps makes two encoders for each call where one made once will do; it
-    looks for circles, which what was read from JSON has none of."""
-    quote = json.encoder.encode_basestring
-    encode = json.encoder.c_make_encoder(None, default, quote, None, ":", ",", False, False, True)  # type: ignore[attr-defined]
+def compact_encoder(default: Callable[[Any], Any], blank: str = "") -> Callable[[Any], str]:
+    """JSON in Unicode, with `blank` behind each comma and colon. json.dumps makes two encoders for each call where one
+    made once will do; it looks for circles, which what was read from JSON has none of."""
+    quote, colon, comma = json.encoder.encode_basestring, f":{blank}", f",{blank}"
+    encode = json.encoder.c_make_encoder(None, default, quote, None, colon, comma, False, False, True)  # type: ignore[attr-defined]
 
     def encoded(value: Any) -> str:
         return "".join(encode(value, 0))
@@ -239,11 +239,12 @@ def compact_encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
     return encoded
 
 
-def _refuse(value: Any) -> Any:
+def refuse(value: Any) -> Any:
+    """Raises TypeError: `value` is of a type that JSON has not."""
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-_dump = compact_encoder(_refuse)
+_dump = compact_encoder(refuse)
 
 
 def dump(value: Any) -> bytes:

@@ -12,25 +12,29 @@ from math import isinf
 from typing import Any
 
 from core.conversation import JsonObject
-from core.json_edit import NUMBER, Exact, with_numbers
+from core.json_edit import NUMBER, Exact, compact_encoder, refuse, with_numbers
 
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_spaced = json.JSONEncoder(ensure_ascii=False).encode
+_compact = compact_encoder(refuse)
+_spaced = compact_encoder(refuse, " ")
+# What holds nothing that had to be looked at.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def read_arguments(arguments: str) -> JsonObject:
     """The object for a call's arguments: `{}` for none; what is no JSON object is wrapped in `_raw`, so that it is not
     lost."""
-    if arguments[:1] != "{":
-        begun = arguments.lstrip(" \t\n\r")
-        if begun[:1] != "{":
-            return {"_raw": arguments} if begun.strip() else {}
+    text = arguments if arguments[:1] == "{" else arguments.lstrip(" \t\n\r")
+    if text[:1] != "{":
+        return {"_raw": arguments} if text.strip() else {}
+    # A whole number is exact as it is, but for the sign of nothing.
+    scan, decoder = (_SCAN_SIGNED, _SIGNED) if "-0" in text else (_SCAN_EXACT, _EXACT)
     try:
-        # A whole number is exact as it is, but for the sign of nothing.
-        value = (_SIGNED if "-0" in arguments else _EXACT).decode(arguments)
-    except (ValueError, RecursionError):
+        value, end = scan(text, 0)
+        if end != len(text):
+            value = decoder.decode(text)  # which passes over white space, and refuses anything else
+    except (StopIteration, ValueError, RecursionError):
         return {"_raw": arguments}
-    return value if isinstance(value, dict) else {"_raw": arguments}
+    return value
 
 
 def _number(text: str) -> Any:
@@ -50,6 +54,8 @@ def _refuse(name: str) -> Any:
 
 _EXACT = json.JSONDecoder(parse_float=_number, parse_constant=_refuse)
 _SIGNED = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse)
+_SCAN_EXACT: Callable[[str, int], tuple[JsonObject, int]] = _EXACT.scan_once  # type: ignore[attr-defined]  # missing in typeshed
+_SCAN_SIGNED: Callable[[str, int], tuple[JsonObject, int]] = _SIGNED.scan_once  # type: ignore[attr-defined]
 
 
 def compact_text(value: Any) -> str:
@@ -72,6 +78,8 @@ def _marked(value: Any) -> Any:
     if isinstance(value, Exact):
         return NUMBER + value.text
     if isinstance(value, dict):
+        if _PLAIN.issuperset(map(type, value.values())):
+            return None
         members = {name: found for name, item in value.items() if (found := _marked(item)) is not None}
         return {**value, **members} if members else None
     if isinstance(value, list):
