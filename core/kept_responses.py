@@ -48,6 +48,7 @@ class Keeping:
     def __init__(self, kept: KeptResponses, owner: str, generation: Generation) -> None:
         self.generation = generation
         self.edits: list[str] = []
+        self.dropped: list[str] = []
         self._kept = kept
         self._owner = owner
         self._body: JsonObject = generation.document.values
@@ -65,7 +66,10 @@ class Keeping:
         if body is self._body:
             return self.generation
         if native:
-            body = {**body, "input": portable(body["input"])}
+            items = portable(body["input"])
+            if len(items) < len(body["input"]):
+                self.dropped = [f"{'input' if self._previous is None else 'previous_response_id'}.reasoning"]
+            body = {**body, "input": items}
         self._body = body
         return self._rewritten(body["input"])
 

@@ -373,6 +373,8 @@ class Run:
             native = prepare_native(generation, candidate)
             if foreign:
                 native.request.body, native.dropped = without_pieces(native.request.body, foreign)
+            if self._keeping is not None:
+                native.dropped.extend(self._keeping.dropped)
             self._forget_body(generation, backend)
             return native
         translated = import_module("core.translated")
@@ -389,6 +391,7 @@ class Run:
         )
         if self._keeping is not None:
             reply = self._keeping.reply(reply)
+            dropped = [*dropped, *self._keeping.dropped]
         prepare = translated.prepare_translated(generation, candidate, reply, self._ports.media, story)
         prepared = cast(Prepared, await prepare)
         prepared.dropped.extend(dropped)

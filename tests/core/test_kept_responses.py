@@ -100,12 +100,25 @@ async def test_a_backend_that_keeps_its_own_is_left_alone() -> None:
 async def test_a_native_backend_gets_what_an_id_stands_for(kinds: Sequence[str]) -> None:
     store = kept()
     made = bench(whole("responses"), kinds=kinds, store=store)
-    assert (await ask(made, previous_response_id="resp_0", temperature=1.50)).status == 200
+    answered = await ask(made, previous_response_id="resp_0", temperature=1.50)
+    assert answered.status == 200
+    assert answered.header("x-skybridge-dropped") == "previous_response_id.reasoning"
     bare = {name: value for name, value in ANSWERED.items() if name != "id"}
     assert sent(made)["input"] == [*BEFORE, bare, {"role": "user", "content": "Three."}]
     assert "previous_response_id" not in sent(made)
     assert made.records[-1].edits[:2] == ["input", "previous_response_id"]
     assert store.documents["resp_1"]["input"] == sent(made)["input"]
+
+
+async def test_reasoning_that_cannot_be_looked_up_is_named() -> None:
+    """Behind a reference too, and for a candidate of another format beside a native one."""
+    items = [THOUGHT, {"type": "item_reference", "id": "msg_0"}, {"role": "user", "content": "Three."}]
+    made = bench(whole("responses"), whole("responses"), kinds=("openai", "openai"))
+    assert (await ask(made, input=items)).header("x-skybridge-dropped") == "input.reasoning"
+    assert (await ask(made, input=items[1:])).header("x-skybridge-dropped") is None
+    made = bench(whole("messages"), kinds=("anthropic", "openai"))
+    told_of = (await ask(made, input=items)).header("x-skybridge-dropped") or ""
+    assert "input.reasoning" in told_of.split(", ")
 
 
 async def test_requests_without_references_pass_as_they_are_and_are_kept() -> None:
