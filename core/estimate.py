@@ -7,7 +7,6 @@ from math import ceil
 from typing import Any, Final
 
 from core.generation import Generation
-from core.models.resolve import facts_for
 from core.routing.registry import Candidate
 
 # Tokenizers make a token of two bytes of text or more, but for digits and rare scripts; beside the request's text
@@ -33,8 +32,13 @@ def output_tokens(generation: Generation, candidate: Candidate) -> int:
         return 0
     values = generation.document.values
     asked = _asked(values) or _whole(candidate.defaults.get("max_tokens"))
-    most = asked or facts_for(candidate.api_model, candidate.backend.provider.name).max_output or UNKNOWN_MAX_OUTPUT
-    return most * max(1, _answers(values))
+    return (asked or _most_output(candidate)) * max(1, _answers(values))
+
+
+def _most_output(candidate: Candidate) -> int:
+    from core.models.resolve import facts_for  # noqa: PLC0415  # most clients say how long an answer may be
+
+    return facts_for(candidate.api_model, candidate.backend.provider.name).max_output or UNKNOWN_MAX_OUTPUT
 
 
 def _asked(values: Mapping[str, Any]) -> int:

@@ -6,11 +6,12 @@ import re
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-# IMF-fixdate, and the two obsolete forms that a recipient must accept: RFC 850's and asctime's.
+# IMF-fixdate, and the two obsolete forms that a recipient must accept: RFC 850's and asctime's. Few answers have one,
+# so they are compiled when one does.
 _FORMS = (
-    re.compile(r"\w{3}, (?P<day>\d\d) (?P<month>\w{3}) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d) GMT", re.ASCII),
-    re.compile(r"\w{6,9}, (?P<day>\d\d)-(?P<month>\w{3})-(?P<year>\d\d) (?P<time>\d\d:\d\d:\d\d) GMT", re.ASCII),
-    re.compile(r"\w{3} (?P<month>\w{3}) (?P<day>[ \d]\d) (?P<time>\d\d:\d\d:\d\d) (?P<year>\d{4})", re.ASCII),
+    r"\w{3}, (?P<day>\d\d) (?P<month>\w{3}) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d) GMT",
+    r"\w{6,9}, (?P<day>\d\d)-(?P<month>\w{3})-(?P<year>\d\d) (?P<time>\d\d:\d\d:\d\d) GMT",
+    r"\w{3} (?P<month>\w{3}) (?P<day>[ \d]\d) (?P<time>\d\d:\d\d:\d\d) (?P<year>\d{4})",
 )
 _YEAR_SECONDS = 365.2425 * 86_400
 
@@ -19,7 +20,7 @@ def seconds_until(value: str, now: float) -> float | None:
     """Seconds from `now` (since the epoch) to the HTTP date `value`, 0 for one in the past; None when it is none."""
     value = value.strip()
     for form in _FORMS:
-        found = form.fullmatch(value)
+        found = re.fullmatch(form, value, re.ASCII)
         if found is not None:
             moment = _moment(found, now)
             return None if moment is None else max(0.0, moment - now)

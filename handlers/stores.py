@@ -8,7 +8,6 @@ Imported only where a store, quotas or identities are configured.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from core.configuration import Configuration, ConfigurationError
 from core.ports import Clock, Log, Random, Store, Transport
@@ -42,6 +41,8 @@ def open_store(reference: str, machine: Machine, shards: int = DEFAULT_SHARDS) -
 
 
 def _sqlite(place: str, machine: Machine, shards: int) -> Store:
+    from pathlib import Path  # noqa: PLC0415  # the other kinds have no file
+
     from handlers.io.sqlite_store import SqliteStore  # noqa: PLC0415  # one kind of store is loaded
 
     return SqliteStore(Path(place))

@@ -11,7 +11,7 @@ from time import strptime
 
 from core.slotted import field, slotted
 
-_EXPIRY = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
+_EXPIRY = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)"
 
 
 @slotted(frozen=True)
@@ -76,7 +76,7 @@ def _from_members(members: Mapping[str, object], token_name: str) -> Credentials
 
 
 def _epoch(text: str) -> float:
-    match = _EXPIRY.fullmatch(text)
+    match = re.fullmatch(_EXPIRY, text)
     if match is None:
         raise UnreadableCredentials("Expiration is not a UTC date and time")
     try:

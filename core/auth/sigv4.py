@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import sha256
 from time import gmtime, strftime, strptime
-from urllib.parse import quote, unquote, unquote_to_bytes
 
 from core.auth.credentials import Credentials
 from core.errors import Refused
@@ -45,7 +44,8 @@ _VERBATIM_PATH_SERVICES = frozenset({"s3", "s3express", "s3-object-lambda", "s3-
 
 _NO_MATCH = "the request signature does not match: check the secret access key"
 _SPACES = re.compile(r"\s+")
-_MODEL_PATH = re.compile(r"/model/(.+)/([^/]+)")
+_MODEL_PATH = r"/model/(.+)/([^/]+)"
+_UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
 
 
 @slotted(frozen=True)
@@ -97,7 +97,12 @@ def canonical_path(path: str, service: str = "", *, normalize: bool = True) -> s
     """The canonical URI of a wire path. Except for S3 it is encoded once more: `%3A` becomes `%253A`."""
     if service in _VERBATIM_PATH_SERVICES:
         return path or "/"
-    return quote(_without_dots(path) if normalize else path or "/", safe="/~")
+    plain = _without_dots(path) if normalize else path or "/"
+    if not plain.strip(_UNRESERVED + "/"):
+        return plain
+    from urllib.parse import quote  # noqa: PLC0415  # few paths need it
+
+    return quote(plain, safe="/~")
 
 
 def _without_dots(path: str) -> str:
@@ -124,6 +129,10 @@ def canonical_query(query: str) -> str:
 
 
 def _encode_again(text: str) -> str:
+    if not text.strip(_UNRESERVED):
+        return text
+    from urllib.parse import quote, unquote_to_bytes  # noqa: PLC0415  # few queries need it
+
     return quote(unquote_to_bytes(text), safe="-_.~")
 
 
@@ -290,8 +299,10 @@ def _check_claim(claim: Authorization, stamp: str, now: float, service: str) -> 
 def _path_spellings(path: str) -> Iterator[str]:
     """The path as it came, and as the client sent it where a front door decoded the model id in it."""
     yield path
-    match = _MODEL_PATH.fullmatch(path)
+    match = re.fullmatch(_MODEL_PATH, path)
     if match is not None:
+        from urllib.parse import quote, unquote  # noqa: PLC0415  # for Bedrock's clients only
+
         encoded = f"/model/{quote(unquote(match[1]), safe='')}/{match[2]}"
         if encoded != path:
             yield encoded

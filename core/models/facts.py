@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from core.conversation import Effort
 from core.slotted import slotted
+
+if TYPE_CHECKING:  # who only passes through and counts has no use for conversations
+    from core.conversation import Effort
 
 type Thinking = Literal["adaptive", "enabled", "disabled", "between_tools"]
 

@@ -10,11 +10,13 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supp
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from core.conversation import Effort
 from core.models.facts import ModelFacts
 from core.slotted import replace
+
+if TYPE_CHECKING:
+    from core.conversation import Effort
 
 type Row = tuple[str, ModelFacts]
 

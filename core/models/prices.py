@@ -6,13 +6,12 @@ has no price, which is not a price of nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
+from core.models.ids import GEOGRAPHIES, bare_id
 from core.models.price_rows import BEDROCK, BEDROCK_PLACES, DATABRICKS, VENDORS
-from core.models.resolve import bare_id
 from core.slotted import field, replace, slotted
 from core.usage import Cost, Usage
 
@@ -29,8 +28,6 @@ GOVERNMENT_FACTOR: Final[Ratio] = (6, 5)
 _GOVERNMENT: Final = "us-gov"
 _TUNED: Final = "ft:"
 _REGIONAL: Final = frozenset({"bedrock"})
-# An inference profile's geography.
-_GEOGRAPHY: Final = re.compile(r"(us-gov|us|eu|jp|apac|au|ca|sa|me|in|global)\.")
 _NEVER_REGIONAL: Final = frozenset({"claude-opus-4", "claude-opus-4-1", "claude-sonnet-4", "claude-mythos-preview"})
 _NEVER_REGIONAL_PREFIXES: Final = ("claude-3", "claude-2", "claude-instant")
 
@@ -140,8 +137,9 @@ def _names(api_model: str) -> tuple[str, ...]:
 
 
 def _geography(api_model: str) -> str:
-    found = _GEOGRAPHY.match(api_model.rpartition("/")[2])
-    return found.group(1) if found is not None else ""
+    """An inference profile's; "" for a model that is asked where it is."""
+    prefix, dot, _ = api_model.rpartition("/")[2].partition(".")
+    return prefix if dot and prefix in GEOGRAPHIES else ""
 
 
 def _place_factor(api_model: str, region: str) -> Ratio:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import urlencode, urlsplit
 
 from core.auth.credentials import (
     Credentials,
@@ -122,6 +121,8 @@ def sts_endpoint(environment: Mapping[str, str]) -> str:
 
 async def assume_role(transport: Transport, identity: WebIdentity) -> Credentials:
     """Credentials of the role of `identity`. Raises NotConfigured with STS's own words when it refuses."""
+    from urllib.parse import urlencode  # noqa: PLC0415  # a Lambda function has its credentials in the environment
+
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
@@ -159,6 +160,8 @@ async def container_credentials(transport: Transport, environment: Mapping[str, 
 
 
 def _check_container_url(url: str) -> None:
+    from urllib.parse import urlsplit  # noqa: PLC0415  # as above
+
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname in _CONTAINER_HOSTS | _LOOPBACK_HOSTS:
         return

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from core.models.ids import bare_id
 from core.models.price_rows import VENDORS
 from core.models.prices import PriceList, cost_of, read_prices, worst_case
-from core.models.resolve import bare_id
 from core.usage import Cost, Usage, in_usd
 
 RECORDED = Path(__file__).resolve().parents[4] / "shared" / "recordings" / "prices"

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 import pytest
 
 from core.models import families
-from core.models.resolve import bare_id, facts_for
+from core.models.ids import bare_id
+from core.models.resolve import facts_for
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-opus-4-6-v1"
 
