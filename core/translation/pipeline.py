@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.conversation import Conversation, Dropped, FormatName
-from core.errors import Unsupported
+from core.errors import ClientFault, Unsupported
 from core.formats import load_format
 from core.formats.contract import Target, Written
 from core.slotted import slotted
@@ -40,6 +40,8 @@ def translate_request(
         written = load_format(format_name).write_request(prepared.conversation, target)
     except Unsupported as refused:
         raise _told(refused, conversation.format) from refused
+    except RecursionError as error:
+        raise ClientFault("bad_request", "The request is nested too deeply for the target.") from error
     written.dropped = [*prepared.dropped, *(new for item in written.dropped for new in _named(item, conversation))]
     return Translated(written, prepared.restore)
 

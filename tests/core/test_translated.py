@@ -202,3 +202,24 @@ async def test_the_deadline_ends_a_translated_stream_in_the_clients_format() -> 
     response = await under_test.post("/v1/responses", request_body("responses", stream=True))
     body = await body_of(response)
     assert b"response.failed" in body and b"time for this request is over" in body
+
+
+DEEP = '{"a":' * 4000 + "{}" + "}" * 4000
+TURN = '{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f",'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        TURN + f'"args":{DEEP}}}}}]}}]}}',
+        TURN + f'"args":{{}}}}}}]}},{{"parts":[{{"functionResponse":{{"name":"f","response":{DEEP}}}}}]}}]}}',
+        (
+            '{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"responseMimeType":"application/json",'
+            f'"responseJsonSchema":{DEEP}}}}}',
+        ),
+    ],
+)
+async def test_what_is_nested_too_deeply_is_the_clients_fault(body: str) -> None:
+    under_test = bench([], backend="chat", api_model="gpt-4.1")
+    answer = await under_test.post("/v1beta/models/m:generateContent", body.encode())
+    assert answer.status == 400 and b"nested too deeply" in await body_of(answer)

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.conversation import JsonObject
 from core.errors import ClientFault
+from core.formats.arguments import spaced_text
 
 _CAPITAL = re.compile(r"(?<!^)([A-Z])")
 
@@ -22,6 +23,14 @@ def invalid(path: str, message: str) -> ClientFault:
 def snake_case(name: str) -> str:
     """`maxOutputTokens` is `max_output_tokens`."""
     return _CAPITAL.sub(r"_\1", name).lower()
+
+
+def json_text(value: Any, path: str) -> str:
+    """The member at `path` as JSON text."""
+    try:
+        return spaced_text(value)
+    except RecursionError:
+        raise invalid(path, "it is nested too deeply.") from None
 
 
 class Fields:

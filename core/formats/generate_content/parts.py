@@ -24,7 +24,7 @@ from core.conversation import (
     Video,
 )
 from core.formats.arguments import read_arguments, spaced_text
-from core.formats.generate_content.fields import Fields, invalid
+from core.formats.generate_content.fields import Fields, invalid, json_text
 from core.formats.generate_content.signatures import GOOGLE, canonical, sealed, unsealed
 
 _MEDIA_TYPES: Final = {"image/jpg": "image/jpeg"}
@@ -110,7 +110,7 @@ def _read_call(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
     return ToolCall(
         call.text("id") or mint(),
         call.required_text("name"),
-        spaced_text(arguments) if arguments is not None else "",
+        json_text(arguments, call.at("args")) if arguments is not None else "",
         extra={**call.rest, **fields.rest},
     )
 

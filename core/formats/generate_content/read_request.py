@@ -24,9 +24,9 @@ from core.conversation import (
     ToolChoice,
     ToolResult,
 )
-from core.formats.arguments import read_arguments, spaced_text
+from core.formats.arguments import read_arguments
 from core.formats.contract import Call
-from core.formats.generate_content.fields import Fields, invalid
+from core.formats.generate_content.fields import Fields, invalid, json_text
 from core.formats.generate_content.parts import MINTED, read_part
 from core.formats.generate_content.schema import from_openapi
 
@@ -150,7 +150,7 @@ def _result(part: Any, path: str, ids: _CallIds) -> ToolResult:
     fields = Fields(outer.take("functionResponse"), outer.at("functionResponse"))
     name = fields.required_text("name")
     response = fields.object("response") or {}
-    content: list[Block] = [_result_text(response)]
+    content: list[Block] = [_result_text(response, fields.at("response"))]
     for place, inner in enumerate(fields.items("parts")):
         content.extend(read_part(inner, f"{fields.path}.parts[{place}]", ids.mint))
     failed = set(response) == {"error"}
@@ -165,14 +165,14 @@ def _result(part: Any, path: str, ids: _CallIds) -> ToolResult:
     )
 
 
-def _result_text(response: JsonObject) -> Text:
+def _result_text(response: JsonObject, path: str) -> Text:
     """The result as text. `{"output": …}` and `{"error": …}` around a string are taken off; everything else is
     its JSON. A string that is itself an object stays in its wrapping, so that writing it gives the same again."""
     if len(response) == 1:
         name, value = next(iter(response.items()))
         if name in ("output", "error") and isinstance(value, str) and "_raw" in read_arguments(value or "-"):
             return Text(value)
-    return Text(spaced_text(response))
+    return Text(json_text(response, path))
 
 
 # --- tools -----------------------------------------------------------------------------------------------
