@@ -213,10 +213,8 @@ TURN = '{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","par
     [
         TURN + f'"args":{DEEP}}}}}]}}]}}',
         TURN + f'"args":{{}}}}}}]}},{{"parts":[{{"functionResponse":{{"name":"f","response":{DEEP}}}}}]}}]}}',
-        (
-            '{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"responseMimeType":"application/json",'
-            f'"responseJsonSchema":{DEEP}}}}}',
-        ),
+        '{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"responseMimeType":"application/json",'
+        f'"responseJsonSchema":{DEEP}}}}}',
     ],
 )
 async def test_what_is_nested_too_deeply_is_the_clients_fault(body: str) -> None:
