@@ -2,7 +2,7 @@
 
 `dataclasses` writes and compiles the methods of each class when its module is loaded: 0.2 to 1 ms a class, which
 was half of a cold start. Here the methods are shared by all classes, and the one that has to be fast, `__init__`, is
-compiled when the first instance is made; most requests use a part of the classes only. Type checkers take a slotted
+compiled when some instances have been made: a cold start makes one or two of most classes. Type checkers take a slotted
 class for a dataclass (https://typing.python.org/en/latest/spec/dataclasses.html#the-dataclass-transform-decorator).
 
 What it has: positional and keyword arguments, defaults, `field`, `__post_init__`, equality, a repr, positional
@@ -29,6 +29,9 @@ else:
 __all__ = ["Field", "field", "replace", "slotted"]
 
 _UNSET: Any = object()
+# Setting the members one by one takes a few microseconds, compiling `__init__` a hundred: that pays after some dozens,
+# and what is made again and again is soon there.
+_INSTANCES_BEFORE_COMPILING = 8
 # What most factories make, without a call.
 _LITERALS: dict[Any, str] = {dict: "{}", list: "[]"}
 
@@ -82,14 +85,49 @@ def _made(cls: type[Any], frozen: bool) -> type[Any]:
         members.setdefault(name, method)
     members.setdefault("__hash__", _hash if frozen else None)
     made = type(cls.__name__, (object,), members)
+    left = _INSTANCES_BEFORE_COMPILING
 
     def first_init(self: Any, *values: Any, **named: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0 and _is_filled(self, (names, defaults), values, named):
+            return
         initialise = _compiled_init(made, names, defaults)
         made.__init__ = initialise  # type: ignore[misc]
         initialise(self, *values, **named)
 
     made.__init__ = first_init  # type: ignore[misc]
     return made
+
+
+def _is_filled(
+    instance: Any, members: tuple[tuple[str, ...], dict[str, Any]], values: tuple[Any, ...], named: dict[str, Any]
+) -> bool:
+    """Sets the members as `__init__` does. False where the arguments do not fit: how is for a compiled one to say."""
+    names, defaults = members
+    position = by_name = 0
+    for name in names:
+        default = _as_field(defaults.get(name, _UNSET))
+        if default.init and position < len(values):
+            value = values[position]
+            position += 1
+        elif default.init and name in named:
+            value = named[name]
+            by_name += 1
+        elif default.factory is not None:
+            value = default.factory()
+        elif default.default is not _UNSET:
+            value = default.default
+        elif default.init:
+            return False
+        else:
+            continue  # left to __post_init__
+        setattr(instance, name, value)
+    if position < len(values) or by_name < len(named):
+        return False
+    if hasattr(instance, "__post_init__"):
+        instance.__post_init__()
+    return True
 
 
 def _compiled_init(cls: type[Any], names: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:

@@ -69,9 +69,11 @@ class Nothing:
 )
 def test_the_same_arguments_give_the_same_members(arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
     positional, named = arguments
-    ours, theirs = Parcel(*positional, **named), SameParcel(*positional, **named)
-    assert dataclasses.asdict(ours) == dataclasses.asdict(theirs)
-    assert repr(ours) == repr(theirs).replace("SameParcel", "Parcel")
+    theirs = SameParcel(*positional, **named)
+    for _ in range(20):  # the first ones, and those after `__init__` was compiled
+        ours = Parcel(*positional, **named)
+        assert dataclasses.asdict(ours) == dataclasses.asdict(theirs)
+        assert repr(ours) == repr(theirs).replace("SameParcel", "Parcel")
 
 
 @pytest.mark.parametrize("make", [Parcel, SameParcel])
@@ -81,12 +83,45 @@ def test_wrong_arguments_are_type_errors(make: Callable[..., object], arguments:
         make(**arguments)
 
 
-def test_the_init_is_compiled_once_for_all_instances() -> None:
-    first = Place("a")
-    made = Place.__init__
-    assert Place("a") == first
-    assert Place.__init__ is made
-    assert made.__qualname__ == "Place.__init__"
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [((), {}), (("a",), {"name": "b"}), (("a",), {"other": 1}), (("a", 1, 2), {}), ((), {"number": 1})],
+)
+def test_wrong_arguments_are_told_as_python_does_by_the_first_instance_and_by_later_ones(
+    values: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    @slotted
+    class Place:
+        street: str
+        number: int | None = None
+
+    @dataclasses.dataclass(slots=True)
+    class Same:
+        street: str
+        number: int | None = None
+
+    with pytest.raises(TypeError) as theirs:
+        Same(*values, **named)
+    for _ in range(2):
+        with pytest.raises(TypeError) as ours:
+            Place(*values, **named)
+        assert str(ours.value) == str(theirs.value).rpartition(".<locals>.")[2].replace("Same", "Place")
+
+
+def test_the_init_is_compiled_once_for_all_instances_after_the_first_ones() -> None:
+    @slotted
+    class Often:
+        name: str
+        number: int | None = None
+
+    first = Often("a")
+    uncompiled = Often.__init__
+    while Often.__init__ is uncompiled:
+        assert Often("a") == first
+    made = Often.__init__
+    assert Often("a") == first
+    assert Often.__init__ is made
+    assert made.__qualname__.endswith("Often.__init__")
 
 
 def test_each_instance_has_its_own_factory_made_default() -> None:
