@@ -41,7 +41,9 @@ def test_a_number_of_many_digits_is_a_float_to_everybody_else() -> None:
     assert type(load("0.3")) is float
 
 
-NO_OBJECTS = ["[1]", '"x"', "7", "{", '{"a": 1e999}', '{"a": NaN}', "[" * 100_000, '{"a":' + "1" * 5_000 + "}"]
+NO_OBJECTS = [
+    "[1]", '"x"', "7", "{", '{"a": 1}}', '{"a": 1e999}', '{"a": NaN}', "[" * 100_000, '{"a":' + "1" * 5_000 + "}",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NO_OBJECTS)
@@ -49,8 +51,9 @@ def test_what_is_no_object_is_wrapped(text: str) -> None:
     assert read_arguments(text) == {"_raw": text}
 
 
-def test_blanks_before_an_object_are_nothing() -> None:
-    assert read_arguments(' \n{"a": 1}') == {"a": 1}
+@pytest.mark.parametrize("text", [' \n{"a": 1}', '{"a": 1}\n ', '\t{"a": 1} '])
+def test_blanks_around_an_object_are_nothing(text: str) -> None:
+    assert read_arguments(text) == {"a": 1}
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
