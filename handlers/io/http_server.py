@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from math import inf
 from operator import itemgetter
 from time import gmtime, strftime
@@ -52,6 +52,8 @@ class HttpServer:
 
     app: AsgiApp
     clock: Clock
+    # For the scope of each request, beside the server's own.
+    extensions: Mapping[str, Any] = field(default_factory=dict)
     times: ServerTimes = field(default_factory=ServerTimes)
     connections: set[ServerConnection] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -306,7 +308,7 @@ class ServerConnection(asyncio.Protocol):
             "headers": self._headers,
             "server": self._peers[0],
             "client": self._peers[1],
-            "extensions": {"skybridge.abort": self.transport.abort},
+            "extensions": {"skybridge.abort": self.transport.abort, **self.server.extensions},
         }
 
     def _begin(self, exchange: ServerExchange) -> None:

@@ -56,6 +56,7 @@ class SqliteStore:
         self._near: sqlite3.Connection | None = None
         self._changes: Changes | None = None
         self._swept_at = -inf
+        self._closed = False
 
     async def prepare(self) -> None:
         await self._run(lambda connection: None)
@@ -146,6 +147,7 @@ class SqliteStore:
         if self._near is not None:
             self._near.close()
         self._connection = self._near = self._changes = None
+        self._closed = True
         self._thread.shutdown(wait=False)
 
     async def _change(self, change: Change) -> Any:
@@ -159,6 +161,8 @@ class SqliteStore:
             raise self._fault(error) from error
 
     async def _run[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        if self._closed:
+            raise StoreFault(f"the SQLite store {self._path.name} is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._do, work, Turn(loop))
 

@@ -121,4 +121,3 @@ async def test_usage_tells_it(tmp_path: Path, variables: dict[str, str], megabyt
         assert size == megabytes and row["requests"] == 3
         least = work_cost(price, megabytes, price.shortest) if "AzureWebJobsScriptRoot" in variables else 0
         assert float(row["compute_cost"]) * 1e12 >= least + 2 * price.request
-        await accounts.store.close()

@@ -169,3 +169,12 @@ async def test_what_an_older_version_held_is_settled_and_given_back(tmp_path: Pa
     await store.reserve(Hold("new", (Charge("a", 1),), 200.0), 60.0)
     assert await store.totals(("a", "b"), 60.0) == {"a": 5 + 5 + 1, "b": 1 + 1}
     await store.close()
+
+
+async def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "made.db")
+    await store.prepare()
+    await store.close()
+    for call in (store.read("keys", "a"), store.write("keys", {"a": {}})):
+        with pytest.raises(StoreFault, match=r"made\.db is closed"):
+            await call

@@ -60,7 +60,7 @@ class Echo:
 
 @asynccontextmanager
 async def serving(app: Any, **times: float) -> AsyncIterator[tuple[HttpServer, int]]:
-    server = HttpServer(app, SystemClock(), ServerTimes(**times))
+    server = HttpServer(app, SystemClock(), times=ServerTimes(**times))
     listening = await asyncio.get_running_loop().create_server(server.connect, "127.0.0.1", 0)
     try:
         yield server, listening.sockets[0].getsockname()[1]
