@@ -41,6 +41,11 @@ def test_calls(beside: dict[str, Any], inside: dict[str, Any], read: ToolCall) -
     assert call_of({**CALL, **beside, "function": {"name": "f", "arguments": "{}", **inside}}) == read
 
 
+def test_the_input_of_anthropics_calls_may_be_text() -> None:
+    parts = [{"type": "tool_use", "id": "1", "name": "f", "input": "{}"}]
+    assert messages_of({"role": "assistant", "content": parts})[0].content == [ToolCall("1", "f", "{}")]
+
+
 def test_messages() -> None:
     user, spoken, result = messages_of(
         {"role": "user", "content": "Hi", "name": "Ann", "odd": 1, **MARK},

@@ -33,6 +33,9 @@ from tests.core.translation.cases import conversation
         ("gpt-5", "responses", {"temperature": 1.0, "presence_penalty": 1.0}, {}, ["temperature", "presence_penalty"]),
         ("gpt-5.1", "responses", {"temperature": 1.5}, {"temperature": 1.5}, []),
         ("gpt-4o", "chat_completions", {"temperature": 1.5, "seed": 1}, {"temperature": 1.5, "seed": 1}, []),
+        ("gpt-4o", "chat_completions", {"logprobs": False}, {"logprobs": False}, []),
+        ("gpt-4o", "responses", {"logprobs": False, "top_logprobs": 0}, {}, []),
+        ("gpt-4o", "responses", {"top_logprobs": 2}, {"top_logprobs": 2}, []),
     ],
 )
 def test_sampling(
