@@ -11,6 +11,9 @@ from core.formats.chat_completions.part_stream import PartStream
 from core.formats.chat_completions.read_content import read_source
 from core.formats.chat_completions.reasoning_slots import ITEM_VENDORS, origin_of
 
+# What a delta of text alone has.
+_PLAIN = frozenset({"role", "content"})
+
 
 class BrokenDelta(ValueError):
     """Fragments that do not fit together; the stream cannot be trusted any more."""
@@ -41,11 +44,12 @@ class DeltaReader:
     def read(self, delta: JsonObject) -> None:
         """Takes one delta. Raises BrokenDelta."""
         content = delta.get("content")
-        if len(delta) > 1 or content is None:
+        has_more = not _PLAIN.issuperset(delta)
+        if has_more:
             self._read_reasoning(delta)
         if content:
             self._read_content(content)
-        if len(delta) > 1 or content is None:
+        if has_more:
             self._read_rest(delta)
 
     def finish(self) -> None:

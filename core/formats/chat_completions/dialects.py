@@ -34,6 +34,9 @@ class Dialect:
     knobs: frozenset[str] = frozenset({"top_k", "user"})
 
 
+# The tiers that OpenAI's requests may ask for and its answers may name.
+SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+
 # Members that OpenAI's two formats share, without a neutral field.
 SHARED_MEMBERS: Final = frozenset(
     {"safety_identifier", "prompt_cache_options", "prompt_cache_retention", "moderation"}

@@ -19,6 +19,7 @@ from core.conversation import (
 )
 from core.errors import UpstreamFault, upstream_fault
 from core.events import answer_of
+from core.formats.chat_completions.dialects import SERVICE_TIERS
 from core.formats.chat_completions.read_tools import answers_with_function
 from core.formats.chat_completions.reasoning_slots import write_details
 from core.formats.chat_completions.stream_decoder import ChunkReader
@@ -45,7 +46,6 @@ _MESSAGE_MEMBERS = frozenset(
         "images",
     }
 )
-_SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 
 def read_response(body: JsonObject, target: Target) -> Answer:
@@ -135,7 +135,7 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
 
 def write_tier(tier: str | None, *, same_format: bool) -> JsonObject:
     """The member `service_tier`, where the format has the word."""
-    return {"service_tier": tier} if tier is not None and (same_format or tier in _SERVICE_TIERS) else {}
+    return {"service_tier": tier} if tier is not None and (same_format or tier in SERVICE_TIERS) else {}
 
 
 def answer_id(id_: str, format_: str | None, reply: Reply) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.conversation import Conversation, JsonObject
 from core.errors import Unsupported
-from core.formats.chat_completions.dialects import SHARED_MEMBERS
+from core.formats.chat_completions.dialects import SERVICE_TIERS, SHARED_MEMBERS
 from core.formats.chat_completions.write_content import Writing
 from core.formats.chat_completions.write_messages import write_messages
 from core.formats.chat_completions.write_reasoning import put_reasoning, reasoning_beside_tools
@@ -88,10 +88,9 @@ def _put_sampling(body: JsonObject, conversation: Conversation, writing: Writing
 
 
 def _put_knobs(body: JsonObject, conversation: Conversation, writing: Writing) -> None:
-    tier = conversation.service_tier
     knobs: dict[str, Any] = {
         "verbosity": conversation.verbosity,
-        "service_tier": tier if tier is None else _SERVICE_TIERS.get(tier, tier),
+        "service_tier": _service_tier(conversation, writing),
         "prompt_cache_key": conversation.cache_key,
         "store": conversation.store,
         "metadata": conversation.metadata,
@@ -100,6 +99,15 @@ def _put_knobs(body: JsonObject, conversation: Conversation, writing: Writing) -
     for name, value in knobs.items():
         if value is not None:
             _put_knob(body, name, value, writing)
+
+
+def _service_tier(conversation: Conversation, writing: Writing) -> str | None:
+    tier = conversation.service_tier
+    written = _SERVICE_TIERS.get(tier, tier) if tier is not None else None
+    if written is None or writing.same_format or written in SERVICE_TIERS:
+        return written
+    writing.drop("service_tier", f"the target has no tier '{tier}'")
+    return None
 
 
 def _put_knob(body: JsonObject, name: str, value: Any, writing: Writing) -> None:

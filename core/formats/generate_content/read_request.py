@@ -38,6 +38,13 @@ _LEVELS: Final[dict[str, Effort]] = {
     "HIGH": "high",
     "XHIGH": "xhigh",
 }
+# Google's words for tiers that the other formats call by another.
+_TIERS: Final[dict[str, str | None]] = {
+    "unspecified": None,
+    "standard": "default",
+    "flex": "flex",
+    "priority": "priority",
+}
 # Google's own tools, by the member that declares each, under their neutral names.
 _SERVER_TOOLS: Final = {
     "googleSearch": "web_search",
@@ -62,10 +69,16 @@ def read_request(body: JsonObject, call: Call) -> Conversation:
     config = fields.fields("generationConfig")
     if config is not None:
         _read_config(config, conversation)
-    conversation.service_tier = fields.text("serviceTier")
+    conversation.service_tier = _service_tier(fields)
     conversation.store = fields.boolean("store")
     conversation.extra = {**fields.rest, **conversation.extra}
     return conversation
+
+
+def _service_tier(fields: Fields) -> str | None:
+    """The tier in the words of the other formats. Google's are the same in large and in small letters."""
+    tier = fields.text("serviceTier")
+    return None if tier is None else _TIERS.get(tier.lower(), tier)
 
 
 # --- contents --------------------------------------------------------------------------------------------

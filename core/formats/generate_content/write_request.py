@@ -47,6 +47,8 @@ from core.slotted import field, slotted
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 
+# The other formats' words for Google's tiers; "auto" is the default everywhere.
+_TIERS: Final = {"default": "standard", "standard_only": "standard", "flex": "flex", "priority": "priority"}
 _SAMPLING: Final = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -111,16 +113,25 @@ class _Writer:
         roles = [message.role in _SYSTEM_ROLES for message in messages]
         return roles.index(False) if False in roles else len(roles)
 
+    def _service_tier(self, body: JsonObject) -> None:
+        tier = self.conversation.service_tier
+        if tier is None or tier == "auto":
+            return
+        written = _TIERS.get(tier, tier if self.own else None)
+        if written is None:
+            self.lose("service_tier", f"Gemini has no tier '{tier}'")
+        else:
+            body["serviceTier"] = written
+
     def _rest(self, body: JsonObject) -> None:
         """Members beside content, tools and generation: written where they are the format's own."""
         conversation = self.conversation
+        self._service_tier(body)
         if self.own:
-            if conversation.service_tier is not None:
-                body["serviceTier"] = conversation.service_tier
             if conversation.store is not None:
                 body["store"] = conversation.store
             return
-        for name in (*_NO_MEMBER, "service_tier", "store"):
+        for name in (*_NO_MEMBER, "store"):
             if getattr(conversation, name) not in (None, False):
                 self.lose(name, "Gemini has no such member")
         if conversation.betas:

@@ -184,7 +184,10 @@ def _text(value: Any) -> str:
 
 
 def _read_betas(body: JsonObject, headers: Mapping[str, str]) -> list[str]:
-    named = [name.strip() for name in headers.get("anthropic-beta", "").split(",")]
+    header = headers.get("anthropic-beta", "")
+    if not header and "betas" not in body:
+        return []
+    named = [name.strip() for name in header.split(",")]
     return list(dict.fromkeys(name for name in (*named, *_read_texts(body, "betas")) if name))
 
 
@@ -207,7 +210,12 @@ def _read_metadata(conversation: Conversation, body: JsonObject) -> None:
         conversation.extra["metadata"] = rest
 
 
+_REASONING = frozenset({"thinking", "output_config", "output_format"})
+
+
 def _read_reasoning(conversation: Conversation, body: JsonObject) -> None:
+    if _REASONING.isdisjoint(body):
+        return
     request = None
     thinking = optional_object(body, "thinking")
     if thinking is not None:

@@ -193,7 +193,7 @@ class _RequestWriter:
         self._put("max_output_tokens", limit)
         if conversation.stop:
             self._drop("stop", "the Responses API has no stop sequences")
-        tier = conversation.service_tier
+        tier = "default" if conversation.service_tier == "standard_only" else conversation.service_tier
         if tier is not None and (self._own or tier in SERVICE_TIERS):
             self._body["service_tier"] = tier
         elif tier is not None:

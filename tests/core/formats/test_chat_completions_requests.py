@@ -708,6 +708,12 @@ def test_tools_with_reasoning_go_elsewhere_where_chat_refuses_them() -> None:
     assert write_request(foreign(tools=tools), off).body["tools"]
 
 
+def test_tiers_of_other_formats() -> None:
+    assert write_request(foreign(service_tier="standard_only"), target()).body["service_tier"] == "default"
+    reserved = write_request(foreign(service_tier="reserved"), target())
+    assert "service_tier" not in reserved.body and [item.path for item in reserved.dropped] == ["service_tier"]
+
+
 def test_tools_and_choices() -> None:
     tools = [
         Tool("f", "d", {"type": "object"}, True, extra={"eager": True}, cache=CacheMark()),

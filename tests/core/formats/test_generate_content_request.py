@@ -15,6 +15,7 @@ from core.conversation import (
     CacheMark,
     Conversation,
     Document,
+    FormatName,
     Image,
     Message,
     Opaque,
@@ -377,7 +378,7 @@ def test_a_foreign_conversation() -> None:
         sampling=Sampling(logit_bias={"1": 1.0}),
         betas=["b"],
         user="u",
-        service_tier="auto",
+        service_tier="reserved",
         extra={"container": "c"},
         output_format=OutputFormat("json_schema", {"type": "object", "pattern": "x"}),
         reasoning=ReasoningRequest("effort", "high", display="summary"),
@@ -413,8 +414,8 @@ def test_a_foreign_conversation() -> None:
         "tool_choice.disable_parallel_tool_use",
         "logit_bias",
         "output_config.format.schema.pattern",
-        "metadata.user_id",
         "service_tier",
+        "metadata.user_id",
         "anthropic-beta",
         "container",
     ]
@@ -610,3 +611,31 @@ def test_openapi_schemas_in_the_words_of_googles_sdk() -> None:
         ],
         "$defs": {"Thing": {"type": "array", "minItems": 1, "items": {"$ref": 5}}},
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "neutral"),
+    [("FLEX", "flex"), ("standard", "default"), ("PRIORITY", "priority"), ("unspecified", None), ("odd", "odd")],
+)
+def test_tiers_are_read(said: str, neutral: str | None) -> None:
+    assert read({**HELLO, "serviceTier": said}).service_tier == neutral
+
+
+@pytest.mark.parametrize(
+    ("origin", "tier", "written_tier", "lost"),
+    [
+        ("chat_completions", "default", "standard", []),
+        ("messages", "standard_only", "standard", []),
+        ("responses", "flex", "flex", []),
+        ("converse", "priority", "priority", []),
+        ("messages", "auto", None, []),
+        ("responses", "scale", None, ["service_tier"]),
+        ("converse", "reserved", None, ["serviceTier"]),
+        ("generate_content", "default", "standard", []),
+        ("generate_content", "odd", "odd", []),
+    ],
+)
+def test_tiers_are_written(origin: FormatName, tier: str, written_tier: str | None, lost: list[str]) -> None:
+    source = Conversation(origin, "m", [Message("user", [Text("x")])], service_tier=tier)
+    body, dropped = written(source)
+    assert (body.get("serviceTier"), dropped) == (written_tier, lost)

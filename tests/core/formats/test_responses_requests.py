@@ -633,7 +633,7 @@ def test_knobs_that_responses_lacks_are_named() -> None:
     conversation = _from_messages(
         max_tokens=1,
         stop=["END"],
-        service_tier="standard_only",
+        service_tier="reserved",
         user="u" * 65,
         cache=CacheMark(),
         reasoning=ReasoningRequest("effort", "low", extra={"exclude": True}),
@@ -656,6 +656,7 @@ def test_knobs_that_responses_lacks_are_named() -> None:
     ]
     assert written.body["max_output_tokens"] == 16
     assert (written.body["truncation"], written.body["temperature"]) == ("auto", 0.5)
+    assert write_request(_from_messages(service_tier="standard_only"), target()).body["service_tier"] == "default"
 
 
 def test_what_asks_for_another_kind_of_answer_is_refused() -> None:
