@@ -57,7 +57,7 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     backend = candidate.backend
     format_name = generation.native_format
     forced = _forced(generation, candidate)
-    hides_usage = _must_ask_for_usage(generation, backend)
+    hides_usage = generation.metered and _must_ask_for_usage(generation, backend)
     if hides_usage:
         forced["stream_options"] = {**(generation.document.values.get("stream_options") or {}), "include_usage": True}
     headers = backend_headers(backend, generation.request.headers)
@@ -71,10 +71,10 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
         headers = _add_options(backend, format_name, headers, forced)
     body, edits = edit_body(generation.document, generation.request.body, candidate, format_name, forced)
     url = endpoint_url(backend, _path(generation, candidate), candidate.api_model, _query(generation))
-    route = generation.route
-    renamed = candidate.api_model != generation.model and format_name in MODEL_IN_BODY
-    asked = route is None or route.answer_model == "asked"
-    renamer = Renamer(generation.model) if renamed and asked else None
+    renamer = None
+    if candidate.api_model != generation.model and format_name in MODEL_IN_BODY:
+        route = generation.route
+        renamer = Renamer(generation.model) if route is None or route.answer_model == "asked" else None
     request = BackendRequest("POST", url, headers, body, backend.connect_timeout)
     prepared = NativeRequest(request, [*edits, *beside] if beside else edits, format_name, renamer)
     prepared.dropped = dropped
@@ -88,7 +88,7 @@ def _must_ask_for_usage(generation: Generation, backend: Backend) -> bool:
 
     https://platform.openai.com/docs/api-reference/chat/create#chat_create-stream_options
     """
-    if not (generation.metered and generation.stream and generation.native_format == "chat_completions"):
+    if not (generation.stream and generation.native_format == "chat_completions"):
         return False
     options = generation.document.values.get("stream_options")
     if options is not None and (not isinstance(options, dict) or options.get("include_usage") is True):
@@ -117,13 +117,13 @@ def _forced(generation: Generation, candidate: Candidate) -> dict[str, Any]:
 
 
 def _path(generation: Generation, candidate: Candidate) -> str:
-    endpoint, backend = generation.endpoint, candidate.backend
-    if endpoint.operation == "embeddings":
+    operation, backend = generation.endpoint.operation, candidate.backend
+    if operation == "embeddings":
         assert backend.provider.embeddings is not None  # core.embeddings asked first
         return backend.provider.embeddings
     paths = backend.paths(generation.native_format)
     assert paths is not None  # `speaks` was asked first
-    if endpoint.operation == "count_tokens":
+    if operation == "count_tokens":
         assert paths.count_tokens is not None  # core.counting asked first
         return paths.count_tokens
     return paths.stream if generation.stream and paths.stream else paths.generate

@@ -51,10 +51,9 @@ def make_app(gateway: Gateway, after_answer: Callable[[], Awaitable[None]] | Non
     limit = gateway.configuration.limits.max_body_bytes or DEFAULT_BODY_LIMIT
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
         if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await _lifespan(receive, send)
             return
         extensions = scope.get("extensions") or {}
         request = _request_of(scope, extensions)

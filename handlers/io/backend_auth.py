@@ -42,8 +42,11 @@ class BackendAuthorizer:
 
     async def authorize(self, backend: Backend, request: BackendRequest) -> None:
         """Changes `request.headers` in place. Raises NotConfigured when the credential is missing."""
-        authenticator = self._authenticator(backend)
-        for part in request.parts or [request]:
+        authenticator = self._made.get(backend.name) or self._authenticator(backend)
+        if not request.parts:
+            await authenticator.authorize(request)
+            return
+        for part in request.parts:
             await authenticator.authorize(part)
 
     def _authenticator(self, backend: Backend) -> Authenticator:
