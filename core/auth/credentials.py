@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import html
 import json
 import re
@@ -79,8 +78,10 @@ def _epoch(text: str) -> float:
     match = re.fullmatch(_EXPIRY, text)
     if match is None:
         raise UnreadableCredentials("Expiration is not a UTC date and time")
+    from calendar import timegm  # noqa: PLC0415  # keys in the environment have no end; `strptime` loads it anyway
+
     try:
-        return float(calendar.timegm(strptime(match[1], "%Y-%m-%dT%H:%M:%S")))
+        return float(timegm(strptime(match[1], "%Y-%m-%dT%H:%M:%S")))
     except ValueError:
         raise UnreadableCredentials("Expiration is not a UTC date and time") from None
 

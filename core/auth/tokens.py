@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import html
 import json
 import re
@@ -75,7 +74,9 @@ def read_web_identity_token(document: bytes) -> Token:
     if found is None:
         raise UnreadableToken("WebIdentityToken is missing")
     expiry = re.search(r"<Expiration>\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", text)
-    until = float(calendar.timegm(strptime(expiry[1], "%Y-%m-%dT%H:%M:%S"))) if expiry is not None else None
+    from calendar import timegm  # noqa: PLC0415  # for STS's tokens only; `strptime` loads it anyway
+
+    until = float(timegm(strptime(expiry[1], "%Y-%m-%dT%H:%M:%S"))) if expiry is not None else None
     return Token(html.unescape(found[1]), until)
 
 

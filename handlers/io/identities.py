@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from core.auth.credentials import web_identity_error
-from core.auth.sigv4 import Scope, SignedParts, amz_date, sign
 from core.auth.tokens import Token, UnreadableToken, read_token, read_web_identity_token, token_error
 from core.errors import NotConfigured
 from core.ports import BackendRequest, Clock, Transport
 from core.slotted import slotted
-from handlers.io.authenticators import AwsCredentialSource
 from handlers.io.documents import fetch_document
 from handlers.io.http_url import read_url
 from handlers.io.key_auth import replace_headers
 from handlers.io.renewing import Renewing
+
+if TYPE_CHECKING:
+    from handlers.io.authenticators import AwsCredentialSource
 
 type TokenSource = Callable[[], Awaitable[Token]]
 
@@ -93,6 +94,8 @@ def aws_web_identity(outside: Outside, credentials: AwsCredentialSource, audienc
     override = environment.get("AWS_ENDPOINT_URL_STS") or environment.get("AWS_ENDPOINT_URL")
     endpoint = (override or f"https://sts.{region}.amazonaws.com").rstrip("/") + "/"
     what = "STS GetWebIdentityToken"
+    from core.auth.credentials import web_identity_error  # noqa: PLC0415  # who is on Azure signs nothing
+    from core.auth.sigv4 import Scope, SignedParts, amz_date, sign  # noqa: PLC0415
 
     async def fetch() -> Token:
         form = {
