@@ -179,21 +179,17 @@ def answer_of(events: Iterable[Event]) -> Answer:
     """
     answer = Answer(id="", model="")
     for event in events:
-        match event:
-            case Started():
-                answer = Answer(
-                    event.id, event.model, usage=event.usage, created=event.created, format=event.format,
-                    extra=event.extra,
-                )
-            case PartEnded():
-                answer.content.append(event.block)
-            case Finished():
-                answer.stop = event.stop
-                answer.usage.merge(event.usage)
-                answer.service_tier = event.service_tier
-                answer.extra = {**answer.extra, **event.extra}
-            case Failed():
-                raise event.error
-            case _:
-                pass
+        if isinstance(event, PartEnded):
+            answer.content.append(event.block)
+        elif isinstance(event, Started):
+            answer = Answer(
+                event.id, event.model, usage=event.usage, created=event.created, format=event.format, extra=event.extra
+            )
+        elif isinstance(event, Finished):
+            answer.stop = event.stop
+            answer.usage.merge(event.usage)
+            answer.service_tier = event.service_tier
+            answer.extra = {**answer.extra, **event.extra}
+        elif isinstance(event, Failed):
+            raise event.error
     return answer

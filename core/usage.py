@@ -45,18 +45,20 @@ class Usage:
 
     def merge(self, later: Usage) -> None:
         """Takes over everything that `later` states: stream reports are cumulative, not increments."""
-        for name in (
-            "input_tokens",
-            "output_tokens",
-            "cache_read_tokens",
-            "cache_write_5m_tokens",
-            "cache_write_1h_tokens",
-            "reasoning_tokens",
-            "tier",
-        ):
-            value = getattr(later, name)
-            if value is not None:
-                setattr(self, name, value)
+        if later.input_tokens is not None:
+            self.input_tokens = later.input_tokens
+        if later.output_tokens is not None:
+            self.output_tokens = later.output_tokens
+        if later.cache_read_tokens is not None:
+            self.cache_read_tokens = later.cache_read_tokens
+        if later.cache_write_5m_tokens is not None:
+            self.cache_write_5m_tokens = later.cache_write_5m_tokens
+        if later.cache_write_1h_tokens is not None:
+            self.cache_write_1h_tokens = later.cache_write_1h_tokens
+        if later.reasoning_tokens is not None:
+            self.reasoning_tokens = later.reasoning_tokens
+        if later.tier is not None:
+            self.tier = later.tier
         self.raw = {**self.raw, **later.raw}
 
 
