@@ -151,8 +151,8 @@ class Run:
 
     async def answer(self) -> Response:
         """The response, streamed or whole. Raises GatewayError for what happens before anything is committed."""
-        if "x-skybridge-fault" in self._request.headers:
-            self._faults = self._read_faults(self._request.headers["x-skybridge-fault"])
+        if fault := self._request.headers.get("x-skybridge-fault"):
+            self._faults = self._read_faults(fault)
         generation = self._generation = read_generation(self._request, self._endpoint)
         record = self._record
         generation.metered = self._ports.metered
@@ -447,8 +447,6 @@ class Run:
         return cast(Transport, injection.FaultyTransport(transport, faults, self._ports.clock, backend_format))
 
     def _read_faults(self, header: str) -> list[Fault]:
-        if not header:
-            return []
         injection = import_module("core.faults")  # no cold start pays for it
         if not self._gateway.faults_enabled:
             raise injection.refused_header()

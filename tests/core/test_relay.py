@@ -42,6 +42,15 @@ def test_an_unfinished_last_frame_is_renamed_too() -> None:
     assert under_test.finished
 
 
+def test_an_error_in_an_unfinished_last_frame_is_one() -> None:
+    frames = stream_frames("messages")
+    under_test = pipe()
+    under_test.feed(frames[0])
+    error = b'event: error\ndata: {"type": "error", "error": {"type": "api_error", "message": "broke"}}'
+    assert under_test.feed(error) == under_test.close() == b""
+    assert under_test.error is not None and not under_test.alive and not under_test.finished
+
+
 @pytest.mark.parametrize("spacing", ['"model":"served"', '"model" :  "served"', '"model": "serve\\u0064"'])
 def test_the_served_name_is_found_however_it_is_written(spacing: str) -> None:
     frame = f'data: {{"tools": [{{"model": "other"}}], {spacing}}}\n\n'.encode()
