@@ -70,6 +70,8 @@ class AnswerLosses:
 
     def block(self, block: Block) -> None:
         """A block of the answer, as it begins."""
+        if isinstance(block, Text):
+            return
         match block:
             case ServerToolCall() | ServerToolResult() | Opaque():
                 if not self._shows_own(block):

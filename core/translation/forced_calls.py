@@ -31,11 +31,9 @@ from core.slotted import replace
 from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
-from core.translation.strict_schemas import closed_schema, is_closed
+from core.translation.strict_schemas import StrictLimits, closed_schema, is_closed
 from core.translation.turns import leading_system
 
-# Anthropic refuses more (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
-MAX_STRICT_TOOLS: Final = 20
 _OPEN: Final = ('"$ref"', '"additionalProperties": true', '"additionalProperties": {')
 
 
@@ -108,7 +106,8 @@ def _request(choice: ToolChoice) -> str:
 def _marked(tool: Tool, choice: ToolChoice, rules: FormatRules, facts: ModelFacts) -> Tool:
     demanded = not choice.names or tool.name in choice.names
     fits = tool.kind == "function" and tool.strict is None and tool.parameters is not None
-    if demanded and fits and _enforces(rules, facts) and is_closed(tool.parameters or {}):
+    schema = tool.parameters or {}
+    if demanded and fits and _enforces(rules, facts) and is_closed(schema) and StrictLimits().takes(schema):
         return replace(tool, strict=True)
     return tool
 
@@ -118,16 +117,16 @@ def fitted_strict(conversation: Conversation, rules: FormatRules, facts: ModelFa
     own = conversation.format in ("messages", "converse")
     if own or facts.vendor != "anthropic" or rules.reasoning != "thinking":
         return conversation.tools
-    most = MAX_STRICT_TOOLS if _enforces(rules, facts) else 0
+    enforces, limits = _enforces(rules, facts), StrictLimits()
     result: list[Tool] = []
-    strict = 0
     for tool in conversation.tools:
-        if tool.strict and strict < most:
-            strict += 1
-            tool = replace(tool, parameters=closed_schema(tool.parameters) if tool.parameters else None)
-        elif tool.strict:
-            losses.add("tools", f"the model enforces the schemas of {most} tools at most: others are not strict")
-            tool = replace(tool, strict=None)
+        if tool.strict:
+            closed = closed_schema(tool.parameters or {})
+            if enforces and limits.takes(closed):
+                tool = replace(tool, parameters=closed if tool.parameters else None)
+            else:
+                losses.add("tools", "the model does not enforce such a schema, or not so many: the tool is not strict")
+                tool = replace(tool, strict=None)
         result.append(tool)
     return result
 

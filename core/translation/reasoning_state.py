@@ -163,7 +163,7 @@ class SignatureExposer:
 
     def answer(self, answer: Answer) -> Answer:
         """The answer with a carrier before each signed call."""
-        if not self._needed:
+        if not self._needed or ToolCall not in map(type, answer.content):
             return answer
         content: list[Block] = []
         for block in answer.content:

@@ -66,6 +66,9 @@ _ENFORCED_BY_OPENAI: Final = frozenset(
 _FORMATS_OF_OPENAI: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 )
+# Anthropic refuses more (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
+MAX_STRICT_TOOLS: Final = 20
+_DEFINITIONS: Final = ("$defs", "definitions")
 _WANT_PROPERTIES: Final = ("chat_completions", "responses")
 _SUBSCHEMAS: Final = ("items", "not", "additionalItems")
 _LISTS_OF_SCHEMAS: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
@@ -130,6 +133,63 @@ def _closed(value: Any, close: _Close) -> Any:
 def is_closed(schema: JsonObject) -> bool:
     """Whether Anthropic enforces `schema` as it stands."""
     return closed_schema(schema) == schema
+
+
+class StrictLimits:
+    """What is left of Anthropic's limits of one request for schemas that are enforced."""
+
+    def __init__(self) -> None:
+        self._schemas = MAX_STRICT_TOOLS
+        self._optional = 24
+        self._unions = 16
+
+    def takes(self, schema: JsonObject) -> bool:
+        """Whether `schema` may be enforced as well; it is counted then."""
+        if _is_recursive(schema):
+            return False
+        optional, unions = 0, 0
+        for inner in _all_schemas(schema):
+            members = inner.get("properties")
+            if isinstance(members, dict):
+                required = inner.get("required")
+                optional += sum(1 for name in members if not isinstance(required, list) or name not in required)
+            unions += "anyOf" in inner or "oneOf" in inner or isinstance(inner.get("type"), list)
+        if not self._schemas or optional > self._optional or unions > self._unions:
+            return False
+        self._schemas -= 1
+        self._optional -= optional
+        self._unions -= unions
+        return True
+
+
+def _all_schemas(schema: JsonObject) -> list[JsonObject]:
+    """The schema and all within it."""
+    found = [schema]
+    for each in found:  # which grows
+        found += _inner_schemas(each)
+    return found
+
+
+def _is_recursive(schema: JsonObject) -> bool:
+    """Whether a reference in `schema` leads back to where it stands, or out of the schema."""
+    named = {"#": {name: value for name, value in schema.items() if name not in _DEFINITIONS}}
+    for place in _DEFINITIONS:
+        shared = schema.get(place)
+        if isinstance(shared, dict):
+            named.update({f"#/{place}/{name}": inner for name, inner in shared.items() if isinstance(inner, dict)})
+    references = {name: _references(inner) for name, inner in named.items()}
+    if any(reference not in references for found in references.values() for reference in found):
+        return True
+    while references:
+        leaves = {name for name, found in references.items() if not found & references.keys()}
+        if not leaves:
+            return True
+        references = {name: found for name, found in references.items() if name not in leaves}
+    return False
+
+
+def _references(schema: JsonObject) -> set[str]:
+    return {str(inner["$ref"]) for inner in _all_schemas(schema) if "$ref" in inner}
 
 
 def is_strict(schema: JsonObject) -> bool:

@@ -18,6 +18,7 @@ from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.rules import FormatRules
+from core.translation.strict_schemas import StrictLimits, closed_schema
 from core.translation.turns import leading_system
 
 TOOL_NAME: Final = "structured_output"
@@ -38,18 +39,28 @@ def with_structured_output(
         losses.add("output_format", "the target has no JSON mode: it was asked in words for one JSON object")
         return _asked_in_words(conversation), False
     native = facts.structured_output_on_bedrock if rules.bedrock_schemas else facts.structured_output
-    if native:
+    if native and _is_enforced(conversation, rules, facts):
         return conversation, False
     path = client_path(conversation.format, "output_format")
+    lacks = "enforces no schema like this one" if native else "has no structured output"
     if conversation.tools:
-        raise Unsupported(path, "The model has no structured output beside tools.")
+        raise Unsupported(path, f"The model {lacks} beside tools.")
     if not (facts.tools and facts.forced_tool_choice):
-        raise Unsupported(path, "The model has no structured output.")
+        raise Unsupported(path, f"The model {lacks}.")
     schema = wanted.schema if wanted.schema is not None else {"type": "object"}
     description = wanted.description or "Takes the answer, in the form that was asked for."
     tool = Tool(TOOL_NAME, description, schema)
     choice = ToolChoice("named", [TOOL_NAME])
     return replace(conversation, tools=[tool], tool_choice=choice, output_format=None), True
+
+
+def _is_enforced(conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
+    """Whether the schema is none that Anthropic refuses. Clients of its own formats know its limits."""
+    wanted = conversation.output_format
+    own = conversation.format in ("messages", "converse")
+    if own or facts.vendor != "anthropic" or rules.reasoning != "thinking" or wanted is None or wanted.schema is None:
+        return True
+    return StrictLimits().takes(closed_schema(wanted.schema))
 
 
 def _asked_in_words(conversation: Conversation) -> Conversation:

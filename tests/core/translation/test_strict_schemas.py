@@ -9,7 +9,7 @@ import pytest
 from core.conversation import FormatName, OutputFormat
 from core.translation.losses import Losses
 from core.translation.rules import RULES
-from core.translation.strict_schemas import closed_schema, is_closed, is_strict, strict_output
+from core.translation.strict_schemas import StrictLimits, closed_schema, is_closed, is_strict, strict_output
 from tests.core.translation.cases import conversation
 
 OPEN: dict[str, Any] = {
@@ -126,3 +126,40 @@ def test_what_openai_does_not_enforce_is_told(schema: Any) -> None:
     source = conversation(format="generate_content", output_format=OutputFormat("json_schema", schema))
     assert strict_output(source, RULES["responses"], losses) is source
     assert [item.path for item in losses.dropped] == ["generationConfig.responseJsonSchema"]
+
+
+def _object(**members: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": members, "required": [], "additionalProperties": False}
+
+
+NODE = {"anyOf": [{"$ref": "#/$defs/B"}, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "taken"),
+    [
+        ({}, True),
+        (_object(**{f"p{number}": {"type": "string"} for number in range(24)}), True),
+        (_object(**{f"p{number}": {"type": "string"} for number in range(25)}), False),
+        ({**_object(a={"type": "string"}), "required": None}, True),
+        ({"type": "array", "items": [{"type": ["string", "null"]}] * 16}, True),
+        ({"type": "array", "items": [{"oneOf": [{}, {}]}] * 17}, False),
+        ({"properties": {"a": {"$ref": "#/$defs/B"}}, "$defs": {"B": {"type": "string"}}}, True),
+        ({"properties": {"a": NODE}, "$defs": {"B": {"items": {"$ref": "#/$defs/C"}}, "C": {}}}, True),
+        ({"properties": {"a": NODE}, "$defs": {"B": {"items": NODE}}}, False),
+        ({"properties": {"a": {"$ref": "#/definitions/B"}}, "definitions": {"B": {"items": {"$ref": "#"}}}}, False),
+        ({"$ref": "#"}, False),
+        ({"$ref": "https://example.com/schema"}, False),
+        ({"$ref": "#/$defs/none", "$defs": 5}, False),
+        ({"$ref": "#/$defs/B", "$defs": {"B": True}}, False),
+        ({"$ref": 5}, False),
+    ],
+)
+def test_what_anthropic_takes_at_all(schema: Any, taken: bool) -> None:
+    assert StrictLimits().takes(schema) is taken
+
+
+def test_limits_are_a_requests() -> None:
+    limits, many = StrictLimits(), _object(**{f"p{number}": {"type": "string"} for number in range(13)})
+    assert [limits.takes(many), limits.takes(many), limits.takes({})] == [True, False, True]
+    assert [limits.takes({}) for _ in range(19)] == [True] * 18 + [False]

@@ -87,3 +87,18 @@ def test_the_call_becomes_text_again() -> None:
         PartEnded(0, Text('{"a":1}')),
         *events[3:],
     ]
+
+
+RECURSIVE = {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}
+
+
+def test_a_schema_that_anthropic_refuses_is_a_tools() -> None:
+    source = conversation(format="responses", output_format=OutputFormat("json_schema", RECURSIVE))
+    _, as_call = with_structured_output(source, RULES["messages"], facts_for("claude-opus-4-6"), Losses("responses"))
+    assert as_call
+    with pytest.raises(Unsupported, match="no schema like this"):
+        with_structured_output(source, RULES["messages"], facts_for("claude-opus-5-5"), Losses("responses"))
+    own = conversation(format="converse", output_format=OutputFormat("json_schema", RECURSIVE))
+    assert with_structured_output(own, RULES["messages"], facts_for("claude-opus-5-5"), Losses("converse"))[0] is own
+    elsewhere = with_structured_output(source, RULES["converse"], facts_for("gpt-oss-120b"), Losses("responses"))
+    assert elsewhere[0].output_format is not None or elsewhere[1]
