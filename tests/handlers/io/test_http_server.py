@@ -583,3 +583,69 @@ def test_the_date_is_made_once_a_second() -> None:
     assert server.date() is server.date()
     clock.now += 1
     assert b"08:49:38" in server.date()
+
+
+class Pausing(asyncio.Transport):
+    """A client's end that keeps what is done to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: Any) -> None:
+        self.done.append("write")
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.done.append("write_eof")
+
+    def pause_reading(self) -> None:
+        self.done.append("pause")
+
+    def resume_reading(self) -> None:
+        self.done.append("resume")
+
+    def abort(self) -> None:
+        self.done.append("abort")
+
+
+async def take(scope: Any, receive: Any, send: Any) -> None:
+    """An application that takes the body as it comes."""
+    while (await receive())["more_body"]:
+        pass
+    await refuse(scope, receive, send)
+
+
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """An application that does not look at the body."""
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    ("app", "missing", "done"),
+    [
+        (take, 0, ["write"]),
+        (take, 1, []),
+        (refuse, 1, ["write", "write_eof"]),
+    ],
+    ids=["whole", "begun", "unwanted"],
+)
+async def test_a_large_body_pauses_reading_only_while_it_waits(app: Any, missing: int, done: list[str]) -> None:
+    """It comes at once, or all but its last byte; the application takes what is there at once, or nothing of it."""
+    server = HttpServer(app, SystemClock())
+    connection, transport = server.connect(), Pausing()
+    connection.connection_made(transport)
+    body = bytes(HIGH_WATER * 2)
+    head = b"POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body)
+    connection.data_received(head + body[missing:])
+    assert transport.done == done
+    connection.data_received(body[:missing])
+    await asyncio.gather(*server.tasks)
+    assert transport.done == (done or ["write"])
+    connection.connection_lost(None)
