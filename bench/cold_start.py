@@ -5,8 +5,8 @@
 Builds the package (or takes the one that is named), spawns each subject in turn, and gives per subject the medians
 of: `next` (spawn to the question for the first invocation), `first byte` (spawn to the first byte of the answer's
 body: for the gateway the first streamed byte of POST /v1/messages, on the demo backend and on one over HTTP, there
-also with the keys, limits and usage of a DynamoDB table; for the bare handler its echo), and resident memory at both
-moments. The subjects alternate, so that a noisy moment meets all of them.
+also with the keys, limits and usage of a DynamoDB table, and then over TLS; for the bare handler its echo), and
+resident memory at both moments. The subjects alternate, so that a noisy moment meets all of them.
 
 The peer is a Runtime API of a few lines on a blocking socket: what it takes itself is in all figures alike.
 """
@@ -17,7 +17,9 @@ import argparse
 import importlib.util
 import json
 import os
+import select
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from bench.certificates import make_certificate
 from bench.store_stand_in import SECRET, StoreStandIn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,20 +111,21 @@ FRAMES: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 class Backend:
-    """Answers everything with one short stream of Messages, from a thread."""
+    """Answers everything with one short stream of Messages, from a thread; over TLS where it is given a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         body = "".join(f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n" for name, data in FRAMES)
         head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
         self._answer = (head + body).encode()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._listener.getsockname()[1]}"
         Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            connection, _ = self._listener.accept()
-            with connection:
+            plain, _ = self._listener.accept()
+            with plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True) as connection:
                 head, _, body = read_until(connection, b"", b"\r\n\r\n").partition(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
                 while len(body) < length:
@@ -159,22 +163,9 @@ class RuntimeApi:
 
     def await_answer(self, kept: socket.socket) -> socket.socket:
         """Returns when the answer's first byte is here: on the kept connection, or for a stream on its own."""
-        self._listener.setblocking(False)
-        until = time.monotonic() + PATIENCE
-        connection = kept
-        kept.setblocking(False)
-        while time.monotonic() < until:
-            try:
-                connection, _ = self._listener.accept()
-                break
-            except BlockingIOError:
-                pass
-            try:
-                if kept.recv(1, socket.MSG_PEEK):
-                    break
-            except BlockingIOError:
-                pass
-        self._listener.settimeout(PATIENCE)
+        # Not a loop that looks again and again: the stand-ins' threads need the interpreter.
+        ready, _, _ = select.select((self._listener, kept), (), (), PATIENCE)
+        connection = self._listener.accept()[0] if self._listener in ready else kept
         connection.settimeout(PATIENCE)
         head = read_until(connection, b"", b"\r\n\r\n")
         if b"/invocation/1-2-3/response " not in head:
@@ -269,22 +260,29 @@ def write_models(path: Path, url: str, api_model: str = "m", more: Sequence[str]
     path.write_text(json.dumps({"backends": backends, "models": models}))
 
 
+def accounted(models: Path, backend: Backend, store: StoreStandIn) -> dict[str, str]:
+    """The variables of a gateway with keys, limits and usage, and a configuration with backends of three formats."""
+    write_models(models, backend.url, "claude-sonnet-4-5", ("openai", "gemini"))
+    return {**store.environment, "MODEL_CONFIG_PATH": str(models)}
+
+
 def subjects(package: Path, runtime: Path) -> list[Subject]:
     """What is compared; the first is the measure of the others."""
     gateway = {"SERVICE_API_KEY": KEY, "SKYBRIDGE_DEMO_PACE": "0"}
     wrapper = ["/bin/sh", str(package / "streaming-wrapper"), PYTHON, "/var/runtime/bootstrap.py"]
-    models, three_formats = runtime / "models.json", runtime / "three-formats.json"
-    backend, store = Backend(), StoreStandIn()
+    trusted, tls = make_certificate(runtime)
+    models, backend = runtime / "models.json", Backend()
     write_models(models, backend.url)
-    write_models(three_formats, backend.url, "claude-sonnet-4-5", ("openai", "gemini"))
-    accounted = {**gateway, **store.environment, "MODEL_CONFIG_PATH": str(three_formats)}
+    plain = accounted(runtime / "three-formats.json", backend, StoreStandIn())
+    secured = accounted(runtime / "three-formats-tls.json", Backend(tls), StoreStandIn(tls))
     bare = [PYTHON, "-m", "awslambdaric", "bare.handler"]
     return [
         Subject("bare awslambdaric", bare, runtime, {}),
         Subject("door, trivial app", [PYTHON, "-c", DOOR_ONLY], package, {}),
         Subject("gateway, demo", wrapper, package, gateway),
         Subject("gateway, HTTP backend", wrapper, package, {**gateway, "MODEL_CONFIG_PATH": str(models)}),
-        Subject("gateway, keys and limits", wrapper, package, accounted, SECRET),
+        Subject("gateway, keys and limits", wrapper, package, {**gateway, **plain}, SECRET),
+        Subject("the same over TLS", wrapper, package, {**gateway, **secured, "SSL_CERT_FILE": str(trusted)}, SECRET),
     ]
 
 

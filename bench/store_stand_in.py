@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Mapping
 from threading import Thread
 from typing import Any
@@ -30,11 +31,12 @@ DOCUMENTS: Mapping[str, Mapping[str, Any]] = {KEY.digest: KEY.document(), "schem
 
 
 class StoreStandIn:
-    """Listens on `url` from when it is made."""
+    """Listens on `url` from when it is made; over TLS where it is given a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._listener.getsockname()[1]}"
         Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -51,12 +53,12 @@ class StoreStandIn:
     def _accept(self) -> None:
         while True:
             connection, _ = self._listener.accept()
-            Thread(target=_serve, args=(connection,), daemon=True).start()
+            Thread(target=_serve, args=(connection, self._tls), daemon=True).start()
 
 
-def _serve(connection: socket.socket) -> None:
+def _serve(plain: socket.socket, tls: ssl.SSLContext | None) -> None:
     data = b""
-    with connection:
+    with plain if tls is None else tls.wrap_socket(plain, server_side=True) as connection:
         while True:
             while b"\r\n\r\n" not in data:
                 got = connection.recv(65536)
