@@ -21,9 +21,9 @@ _PREFIX = "x-amzn-bedrock-"
 
 def option_headers(options: Mapping[str, Any], format_name: str) -> HeaderList:
     """The headers that say what `options` ask for; none for Converse, which has members for it."""
-    if format_name == "converse":
-        return []
     headers: HeaderList = []
+    if format_name == "converse" or not options:
+        return headers
     guardrail = options.get("guardrail")
     if isinstance(guardrail, Mapping):
         headers.append((f"{_PREFIX}guardrailidentifier", str(guardrail.get("identifier", ""))))

@@ -251,6 +251,16 @@ _RESULT_PARTS: dict[str, Callable[[JsonObject], Block]] = {
 }
 
 
+# What needs to know nothing of who is read.
+_READERS: dict[str, Callable[[JsonObject], Block]] = {
+    **_RESULT_PARTS,
+    "tool_use": _read_tool_use,
+    "tool_result": _read_tool_result,
+    "server_tool_use": server_tools.read_call,
+    "mcp_tool_use": server_tools.read_call,
+}
+
+
 def _read_document_part(raw: Any) -> Block:
     part = object_of(raw)
     return _DOCUMENT_PARTS.get(required_text(part, "type"), read_opaque)(part)
@@ -282,16 +292,7 @@ class BlockReader:
     def __init__(self, origin: Origin = ANTHROPIC, *, sealed: bool = True, role: Role | None = None) -> None:
         self.origin = origin
         self._sealed = sealed
-        self._misplaced = {kind: only for kind, only in _ONLY_IN.items() if role is not None and only != role}
-        self._readers: dict[str, Callable[[JsonObject], Block]] = {
-            **_RESULT_PARTS,
-            "thinking": self._read_thinking,
-            "redacted_thinking": self._read_redacted,
-            "tool_use": _read_tool_use,
-            "tool_result": _read_tool_result,
-            "server_tool_use": server_tools.read_call,
-            "mcp_tool_use": server_tools.read_call,
-        }
+        self._misplaced = {} if role is None else {kind: only for kind, only in _ONLY_IN.items() if only != role}
 
     def read(self, value: Any) -> Block:
         """One block. Raises Invalid."""
@@ -300,13 +301,18 @@ class BlockReader:
         kind = value.get("type")
         if not isinstance(kind, str):
             raise Invalid("type", "Input should be a valid string" if "type" in value else MISSING)
-        reader = self._readers.get(kind)
-        if reader is None:
-            reader = server_tools.read_result if server_tools.is_result(kind) else read_opaque
-        block = reader(value)
+        reader = _READERS.get(kind)
+        block = self._read_rare(value, kind) if reader is None else reader(value)
         if kind in self._misplaced:
             raise Invalid("", f"`{kind}` blocks can only be in `{self._misplaced[kind]}` messages")
         return block
+
+    def _read_rare(self, raw: JsonObject, kind: str) -> Block:
+        if kind == "thinking":
+            return self._read_thinking(raw)
+        if kind == "redacted_thinking":
+            return self._read_redacted(raw)
+        return server_tools.read_result(raw) if server_tools.is_result(kind) else read_opaque(raw)
 
     def _read_thinking(self, raw: JsonObject) -> Reasoning:
         text, signature = required_text(raw, "thinking"), optional_text(raw, "signature")

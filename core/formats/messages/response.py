@@ -90,11 +90,11 @@ def write_stop(stop: Stop, content: Iterable[Block], origin: FormatName | None) 
 def _stop_word(stop: Stop, blocks: list[Block], origin: FormatName | None) -> str:
     own = origin == "messages" and stop.raw is not None
     word = stop.raw if own and stop.raw else STOP_WORDS[stop.reason]
-    if word in _TURN_OVER and any(isinstance(block, ToolCall) for block in blocks):
+    if word in _TURN_OVER and ToolCall in map(type, blocks):
         return "tool_use"
     if own or word not in _TURN_OVER:
         return word
-    if any(isinstance(block, Refusal) for block in blocks):
+    if Refusal in map(type, blocks):
         return "refusal"
     return "end_turn" if word == "tool_use" else word
 

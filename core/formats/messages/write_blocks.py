@@ -59,28 +59,14 @@ class BlockWriter:
         self._same = client_format == "messages"
         self._vendor = vendor
         self._losses = losses
-        self._writers: dict[type, Callable[[Any], JsonObject | None]] = {
-            Text: self._text,
-            Image: self._image,
-            Document: self._document,
-            Audio: self._audio,
-            Video: self._video,
-            Reasoning: self._reasoning,
-            ToolCall: self._tool_call,
-            ToolResult: self._tool_result,
-            Refusal: self._refusal,
-            ServerToolCall: self._server_call,
-            ServerToolResult: self._server_result,
-            Opaque: self._opaque,
-        }
 
     def write(self, block: Block) -> JsonObject | None:
         """One block."""
-        return self._writers[type(block)](block)
+        return _WRITERS[type(block)](self, block)
 
     def write_all(self, blocks: Iterable[Block]) -> list[JsonObject]:
         """Those of `blocks` that can be written, in order."""
-        return [written for block in blocks if (written := self.write(block)) is not None]
+        return [written for block in blocks if (written := _WRITERS[type(block)](self, block)) is not None]
 
     def finish(self, written: JsonObject, cache: CacheMark | None, extra: JsonObject) -> JsonObject:
         """Adds the cache mark, and the members of the origin format: put back, or warned of elsewhere."""
@@ -255,6 +241,23 @@ class BlockWriter:
             raise Unsupported(block.kind, f"content of type {block.kind} cannot be sent to this backend")
         self._losses.add(f"messages.content.{block.kind}", "Messages has no such block")
         return None
+
+
+# Each writer takes the type that is its key.
+_WRITERS: dict[type, Callable[[BlockWriter, Any], JsonObject | None]] = {
+    Text: BlockWriter._text,
+    Image: BlockWriter._image,
+    Document: BlockWriter._document,
+    Audio: BlockWriter._audio,
+    Video: BlockWriter._video,
+    Reasoning: BlockWriter._reasoning,
+    ToolCall: BlockWriter._tool_call,
+    ToolResult: BlockWriter._tool_result,
+    Refusal: BlockWriter._refusal,
+    ServerToolCall: BlockWriter._server_call,
+    ServerToolResult: BlockWriter._server_result,
+    Opaque: BlockWriter._opaque,
+}
 
 
 def _decoded_text(source: Source) -> str | None:
