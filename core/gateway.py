@@ -84,7 +84,9 @@ class Gateway:
         return load_wire(_error_format(endpoint.format)).error_event(error, self._new_request_id())
 
     def _new_request_id(self) -> str:
-        return "req_" + self.ports.random.token(24)
+        """It begins with the time, so that records lie in a store as they come: a store in a file writes a third of the
+        pages that it would write for names at random."""
+        return f"req_{int(self.ports.clock.time() * 1000):011x}{self.ports.random.token(16)}"
 
     def error_response(
         self, error: GatewayError, format_name: str, request_id: str, extra: HeaderList | None = None

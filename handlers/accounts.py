@@ -88,7 +88,7 @@ class Accounts:
         now = self._clock.time()
         tokens, cost = self._estimate(generation, limits.has_budget(subjects))
         charges = limits.charges_of(subjects, tokens, cost, now)
-        hold = Hold(self._random.token(24), charges, now + self._quotas.lease_seconds)
+        hold = Hold(record.request_id, charges, now + self._quotas.lease_seconds)
         must_hold = limits.is_budgeted(charges) or self._quotas.on_store_fault == "closed"
         if now < self._away_until and not must_hold:
             return []

@@ -72,8 +72,8 @@ class Server:
     def __init__(self, app: AsgiApp, gateway: Gateway, grace: float) -> None:
         self._gateway = gateway
         self._grace = grace
-        self._afterwards = Afterwards()
-        self._http = HttpServer(app, gateway.ports.clock, {"skybridge.after": self._afterwards})
+        self.afterwards = Afterwards()
+        self._http = HttpServer(app, gateway.ports.clock, {"skybridge.after": self.afterwards})
         self._leaving = asyncio.Event()
         self._cut_off = asyncio.Event()
         self.started = asyncio.Event()
@@ -115,7 +115,7 @@ class Server:
             server.close()
         self._http.shut_down()
         await self._let_go()
-        await self._afterwards.finish()
+        await self.afterwards.finish()
         ports = self._gateway.ports
         if ports.accounts is not None:
             await ports.accounts.flush()

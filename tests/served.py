@@ -20,8 +20,10 @@ from tests.leaks import LeakGuard, plant
 class Served:
     """A running gateway: where it listens, what it recorded."""
 
-    def __init__(self, url: str, composition: Composition, records: list[UsageRecord]) -> None:
+    def __init__(self, url: str, server: Server, composition: Composition, records: list[UsageRecord]) -> None:
         self.url = url
+        # Returns when what follows the answers is done.
+        self.afterwards = server.afterwards.finish
         self.composition = composition
         self.records = records
 
@@ -49,7 +51,7 @@ async def served(
     task = asyncio.create_task(server.serve(listener))
     await server.started.wait()
     try:
-        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", composition, records)
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", server, composition, records)
     finally:
         server.signalled(signal.SIGINT)
         server.signalled(signal.SIGINT)

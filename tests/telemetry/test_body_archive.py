@@ -185,6 +185,7 @@ async def test_an_archive_that_fails_hurts_no_request(
             for _ in range(2):
                 answer = await client.post(gateway.url + "/v1/messages", content=request_body("messages"))
                 assert answer.status_code == 200
+                await gateway.afterwards()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     events = [line["event"] for line in lines]
     assert events.count("archive_fault") >= 2 and "archive_lost" in events

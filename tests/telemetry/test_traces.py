@@ -79,6 +79,7 @@ async def test_a_collector_that_fails_hurts_no_request(
                 body = request_body("messages", stream=True)
                 answer = await client.post(gateway.url + PATHS["messages"], content=body)
                 assert answer.status_code == 200
+                await gateway.afterwards()
         assert len(collector.received) == exports and collector.received[0].target == "/custom"
         assert len(spans_of(collector.received[-1].body)) == 2 * (exports if statuses[0] != 400 else 1)
     events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
