@@ -227,10 +227,14 @@ def load(data: str | bytes) -> Any:
 _scan_any = json.JSONDecoder(parse_float=exact_float).scan_once  # type: ignore[attr-defined]  # missing in typeshed
 
 
-def compact_encoder(default: Callable[[Any], Any], blank: str = "") -> Callable[[Any], str]:
-    """JSON in Unicode, with `blank` behind each comma and colon. json.dumps makes two encoders for each call where one
-    made once will do; it looks for circles, which what was read from JSON has none of."""
-    quote, colon, comma = json.encoder.encode_basestring, f":{blank}", f",{blank}"
+def compact_encoder(
+    default: Callable[[Any], Any], blank: str = "", *, in_ascii: bool = False
+) -> Callable[[Any], str]:
+    """JSON in Unicode (`in_ascii`: with escapes for the rest), with `blank` behind each comma and colon. json.dumps
+    makes two encoders for each call where one made once will do; it looks for circles, which what was read from JSON
+    has none of."""
+    quote = json.encoder.encode_basestring_ascii if in_ascii else json.encoder.encode_basestring
+    colon, comma = f":{blank}", f",{blank}"
     encode = json.encoder.c_make_encoder(None, default, quote, None, colon, comma, False, False, True)  # type: ignore[attr-defined]
 
     def encoded(value: Any) -> str:

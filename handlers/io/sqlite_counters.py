@@ -11,7 +11,11 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from core.json_edit import compact_encoder, refuse
 from core.ports import Charge, Hold, Settlement, Shortage, Taken
+
+# SQLite takes no lone surrogates, which JSON in ASCII has escapes for.
+encode = compact_encoder(refuse, in_ascii=True)
 
 # A hold that lapsed stays, given back already, so that a settlement that comes late still counts, once.
 LAYOUT: Final = (
@@ -34,7 +38,7 @@ class Counters:
     def reserve(self, hold: Hold) -> Taken | Shortage:
         """See core.ports.Store."""
         totals = self._read([charge.counter for charge in hold.charges])
-        amounts = json.dumps({charge.counter: charge.amount for charge in hold.charges})
+        amounts = encode({charge.counter: charge.amount for charge in hold.charges})
         query = "INSERT OR IGNORE INTO reservations (id, lease, amounts) VALUES (?, ?, ?)"
         if self._connection.execute(query, (hold.id, hold.lease, amounts)).rowcount == 0:
             # An earlier try of the same request got through.

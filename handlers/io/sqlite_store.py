@@ -18,7 +18,7 @@ from typing import Any
 
 from core.ports import Hold, Settlement, Shortage, StoredDocument, StoreFault, Taken
 from handlers.io.sqlite_changes import FAILURES, Change, Changes, Turn, alone
-from handlers.io.sqlite_counters import LAYOUT, Counters
+from handlers.io.sqlite_counters import LAYOUT, Counters, encode
 
 # A lapsed hold is remembered this long, so that a settlement that comes late still counts, once.
 LAPSED_SECONDS = 86_400.0
@@ -72,7 +72,7 @@ class SqliteStore:
     async def write(
         self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
     ) -> None:
-        rows = [(folder, name, json.dumps(document), expires) for name, document in documents.items()]
+        rows = [(folder, name, encode(document), expires) for name, document in documents.items()]
         query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
         await self._change(lambda connection, _: connection.executemany(query, rows))
 
@@ -88,7 +88,7 @@ class SqliteStore:
             if standing not in (before, after):
                 return False
             query = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)"
-            connection.execute(query, (folder, name, json.dumps(after), expires))
+            connection.execute(query, (folder, name, encode(after), expires))
             return True
 
         replaced: bool = await self._change(work)
