@@ -269,14 +269,23 @@ _PARTS: dict[str, Callable[[Any], Block]] = {
     "searchResult": _read_search_result,
 }
 _RESULT_PARTS: dict[str, Callable[[Any], Block]] = {**_PARTS, "json": _read_json}
+# What needs to know nothing of whose reasoning is read.
+_READERS: dict[str, Callable[[Any], Block]] = {
+    **_PARTS,
+    "audio": lambda value: _read_media(Audio, "audio", value),
+    "toolUse": _read_call,
+    "toolResult": _read_result,
+    "guardContent": _read_guarded,
+    "citationsContent": _read_cited,
+}
 
 
 def _read_result_part(value: Any) -> Block:
-    return _read_union(value, _RESULT_PARTS)
-
-
-def _read_union(value: Any, readers: dict[str, Callable[[Any], Block]]) -> Block:
     name, content = only_member(value, "a content block")
+    return _read_member(name, content, _RESULT_PARTS)
+
+
+def _read_member(name: str, content: Any, readers: dict[str, Callable[[Any], Block]]) -> Block:
     reader = readers.get(name)
     if reader is None:
         return Opaque("converse", name, {name: content}, content=True)
@@ -288,15 +297,6 @@ class BlockReader:
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        self._readers: dict[str, Callable[[Any], Block]] = {
-            **_PARTS,
-            "audio": lambda value: _read_media(Audio, "audio", value),
-            "toolUse": _read_call,
-            "toolResult": _read_result,
-            "guardContent": _read_guarded,
-            "citationsContent": _read_cited,
-            "reasoningContent": self._read_reasoning,
-        }
 
     def read_all(self, values: list[Any], name: str = "content") -> list[Block]:
         """The blocks of one message, which stand in its member `name`. Raises Invalid."""
@@ -306,10 +306,16 @@ class BlockReader:
                 if isinstance(value, dict) and value.get("cachePoint") is not None and len(value) == 1:
                     marked(blocks, value["cachePoint"])
                 else:
-                    blocks.append(_read_union(value, self._readers))
+                    blocks.append(self._read(value))
             except Invalid as fault:
                 raise fault.inside(f"{name}[{place}]") from None
         return carriers.open_carriers(blocks)
+
+    def _read(self, value: Any) -> Block:
+        name, content = only_member(value, "a content block")
+        if name == "reasoningContent":
+            return within(name, self._read_reasoning, content)
+        return _read_member(name, content, _READERS)
 
     def _read_reasoning(self, value: Any) -> Reasoning:
         kind, content = only_member(value, "reasoningContent")
