@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -58,7 +59,7 @@ class StoreStandIn:
 
 def _serve(plain: socket.socket, tls: ssl.SSLContext | None) -> None:
     data = b""
-    with plain if tls is None else tls.wrap_socket(plain, server_side=True) as connection:
+    with suppress(OSError), plain if tls is None else tls.wrap_socket(plain, server_side=True) as connection:
         while True:
             while b"\r\n\r\n" not in data:
                 got = connection.recv(65536)

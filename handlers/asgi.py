@@ -266,7 +266,7 @@ def create_app() -> AsgiApp:
     """The application as the environment configures it. Raises core.errors.NotConfigured or ConfigurationError."""
     from handlers.composition import compose  # noqa: PLC0415  # the doors import this module before its settings
 
-    composition = compose()
+    composition = compose(ahead=True)
     composition.app.warm = composition.warm  # type: ignore[attr-defined]  # the Lambda door looks for both
     composition.app.finish = composition.gateway.ports.finish  # type: ignore[attr-defined]
     return composition.app

@@ -82,10 +82,10 @@ class Composition:
 
     def warm(self) -> None:
         """Work that is better done before the first request than in it: what credentials and https take."""
-        backends = self.gateway.configuration.registry.backends.values()
-        for backend in backends:
+        configuration = self.gateway.configuration
+        for backend in configuration.registry.backends.values():
             self.authorizer.prepare(backend)
-        if any(backend.base_url.startswith("https:") for backend in backends):
+        if _needs_tls(configuration):
             self.http.prepare_tls()
 
 
@@ -180,12 +180,13 @@ def compose(
     *,
     local: bool = False,
     default_store: str = "",
+    ahead: bool = False,
 ) -> Composition:
     """Builds the gateway from `variables` (the process's environment by default).
 
     `local` allows a gateway without keys: its door binds to loopback only. `default_store` keeps the accounts where
-    SKYBRIDGE_STORE names no other place; it alone makes no keys necessary. Raises ConfigurationError for a
-    configuration that cannot be used and NotConfigured where keys are needed and there are none.
+    SKYBRIDGE_STORE names no other place; it alone makes no keys necessary. `ahead` has a thread load certificates.
+    Raises ConfigurationError for what cannot be used, NotConfigured where keys are needed and there are none.
     """
     named = os.environ if variables is None else variables
     variables = with_secrets(named, named)
@@ -195,8 +196,7 @@ def compose(
     clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
     log = _make_log(clock, variables)
     announce(configuration, log)
-    http = HttpTransport()
-    accounts = None
+    http, accounts = _make_http(configuration, ahead), None
     reference = variables.get("SKYBRIDGE_STORE") or default_store
     if reference or configuration.quotas or any(variables.get(name) for name in _IDENTITIES):
         stores = import_module("handlers.stores")
@@ -224,6 +224,18 @@ def compose(
     beside.extend(_following_keys(gateway, named))
     app = make_app(served, _after_answers(accounts, gateway, beside))
     return Composition(app, gateway, http, authorizer, log, path, accounts)
+
+
+def _make_http(configuration: Configuration, ahead: bool) -> HttpTransport:
+    http = HttpTransport()
+    if ahead and _needs_tls(configuration):
+        http.begin_tls()
+    return http
+
+
+def _needs_tls(configuration: Configuration) -> bool:
+    """Whether a backend is asked over https."""
+    return any(backend.base_url.startswith("https:") for backend in configuration.registry.backends.values())
 
 
 def _following_keys(gateway: Gateway, named: Mapping[str, str]) -> list[After]:

@@ -109,6 +109,10 @@ class HttpTransport:
         """Loads the certificates now, which takes some 20 ms, so that no request has to wait for it."""
         self._connector.prepare_tls()
 
+    def begin_tls(self) -> None:
+        """Has a thread load the certificates, beside whatever else a start takes; who needs them first waits for it."""
+        self._connector.begin_tls()
+
     async def aclose(self) -> None:
         """Drops every connection, and waits until they are gone. The transport is of no use afterwards."""
         self._closed = True

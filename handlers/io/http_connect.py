@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from core.ports import TransportFault
@@ -33,6 +34,7 @@ class Connector:
         bundles = ((name, environment.get(name)) for name in _BUNDLE_VARIABLES)
         self._bundle = next(((name, path) for name, path in bundles if path), None)
         self._tls = tls
+        self._preparation: Thread | None = None
 
     def proxy_for(self, target: Target) -> Proxy | None:
         """The proxy that a request to `target` goes through. Raises TransportFault (stage connect)."""
@@ -90,22 +92,38 @@ class Connector:
         with suppress(TransportFault):
             self._context()
 
-    def _context(self) -> SSLContext:
-        """The shared TLS context, made on first use: loading certificates takes milliseconds."""
-        if self._tls is None:
-            import ssl  # noqa: PLC0415 - a gateway whose backends are all plain HTTP never loads it
+    def begin_tls(self) -> None:
+        """The same in a thread: OpenSSL lets the interpreter go on while it reads certificates."""
+        self._preparation = Thread(target=self._try_tls, name="certificates")
+        self._preparation.start()
 
-            if self._bundle is None:
-                self._tls = ssl.create_default_context()
-            else:
-                name, path = self._bundle
-                file, folder = (None, path) if os.path.isdir(path) else (path, None)
-                try:
-                    self._tls = ssl.create_default_context(cafile=file, capath=folder)
-                except OSError as error:
-                    raise TransportFault("connect", f"{name} names no usable certificates") from error
-            self._tls.set_alpn_protocols(["http/1.1"])
+    def _try_tls(self) -> None:
+        with suppress(TransportFault):
+            self._tls = self._made_context()
+
+    def _context(self) -> SSLContext:
+        """The shared TLS context, made on first use: loading certificates takes 20 ms and more."""
+        if self._preparation is not None:
+            self._preparation.join()
+            self._preparation = None
+        if self._tls is None:
+            self._tls = self._made_context()
         return self._tls
+
+    def _made_context(self) -> SSLContext:
+        import ssl  # noqa: PLC0415 - a gateway whose backends are all plain HTTP never loads it
+
+        if self._bundle is None:
+            context = ssl.create_default_context()
+        else:
+            name, path = self._bundle
+            file, folder = (None, path) if os.path.isdir(path) else (path, None)
+            try:
+                context = ssl.create_default_context(cafile=file, capath=folder)
+            except OSError as error:
+                raise TransportFault("connect", f"{name} names no usable certificates") from error
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
 
 def _describe(error: Exception) -> str:

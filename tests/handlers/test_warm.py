@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.ports import BackendRequest, TransportFault
 from handlers.composition import compose
 from handlers.io.http_client import HttpTransport
 
@@ -39,6 +40,17 @@ def test_tls_is_prepared_where_a_backend_needs_it(tmp_path: Path, backend: dict[
     transport = composition.http = Prepared()
     composition.warm()
     assert transport.times == times
+
+
+@pytest.mark.parametrize("address", ["https://127.0.0.1:1", "http://127.0.0.1:1"])
+async def test_what_a_thread_prepares_is_ready_when_it_is_asked_for(tmp_path: Path, address: str) -> None:
+    backend = {"type": "anthropic", "api_key": "k", "base_url": address}
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"backends": {"b": backend}, "models": {"m": {"backend": "b", "api_model": "m"}}}))
+    composition = compose({"SERVICE_API_KEY": "k"}, str(path), ahead=True)
+    composition.warm()
+    with pytest.raises(TransportFault, match="refused"):  # nobody listens there, which is all that is wrong
+        await composition.http.send(BackendRequest("GET", f"{address}/", [], b""))
 
 
 def test_a_credential_is_prepared_and_a_wrong_one_is_told_to_the_first_request(tmp_path: Path) -> None:

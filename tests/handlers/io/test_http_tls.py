@@ -121,21 +121,39 @@ async def test_certificates_may_come_from_a_bundle_or_a_folder(
         await transport.aclose()
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
 async def test_certificates_that_were_prepared_are_not_read_again(
-    secure: RawServer, certificate: Certificate, tmp_path: Path
+    secure: RawServer, certificate: Certificate, tmp_path: Path, in_thread: bool
 ) -> None:
     bundle = tmp_path / "bundle.pem"
     shutil.copy(certificate.file, bundle)
     transport = HttpTransport(environment={"SSL_CERT_FILE": str(bundle)})
-    transport.prepare_tls()
+    if in_thread:
+        transport.begin_tls()
+    transport.prepare_tls()  # waits for the thread
     bundle.unlink()
     assert await ask(transport, secure.request()) == (200, b"hello")
     await transport.aclose()
 
 
-async def test_what_cannot_be_prepared_is_told_to_the_first_request(secure: RawServer, tmp_path: Path) -> None:
+async def test_the_first_request_waits_for_certificates_that_a_thread_reads(
+    secure: RawServer, certificate: Certificate
+) -> None:
+    transport = HttpTransport(environment={"SSL_CERT_FILE": str(certificate.file)})
+    transport.begin_tls()
+    assert await ask(transport, secure.request()) == (200, b"hello")
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_what_cannot_be_prepared_is_told_to_the_first_request(
+    secure: RawServer, tmp_path: Path, in_thread: bool
+) -> None:
     transport = HttpTransport(environment={"SSL_CERT_FILE": str(tmp_path / "none.pem")})
-    transport.prepare_tls()
+    if in_thread:
+        transport.begin_tls()
+    else:
+        transport.prepare_tls()
     assert "SSL_CERT_FILE" in str(await fault_of(transport, secure.request()))
 
 
