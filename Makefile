@@ -62,7 +62,7 @@ test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the te
 test-all: $(VENV)/.tests .venv-aws/.tools .venv-checkov/.tools .venv-audit/.tools .venv-langchain/.tools node_modules/.tests .bench/litellm/bin/litellm ## the slow tests too
 	tests/system_packages.sh containers
 	$(BIN)/python infra/audit.py --where-reachable
-	$(BIN)/python -m pytest -rs -n auto --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -rs --hypothesis-profile=thorough -n auto --dist loadfile --cov --cov-report=term
 	$(BIN)/python tests/coverage_gate.py
 
 lint: $(VENV)/.tests ## ruff and mypy --strict

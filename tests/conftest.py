@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.leaks import forget, leak_in
+
+# How long an example takes says something about the machine only. `make test-all` asks for the thorough profile.
+settings.register_profile("normal", deadline=None, max_examples=60)
+settings.register_profile("thorough", deadline=None, max_examples=300)
+settings.load_profile("normal")
 
 type CheckGolden = Callable[[Path, Any], None]
 

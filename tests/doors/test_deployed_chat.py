@@ -69,7 +69,9 @@ def on_lambda(package: Path, store: dict[str, str]) -> dict[str, str]:
     return {**store, "LAMBDA_TASK_ROOT": str(package), "HOME": "/tmp", "SERVICE_API_KEY": KEY}
 
 
-@pytest.mark.parametrize("snap_start", [False, True], ids=["cold", "restored"])
+@pytest.mark.parametrize(
+    "snap_start", [pytest.param(False, id="cold"), pytest.param(True, id="restored", marks=pytest.mark.slow)]
+)
 async def test_on_aws(snap_start: bool, package: Path, python: str, tmp_path: Path) -> None:
     calls: list[tuple[str, bytes]] = []
     with real_stores.moto(calls) as moto:
@@ -88,6 +90,7 @@ async def test_on_aws(snap_start: bool, package: Path, python: str, tmp_path: Pa
         await read_elsewhere(tmp_path, store, ROUNDS)
 
 
+@pytest.mark.slow
 async def test_on_azure(tmp_path: Path) -> None:
     target = tmp_path / "package"
     azure_build.build(Path(__file__).parents[2], target)
@@ -139,6 +142,7 @@ def use_buffered(function: Rie) -> None:
 
 
 @pytest.mark.skipif(emulator_path() is None, reason="no .venv-aws: make test sets it up")
+@pytest.mark.slow
 async def test_on_the_emulator_of_amazon(package: Path, python: str, runtime: Path, tmp_path: Path) -> None:
     """The streaming loop keeps a session, and the buffered door reads it and goes on."""
     wrapper = [str(package / aws_build.WRAPPER), python, "/var/runtime/bootstrap.py"]

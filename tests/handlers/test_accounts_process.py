@@ -115,7 +115,9 @@ async def placed(
     await transport.aclose()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "dynamodb", "tables"])
+@pytest.mark.parametrize(
+    "kind", ["sqlite", *(pytest.param(each, marks=pytest.mark.slow) for each in ("dynamodb", "tables"))]
+)
 async def test_a_killed_process_loses_no_record_and_its_reservation_comes_back(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -19,7 +19,8 @@ from handlers.usage_reading import read_usage
 from tests.gateways import RecordingLog
 from tests.stores.conftest import KINDS
 
-pytestmark = pytest.mark.parametrize("open_store", [*KINDS, "dynamodb-shards", "tables-shards"], indirect=True)
+SHARDED = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dynamodb-shards", "tables-shards")]
+pytestmark = pytest.mark.parametrize("open_store", [*KINDS, *SHARDED], indirect=True)
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600
