@@ -30,6 +30,9 @@ from bench.processes import (
 from bench.scenarios import PASSED, REQUESTS, TRANSLATED, TRANSLATED_LARGE, Scenario
 
 STARTS = 3
+ROUNDS = 3
+# A load that is too short for a slow candidate is repeated so many times as long.
+PATIENCE = 5
 DIRECT = "direct"
 
 
@@ -73,6 +76,14 @@ class Target:
         return scenario.body(self.candidate.model(name) if self.candidate else scenario.knobs)
 
 
+@dataclass
+class Subject:
+    """What is measured, and what was found out."""
+
+    figures: Figures
+    target: Target
+
+
 class Bench:
     """One run: the backend, a folder for files, and how long each load lasts."""
 
@@ -91,33 +102,57 @@ class Bench:
             await_port(process, self.backend, log, 10)
             yield
 
-    def measure_direct(self) -> Figures:
-        """The backend itself."""
-        figures = Figures(DIRECT)
-        for scenario in PASSED:
-            self._load(figures, Target(self.backend, None, None), scenario)
-        return figures
+    def measure(self, candidates: Sequence[Candidate]) -> tuple[list[Figures], list[str]]:
+        """The figures of the backend itself and of all candidates that start and answer, and why others do not."""
+        direct = Subject(Figures(DIRECT), Target(self.backend, None, None))
+        notes: list[str] = []
+        with contextlib.ExitStack() as opened:
+            subjects = [direct]
+            for candidate in candidates:
+                try:
+                    subjects.append(self._subject(candidate, opened))
+                except RuntimeError as error:
+                    print(error, file=sys.stderr)
+                    notes.append(f"{candidate.name} was skipped: it does not start, or answers with errors.")
+            self._in_turn(subjects, PASSED)
+            for subject in subjects:
+                if subject.target.pid is not None:
+                    subject.figures.peak = peak_megabytes(subject.target.pid)
+            translating = [one for one in subjects if one.target.candidate and one.target.candidate.translates]
+            self._in_turn(translating, (*TRANSLATED, *TRANSLATED_LARGE))
+        return [subject.figures for subject in subjects], notes
 
-    def measure(self, candidate: Candidate, starts: int = STARTS) -> Figures:
-        """Every figure of one candidate. Raises RuntimeError when it does not start or answer."""
-        figures = Figures(candidate.name)
-        figures.installed = candidate.installed()
+    def _subject(self, candidate: Candidate, opened: contextlib.ExitStack) -> Subject:
+        """A candidate that runs until `opened` is closed. Raises RuntimeError when it does not start or answer."""
+        print(f"{candidate.name}: starts", file=sys.stderr)
+        figures = Figures(candidate.name, installed=candidate.installed())
         began: list[float] = []
-        for last in [*([False] * (starts - 1)), True]:
-            with self._started(candidate) as (target, seconds):
+        for _ in range(STARTS - 1):
+            with self.started(candidate) as (_, seconds):
                 began.append(seconds)
-                if last:
-                    assert target.pid is not None
-                    figures.idle = resident_megabytes(target.pid)
-                    self._loads(figures, target, PASSED)
-                    figures.peak = peak_megabytes(target.pid)
-                    if candidate.translates:
-                        self._loads(figures, target, (*TRANSLATED, *TRANSLATED_LARGE))
-        figures.start = statistics.median(began)
-        return figures
+        target, seconds = opened.enter_context(self.started(candidate))
+        figures.start = statistics.median([*began, seconds])
+        assert target.pid is not None
+        figures.idle = resident_megabytes(target.pid)
+        return Subject(figures, target)
+
+    def _in_turn(self, subjects: Sequence[Subject], scenarios: Sequence[Scenario]) -> None:
+        """Every scenario ROUNDS times, with each subject in turn, so that a noisy moment meets all of them. What counts
+        is the round with the median rate."""
+        for scenario in scenarios:
+            print(scenario.name, file=sys.stderr)
+            rounds: dict[str, list[dict[str, Any]]] = {subject.figures.name: [] for subject in subjects}
+            for _ in range(ROUNDS):
+                for subject in subjects:
+                    if scenario.name not in subject.figures.failed:
+                        self._load(subject, scenario, rounds[subject.figures.name])
+            for subject in subjects:
+                ordered = sorted(rounds[subject.figures.name], key=_rate)
+                if ordered and scenario.name not in subject.figures.failed:
+                    subject.figures.loads[scenario.name] = ordered[len(ordered) // 2]
 
     @contextlib.contextmanager
-    def _started(self, candidate: Candidate) -> Iterator[tuple[Target, float]]:
+    def started(self, candidate: Candidate) -> Iterator[tuple[Target, float]]:
         """A running candidate, and the seconds from its spawn to its first answer."""
         folder = self._folder / f"{candidate.name.replace('/', '-').replace(' ', '-').lower()}-{free_port()}"
         folder.mkdir()
@@ -138,19 +173,26 @@ class Bench:
                 time.sleep(0.002)
         raise RuntimeError(f"{candidate.name} does not answer:\n{log.read_text(errors='replace')[-3000:]}")
 
-    def _loads(self, figures: Figures, target: Target, scenarios: Sequence[Scenario]) -> None:
-        for scenario in scenarios:
-            print(f"{figures.name}: {scenario.name}", file=sys.stderr)
-            self._load(figures, target, scenario)
+    def _load(self, subject: Subject, scenario: Scenario, results: list[dict[str, Any]]) -> None:
+        """Adds what one load gave. One that ends before anything is answered is repeated once, and longer."""
+        for seconds in (self._seconds, self._seconds * PATIENCE):
+            result, used = self.run_load(subject.target, scenario, seconds)
+            if result["errors"]:
+                subject.figures.failed[scenario.name] = str(result["errors"])
+                return
+            if result["requests"] or result["chunks"]:
+                results.append({**result, "cpu_ms": used / max(1, result["requests"]) * 1000})
+                return
+        subject.figures.failed[scenario.name] = "no answer was complete in time"
 
-    def _load(self, figures: Figures, target: Target, scenario: Scenario) -> None:
-        """One load, and the CPU that the measured process used in it."""
+    def run_load(self, target: Target, scenario: Scenario, seconds: float) -> tuple[dict[str, Any], float]:
+        """What bench.load printed, and the CPU seconds that the measured process used meanwhile."""
         body = self._folder / "body.json"
         body.write_bytes(target.body(scenario))
         url = f"http://127.0.0.1:{target.port}{target.path(scenario)}"
         command = [sys.executable, "-m", "bench.load", url, "--body-file", str(body),
                    "--connections", str(scenario.connections), "--spread", str(scenario.spread),
-                   "--seconds", str(max(self._seconds, scenario.spread))]  # fmt: skip
+                   "--seconds", str(max(seconds, scenario.spread))]  # fmt: skip
         for header in target.headers:
             command += ["--header", header]
         pid = target.pid
@@ -161,10 +203,11 @@ class Bench:
             line = load.stdout.readline()
             used = cpu_seconds(pid) - before if pid is not None else 0.0
         result: dict[str, Any] = json.loads(line)
-        if result["errors"] or not (result["requests"] or result["chunks"]):
-            figures.failed[scenario.name] = str(result["errors"] or "no answer was complete in time")
-            return
-        figures.loads[scenario.name] = {**result, "cpu_ms": used / max(1, result["requests"]) * 1000}
+        return result, used
+
+
+def _rate(result: dict[str, Any]) -> float:
+    return float(result["chunks_per_second"] or result["per_second"])
 
 
 def _answers(target: Target) -> bool:

@@ -1,11 +1,11 @@
 """`make bench`: the gateway beside a direct connection and its peers, all in one run on the same two CPUs.
 
-    python -m bench.run [--seconds 2] [--starts 11] [--only NAME ...] [--relay]
+    python -m bench.run [--seconds 1] [--starts 11] [--only NAME ...] [--relay]
 
-Prints one report and writes it to bench/results.md, the numbers to bench/results.json. What is measured runs alone on
-one CPU; backend and load generator share another. Numbers of different runs or machines are not comparable; the ratios
-are. BENCH_PEERS=1 sets up nginx, LiteLLM's proxy, Portkey's gateway and TensorZero's in .bench/, once; those that are
-there are measured.
+Prints one report and writes it to bench/results.md, the numbers to bench/results.json. What is measured runs on one
+CPU, one candidate at a time; backend and load generator share another. Numbers of different runs or machines are not
+comparable; the ratios are. BENCH_PEERS=1 sets up nginx, LiteLLM's proxy, Portkey's gateway and TensorZero's in .bench/,
+once; those that are there are measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Bench, Figures
+from bench.measure import ROUNDS, Bench, Figures
 from bench.peers import CANDIDATES, PORTKEY_PACKAGE, RELAY, REQUIREMENTS, ROOT, Candidate
 from bench.processes import CPUS, OTHER_CPU, pin, unpin
 from bench.report import cold_table, failures, hot_table, pair_table
@@ -45,18 +45,15 @@ def measured(candidates: Sequence[Candidate], seconds: float) -> tuple[list[Figu
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         bench = Bench(Path(name), seconds)
         with bench.with_backend():
-            figures = [bench.measure_direct()]
+            present = []
             for candidate in candidates:
                 obstacle = candidate.obstacle()
                 if obstacle:
                     notes.append(f"{candidate.name} was skipped: {obstacle}.")
-                    continue
-                try:
-                    figures.append(bench.measure(candidate))
-                except RuntimeError as error:
-                    print(error, file=sys.stderr)
-                    notes.append(f"{candidate.name} was skipped: it does not start, or answers with errors.")
-    return figures, notes
+                else:
+                    present.append(candidate)
+            figures, more = bench.measure(present)
+    return figures, [*notes, *more]
 
 
 def write_report(figures: Sequence[Figures], starts: Sequence[dict[str, Any]], head: str, notes: list[str]) -> str:
@@ -71,7 +68,7 @@ def write_report(figures: Sequence[Figures], starts: Sequence[dict[str, Any]], h
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long each load lasts (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each load lasts (%(default)s)")
     parser.add_argument("--starts", type=int, default=11, help="how many cold starts of each kind (%(default)s)")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a candidate beside Skybridge")
     parser.add_argument("--relay", action="store_true", help="measure the HTTP client alone too, in bench/relay.py")
@@ -86,7 +83,8 @@ def main() -> int:
     versions = ", ".join([*REQUIREMENTS.values(), PORTKEY_PACKAGE])
     head = (
         f"One run on {len(CPUS)} CPUs, {platform.machine()}, Python {platform.python_version()}; {options.seconds:g} s "
-        f"each. Only the ratios carry over to other machines. Peers: {versions}, nginx of the system."
+        f"each, the median of {ROUNDS} rounds in which all took turns. Only the ratios carry over to other machines. "
+        f"Peers: {versions}, nginx of the system."
     )
     print(write_report(figures, starts, head, [*notes, *failures(figures)]))
     return 0

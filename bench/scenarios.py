@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SMALL, SATURATED, PACED = "bench-8-0-16", "bench-2000-0-16", "bench-20-50-16"
-KNOBS = (SMALL, SATURATED, PACED)
+SMALL, SATURATED, PACED, SHORT = "bench-8-0-16", "bench-2000-0-16", "bench-20-50-16", "bench-20-0-16"
+KNOBS = (SMALL, SATURATED, PACED, SHORT)
 BACKEND_FORMATS = ("chat_completions", "messages", "responses", "converse", "generate_content")
 MODELS = tuple(f"{name}/{knobs}" for name in BACKEND_FORMATS for knobs in KNOBS)
 
@@ -37,7 +37,7 @@ class Scenario:
     @property
     def name(self) -> str:
         """What finds it in the results."""
-        kind = {SMALL: "requests", SATURATED: "chunks", PACED: "paced"}[self.knobs]
+        kind = {SMALL: "requests", SATURATED: "chunks", PACED: "paced", SHORT: "streams"}[self.knobs]
         size = f"-{self.kilobytes}k" if self.kilobytes else ""
         return f"{self.client}>{self.backend} {kind}-{self.connections}{size}"
 
