@@ -125,6 +125,7 @@ class Backend:
     def _serve(self) -> None:
         while True:
             plain, _ = self._listener.accept()
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True) as connection:
                 head, _, body = read_until(connection, b"", b"\r\n\r\n").partition(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
