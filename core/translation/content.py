@@ -6,6 +6,7 @@ answers, bookkeeping blocks) is left out with a warning.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -172,7 +173,7 @@ class ContentFitter:
         return [replace(block, source=self._source(block, path))]
 
     def _document(self, block: Document, path: str) -> list[Block]:
-        source = normalised_source(block.source)
+        source = self._readable(normalised_source(block.source))
         readable = source.kind in ("text", "blocks")
         if readable and (not self.rules.text_documents or not self.facts.documents):
             return self._document_text(block, source, path)
@@ -182,6 +183,18 @@ class ContentFitter:
         if self.rules.format == "responses":
             self._lose_document_members(block)
         return [replace(block, source=self._source(block, path), name=name)]
+
+    def _readable(self, source: Source) -> Source:
+        """A file of plain text as a text, for OpenAI, whose older models read PDFs only. Its own clients know that."""
+        if self.rules.format not in _OPENAI_FORMATS or self.conversation.format in _OPENAI_FORMATS:
+            return source
+        if source.kind != "base64" or not source.media_type.startswith("text/"):
+            return source
+        try:
+            text = base64.b64decode(source.data, validate=True).decode()
+        except ValueError:  # also of other encodings than UTF-8
+            return source
+        return replace(source, kind="text", data=text)
 
     def _document_text(self, block: Document, source: Source, path: str) -> list[Block]:
         self._lose_document_members(block)

@@ -51,9 +51,10 @@ def _asks_for_no_logprobs(sampling: Sampling) -> bool:
 
 def fitted_stop(stop: list[str], rules: FormatRules, facts: ModelFacts, losses: Losses) -> list[str]:
     """The stop sequences that the target takes."""
-    kept = [sequence for sequence in stop if sequence.strip()] if facts.vendor == "anthropic" else stop
+    plain = facts.vendor == "anthropic"
+    kept = [sequence for sequence in stop if (sequence.strip() if plain else sequence)]
     if len(kept) < len(stop):
-        losses.add("stop", "the target takes no stop sequences of white space")
+        losses.add("stop", "the target takes no empty stop sequences, or none of white space")
     most = rules.max_stop if facts.stop_sequences else 0
     if most is None or len(kept) <= most:
         return kept

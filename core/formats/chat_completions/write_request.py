@@ -93,7 +93,7 @@ def _put_knobs(body: JsonObject, conversation: Conversation, writing: Writing) -
         "service_tier": _service_tier(conversation, writing),
         "prompt_cache_key": conversation.cache_key,
         "store": conversation.store,
-        "metadata": conversation.metadata,
+        "metadata": _metadata(conversation, writing),
         "user": _user(conversation.user),
     }
     for name, value in knobs.items():
@@ -107,6 +107,16 @@ def _service_tier(conversation: Conversation, writing: Writing) -> str | None:
     if written is None or writing.same_format or written in SERVICE_TIERS:
         return written
     writing.drop("service_tier", f"the target has no tier '{tier}'")
+    return None
+
+
+def _metadata(conversation: Conversation, writing: Writing) -> JsonObject | None:
+    """OpenAI takes metadata for answers that it stores only: "The 'metadata' parameter is only allowed when 'store' is
+    enabled." In the other formats it stands for itself."""
+    if writing.same_format or conversation.store:
+        return conversation.metadata
+    if conversation.metadata:
+        writing.drop("metadata", "the target takes metadata for stored answers only")
     return None
 
 

@@ -708,6 +708,13 @@ def test_tools_with_reasoning_go_elsewhere_where_chat_refuses_them() -> None:
     assert write_request(foreign(tools=tools), off).body["tools"]
 
 
+def test_metadata_goes_with_what_is_stored() -> None:
+    for stored, kept, lost in ((True, {"a": "b"}, []), (False, None, ["metadata"]), (None, None, ["metadata"])):
+        result = write_request(foreign(metadata={"a": "b"}, store=stored), target())
+        assert (result.body.get("metadata"), [item.path for item in result.dropped]) == (kept, lost)
+    assert write_request(foreign(metadata={}), target()).dropped == []
+
+
 def test_tiers_of_other_formats() -> None:
     assert write_request(foreign(service_tier="standard_only"), target()).body["service_tier"] == "default"
     reserved = write_request(foreign(service_tier="reserved"), target())

@@ -217,3 +217,25 @@ def test_automatic_caching_needs_a_block_that_takes_a_mark() -> None:
     last = conversation(said("user", Text("a", cache=CacheMark())), cache=CacheMark("1h"))
     moved = limited_cache_marks(last, RULES["invoke"], facts_for("claude-opus-4-5"), Losses("messages"))
     assert (moved.cache, moved.messages) == (None, last.messages)
+
+
+@pytest.mark.parametrize(
+    ("origin", "to", "data", "media_type", "is_text"),
+    [
+        ("converse", "responses", "YSxi", "text/csv", True),
+        ("chat_completions", "responses", "YSxi", "text/csv", False),
+        ("converse", "generate_content", "YSxi", "text/csv", False),
+        ("converse", "chat_completions", "YSxi", "application/pdf", False),
+        ("converse", "chat_completions", "/w==", "text/plain", False),
+        ("converse", "chat_completions", "?", "text/plain", False),
+    ],
+)
+def test_files_of_text_are_texts_for_openai(
+    origin: FormatName, to: str, data: str, media_type: str, is_text: bool
+) -> None:
+    block = Document(Source("base64", data, media_type), name="D")
+    source = conversation(said("user", block), format=origin)
+    fitter = ContentFitter(source, RULES[to], facts_for("gpt-4.1"), Losses(origin))
+    [message] = fitter.fitted(source.messages)
+    expected = Text('<document name="D">\na,b\n</document>') if is_text else block
+    assert message.content == [expected]
