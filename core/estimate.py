@@ -42,17 +42,17 @@ def _most_output(candidate: Candidate) -> int:
 
 
 def _asked(values: Mapping[str, Any]) -> int:
-    found = [_whole(values.get(name)) for name in _MAXIMA]
+    found = [_whole(values[name]) for name in _MAXIMA if name in values]
     for section, name in _NESTED_MAXIMA:
         members = values.get(section)
-        if isinstance(members, Mapping):
+        if isinstance(members, dict):
             found.append(_whole(members.get(name)))
-    return max(found)
+    return max(found, default=0)
 
 
 def _answers(values: Mapping[str, Any]) -> int:
     config = values.get("generationConfig")
-    candidates = config.get("candidateCount") if isinstance(config, Mapping) else None
+    candidates = config.get("candidateCount") if isinstance(config, dict) else None
     return max(_whole(values.get("n")), _whole(candidates))
 
 
