@@ -60,10 +60,6 @@ class BlockWriter:
         self._vendor = vendor
         self._losses = losses
 
-    def write(self, block: Block) -> JsonObject | None:
-        """One block."""
-        return _WRITERS[type(block)](self, block)
-
     def write_all(self, blocks: Iterable[Block]) -> list[JsonObject]:
         """Those of `blocks` that can be written, in order."""
         return [written for block in blocks if (written := _WRITERS[type(block)](self, block)) is not None]
