@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
-from core.http_dates import seconds_until
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.redaction import redact, redacted
 from core.relay import Pipe, WholeAnswer
@@ -334,8 +333,11 @@ class Attempts:
 
     def _read_date(self, error: UpstreamFault) -> None:
         """`retry-after` as a date needs a clock (RFC 9110, 10.2.3), which formats do not have."""
-        if error.retry_after is None and error.raw is not None:
-            error.retry_after = seconds_until(error.raw.headers.get("retry-after", ""), self._ports.clock.time())
+        date = error.raw.headers.get("retry-after") if error.retry_after is None and error.raw is not None else None
+        if date:
+            from core.http_dates import seconds_until  # noqa: PLC0415  # few backends say it as a date
+
+            error.retry_after = seconds_until(date, self._ports.clock.time())
 
     def _final_error(self) -> GatewayError:
         if not self.failures:
