@@ -18,11 +18,13 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from itertools import chain
 from traceback import format_exception
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import ClientFault, GatewayError
-from core.gateway import Gateway
 from core.http import Request, Response
+
+if TYPE_CHECKING:  # handlers.composition says when it is loaded
+    from core.gateway import Gateway
 
 type Message = MutableMapping[str, Any]
 type Scope = MutableMapping[str, Any]

@@ -12,7 +12,6 @@ from core.configuration import Configuration, ConfigurationError, read_configura
 from core.counting.transport import EstimateTransport
 from core.errors import NotConfigured
 from core.forms import chosen_configuration, implied_configuration, offers_demo_only
-from core.gateway import Gateway, Ports
 from core.http import Request, Response
 from core.ports import BackendRequest, Clock, Exchange, KeptResponses, Log, Media, Store, Transport
 from core.slotted import slotted
@@ -27,6 +26,7 @@ from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog, write_record
 
 if TYPE_CHECKING:
+    from core.gateway import Gateway
     from handlers.accounts import Accounts
     from handlers.console import Console
     from handlers.pricing import Pricing
@@ -196,12 +196,11 @@ def compose(
     clock, random = SystemClock(), SystemRandom(RANDOM_AHEAD if local else 0)
     log = _make_log(clock, variables)
     announce(configuration, log)
-    http, accounts = _make_http(configuration, ahead), None
+    http = _make_http(configuration, ahead)
+    from core.gateway import Gateway, Ports  # noqa: PLC0415  # the largest part, while a thread reads certificates
+
     reference = variables.get("SKYBRIDGE_STORE") or default_store
-    if reference or configuration.quotas or any(variables.get(name) for name in _IDENTITIES):
-        stores = import_module("handlers.stores")
-        machine = stores.Machine(variables, http, clock, random)
-        accounts = cast("Accounts", stores.make_accounts(configuration, reference, machine, log))
+    accounts = _make_accounts(configuration, reference, (variables, http, clock, random), log)
     keepers: list[Keeper] = [] if accounts is None else [accounts]
 
     def record(usage: UsageRecord) -> None:
@@ -231,6 +230,19 @@ def _make_http(configuration: Configuration, ahead: bool) -> HttpTransport:
     if ahead and _needs_tls(configuration):
         http.begin_tls()
     return http
+
+
+def _make_accounts(
+    configuration: Configuration,
+    reference: str,
+    machine: tuple[Mapping[str, str], HttpTransport, SystemClock, SystemRandom],
+    log: Log,
+) -> Accounts | None:
+    """Where a store, quotas or identities are configured; `machine` is what stores are made from."""
+    if not (reference or configuration.quotas or any(machine[0].get(name) for name in _IDENTITIES)):
+        return None
+    stores = import_module("handlers.stores")
+    return cast("Accounts", stores.make_accounts(configuration, reference, stores.Machine(*machine), log))
 
 
 def _needs_tls(configuration: Configuration) -> bool:
@@ -322,7 +334,7 @@ def _observe(
         module = import_module("handlers.io.body_log")
         bodies = module.make_body_log(outside)
         keepers.append(bodies)
-        served = cast(Gateway, module.BodyLoggingGateway(gateway, bodies))
+        served = cast("Gateway", module.BodyLoggingGateway(gateway, bodies))
         after.extend(bodies.after)
         finish.extend(bodies.finish)
     if _asked(variables, _MEASURED):
