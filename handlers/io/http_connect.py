@@ -1,7 +1,7 @@
 """Opens connections to backends: names, TCP, TLS and proxies, all within one time limit.
 
 TLS is verified against the system's certificates; SSL_CERT_FILE or REQUESTS_CA_BUNDLE (a file or a folder)
-replaces them. `ssl` and the certificates are loaded when the first https URL is met, not before.
+replaces them. `ssl` and the certificates are loaded when the first https URL is met, or when a door asks for it ahead.
 """
 
 from __future__ import annotations
