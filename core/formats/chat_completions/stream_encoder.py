@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 from core.conversation import Block, Citation, Image, JsonObject, Opaque, Reasoning, Text, ToolCall
 from core.errors import GatewayError
@@ -186,9 +187,9 @@ class StreamEncoder:
         text: str = event.value
         self._length += len(text)
         try:
-            return self._head + b'{"content":' + _json(text).encode() + b"}" + self._tail
+            return self._head + b'{"content":' + encode_basestring(text).encode() + b"}" + self._tail
         except UnicodeEncodeError:
-            return self._head + b'{"content":' + _ascii_json(text).encode() + b"}" + self._tail
+            return self._head + b'{"content":' + encode_basestring_ascii(text).encode() + b"}" + self._tail
 
     def _arguments(self, event: PartDelta) -> bytes:
         return self._head + self._call_prefix + _encoded(event.value) + self._call_suffix + self._tail

@@ -79,8 +79,15 @@ class StreamDecoder:
         for record in records:
             if self._done:
                 break
+            chunk = _parsed(record.data)
+            text = self._plain_text(chunk)
+            if text is not None:
+                self._count(chunk)
+                self._more.append(text)
+                events.append(PartDelta(self._index, "text", text))
+                continue
             try:
-                events.extend(self._chunk(_parsed(record.data)))
+                events.extend(self._chunk(chunk))
             except UpstreamFault as fault:
                 self._done = True
                 events.append(Failed(fault))
@@ -92,13 +99,7 @@ class StreamDecoder:
             raise fault
         if not isinstance(chunk, dict):
             raise upstream_fault("upstream", "The backend's stream holds something that is no chunk.", 502)
-        metadata = chunk.get("usageMetadata")
-        if isinstance(metadata, dict):
-            self._metadata.update({name: value for name, value in metadata.items() if value is not None})
-        text = self._plain_text(chunk)
-        if text is not None:
-            self._more.append(text)
-            return [PartDelta(self._index, "text", text)]
+        self._count(chunk)
         self._take_up()
         events: list[Event] = []
         if self._mint is None:
@@ -109,28 +110,34 @@ class StreamDecoder:
             events.extend(self._finish())
         return events
 
+    def _count(self, chunk: JsonObject) -> None:
+        """Takes over the running usage, which nearly every chunk states."""
+        metadata = chunk.get("usageMetadata")
+        if type(metadata) is dict:
+            if None in metadata.values():
+                metadata = {name: value for name, value in metadata.items() if value is not None}
+            self._metadata.update(metadata)
+
     def _take_up(self) -> None:
         """Adds what plain chunks said to the open text."""
         if self._more and isinstance(self._open, Text):
             self._open.text += "".join(self._more)
             self._more = []
 
-    def _plain_text(self, chunk: JsonObject) -> str | None:
+    def _plain_text(self, chunk: Any) -> str | None:
         """More of the open text, in a chunk that says nothing else, as nearly all of a stream's; None for any other."""
         opened = self._open
         if type(opened) is not Text or opened.signature or self._stop is not None:
             return None
-        candidates = chunk.get("candidates")
-        candidate = candidates[0] if type(candidates) is list and len(candidates) == 1 else None
-        if type(candidate) is not dict or not _PLAIN_MEMBERS.issuperset(candidate) or "promptFeedback" in chunk:
+        try:
+            [candidate] = chunk["candidates"]
+            [part] = candidate["content"]["parts"]
+            text = part["text"]
+        except (KeyError, TypeError, ValueError):
+            return None  # of another shape
+        if len(part) != 1 or type(text) is not str or not _PLAIN_MEMBERS.issuperset(candidate):
             return None
-        content = candidate.get("content")
-        parts = content.get("parts") if type(content) is dict else None
-        part = parts[0] if type(parts) is list and len(parts) == 1 else None
-        if type(part) is not dict or len(part) != 1:
-            return None
-        text = part.get("text")
-        return text if type(text) is str and text else None
+        return None if "promptFeedback" in chunk or "error" in chunk else text or None
 
     def _started(self, chunk: JsonObject) -> Started:
         response_id = text_of(chunk.get("responseId"))

@@ -9,6 +9,7 @@ OpenAI's SDK its answer from the terminal snapshot.
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
 from core.conversation import Answer, Block, JsonObject, Reasoning, Refusal, Text, ToolCall
@@ -17,10 +18,6 @@ from core.formats.contract import Reply
 from core.formats.responses.output import OutputWriter, Spoken, begins_item, is_spoken, unsaid_refusal
 from core.formats.responses.response import ending, opening
 from core.formats.responses.wire import PING, error_frame, failure_of, frame
-
-# Encodes one string; a prepared encoder spares json.dumps the making of one per delta.
-_QUOTED = json.JSONEncoder(ensure_ascii=False).encode
-_ESCAPED = json.JSONEncoder().encode
 
 
 class StreamEncoder:
@@ -87,9 +84,9 @@ class StreamEncoder:
         number = self._sequence
         self._sequence = number + 1
         try:
-            return f"{self._prefix}{_QUOTED(value)}{self._suffix}{number}}}\n\n".encode()
+            return f"{self._prefix}{encode_basestring(value)}{self._suffix}{number}}}\n\n".encode()
         except UnicodeEncodeError:  # half of a surrogate pair: its JSON escape is ASCII
-            return f"{self._prefix}{_ESCAPED(value)}{self._suffix}{number}}}\n\n".encode()
+            return f"{self._prefix}{encode_basestring_ascii(value)}{self._suffix}{number}}}\n\n".encode()
 
     def _prepare(self, delta_kind: str, event: str, item: JsonObject, place: JsonObject) -> None:
         """Makes the frame around the deltas of kind `delta_kind`; `place` are the indices beside output_index."""
