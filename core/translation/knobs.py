@@ -71,13 +71,20 @@ def fitted_max_tokens(conversation: Conversation, rules: FormatRules, facts: Mod
     if limit is None:
         return None
     request = conversation.reasoning
-    if rules.reasoning == "thinking" and request is not None and request.budget and limit <= request.budget:
+    if request is not None and request.budget and limit <= request.budget and counts_within(rules, facts):
         limit += request.budget
         limit = min(limit, facts.max_output or limit)
+        if conversation.max_tokens is not None and limit > conversation.max_tokens:
+            losses.add("max_tokens", f"raised to {limit}: the model's reasoning counts, and has its own budget within")
     if facts.max_output is not None and limit > facts.max_output:
         losses.add("max_tokens", f"the model writes at most {facts.max_output} tokens")
         limit = facts.max_output
     return limit
+
+
+def counts_within(rules: FormatRules, facts: ModelFacts) -> bool:
+    """Whether the model takes a reasoning budget only where it lies within the token limit."""
+    return rules.reasoning == "thinking" or facts.vendor == "anthropic"
 
 
 def fitted_budget(

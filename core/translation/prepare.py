@@ -21,6 +21,7 @@ from core.translation.compaction import asked_for_summary
 from core.translation.content import ContentFitter, limited_cache_marks
 from core.translation.forced_calls import CallRestorer, asked_to_call, call_as_output, fitted_strict
 from core.translation.knobs import (
+    counts_within,
     filtered_tools,
     fitted_budget,
     fitted_choice,
@@ -235,7 +236,7 @@ def _set_knobs(prepared: Conversation, rules: FormatRules, facts: ModelFacts, lo
         prepared.messages = without_thinking(prepared.messages, losses)
     prepared.tool_choice, prepared.reasoning = choice, reasoning
     limit = fitted_max_tokens(prepared, rules, facts, losses)
-    if rules.reasoning == "thinking":
+    if counts_within(rules, facts):
         prepared.reasoning = fitted_budget(reasoning, limit, wanted)
     prepared.max_tokens = limit
     prepared.sampling = fitted_sampling(prepared, rules, facts, losses)

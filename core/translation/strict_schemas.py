@@ -33,7 +33,6 @@ _REFUSED: Final = frozenset(
         "maxContains",
         "minProperties",
         "maxProperties",
-        "patternProperties",
         "propertyNames",
     }
 )
@@ -73,6 +72,8 @@ _WANT_PROPERTIES: Final = ("chat_completions", "responses")
 _SUBSCHEMAS: Final = ("items", "not", "additionalItems")
 _LISTS_OF_SCHEMAS: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
 _MAPS_OF_SCHEMAS: Final = ("properties", "$defs", "definitions")
+# What opens an object to members without a name, beside `additionalProperties`.
+_OPENING: Final = ("patternProperties", "unevaluatedProperties")
 
 
 def argument_schemas(tools: list[Tool], rules: FormatRules) -> list[Tool]:
@@ -92,10 +93,11 @@ def _argument_schema(tool: Tool, with_properties: bool) -> Tool:
 
 
 def closed_schema(schema: JsonObject) -> JsonObject:
-    """`schema` as Anthropic enforces it: every object closed, every bound a remark in its description."""
+    """`schema` as Anthropic enforces it: every object closed, every bound a remark in its description. An object that
+    is open by its own words stays so: `StrictLimits` does not take it."""
     advice = {name: value for name, value in schema.items() if _is_refused(name, value)}
     kept = {name: _closed_member(name, value, closed_schema) for name, value in schema.items() if name not in advice}
-    if _is_object(kept):
+    if _is_object(kept) and not _is_open(kept):
         kept["additionalProperties"] = False
     if advice:
         remark = json.dumps(advice, ensure_ascii=False)
@@ -111,6 +113,12 @@ def _is_refused(name: str, value: Any) -> bool:
 def _is_object(schema: JsonObject) -> bool:
     kind = schema.get("type")
     return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
+
+
+def _is_open(schema: JsonObject) -> bool:
+    """Whether the object `schema` allows members without a name by its own words. (Where nothing is said of them, it
+    is closed, as Anthropic's own SDK does.)"""
+    return schema.get("additionalProperties", False) is not False or any(name in schema for name in _OPENING)
 
 
 type _Close = Callable[[JsonObject], JsonObject]
@@ -154,6 +162,8 @@ class StrictLimits:
                 required = inner.get("required")
                 optional += sum(1 for name in members if not isinstance(required, list) or name not in required)
             unions += "anyOf" in inner or "oneOf" in inner or isinstance(inner.get("type"), list)
+            if _is_object(inner) and _is_open(inner):
+                return False
         if not self._schemas or optional > self._optional or unions > self._unions:
             return False
         self._schemas -= 1

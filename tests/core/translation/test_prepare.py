@@ -112,7 +112,7 @@ def test_knobs_depend_on_each_other() -> None:
     assert done.conversation.max_tokens == 16_884
     assert done.conversation.reasoning == ReasoningRequest("budget", budget=16_384, display="summary")
     assert done.conversation.sampling == Sampling()
-    assert [warning.path for warning in done.dropped] == ["temperature"]
+    assert [warning.path for warning in done.dropped] == ["max_completion_tokens", "temperature"]
     capped = prepared(
         replace(source, reasoning=ReasoningRequest("budget", budget=90_000)), "messages", "claude-opus-4-1"
     )
