@@ -22,6 +22,7 @@ from core.formats.responses.wire import event_type, json_object
 from core.framing.sse import Decoder, Record
 
 _CUT = "The backend's stream ended before its answer was complete."
+_TEXT_DELTA = "response.output_text.delta"
 _TERMINALS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -60,6 +61,8 @@ class StreamDecoder:
             if self._ended:
                 break
             event = json_object(record.data)
+            if event.get("type") == _TEXT_DELTA and self._continues(events, event):
+                continue
             if not event:
                 if record.data.strip() != "[DONE]":
                     self._fail(events, "The backend sent an event that is no JSON object.")
@@ -75,8 +78,6 @@ class StreamDecoder:
         events.append(Failed(upstream_fault("upstream", message, 502)))
 
     def _event(self, events: list[Event], kind: str, event: JsonObject) -> None:
-        if kind == "response.output_text.delta" and self._continues(events, event):
-            return
         if kind in _ITEM_EVENTS:
             self._start(events, {})
             self._item_event(events, kind, event)
@@ -98,15 +99,11 @@ class StreamDecoder:
 
     def _continues(self, events: list[Event], event: JsonObject) -> bool:
         """The common case, made short: more of the text that is open. False when it is anything else."""
-        item, delta = self._open, event.get("delta")
-        if (
-            item is None
-            or item.text_place is None
-            or event.get("content_index") != item.text_place
-            or event.get("output_index") != self._open_index
-            or not isinstance(delta, str)
-            or not delta
-        ):
+        item = self._open
+        if item is None or item.text_place is None or event.get("content_index") != item.text_place:
+            return False
+        delta = event.get("delta")
+        if not delta or type(delta) is not str or event.get("output_index") != self._open_index:
             return False
         item.chunks.append(delta)
         events.append(PartDelta(item.open_part, "text", delta))
@@ -259,7 +256,7 @@ _ITEM_EVENTS: dict[str, Callable[[ItemAssembly, JsonObject], list[Event]]] = {
     "response.output_item.added": _nothing,
     "response.output_item.done": _nothing,
     "response.content_part.added": _announced,
-    "response.output_text.delta": lambda item, event: _spoken(item, event, "output_text"),
+    _TEXT_DELTA: lambda item, event: _spoken(item, event, "output_text"),
     "response.refusal.delta": lambda item, event: _spoken(item, event, "refusal"),
     "response.output_text.annotation.added": _annotated,
     "response.reasoning_summary_text.delta": lambda item, event: _thought(
