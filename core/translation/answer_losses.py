@@ -81,7 +81,11 @@ class AnswerLosses:
 
     def ended(self, block: Block) -> None:
         """A block of the answer, whole. Citations are known at its end."""
-        citations = block.citations if isinstance(block, Text) else ()
+        if not isinstance(block, Text):
+            return
+        citations = block.citations
+        if block.note is not None and self._client_format != self._format and _phase_of(block.note):
+            self._add("phase")
         if citations and self._client_format not in (self._format, "converse"):
             self._citations(citations)
 
@@ -111,6 +115,11 @@ class AnswerLosses:
         path = f"answer.{name}"
         if path not in self._dropped:
             self._dropped.append(path)
+
+
+def _phase_of(note: JsonObject) -> object:
+    """Whether a message of the Responses API said that it is a comment on the way or the final answer."""
+    return (note.get("item") or {}).get("members", {}).get("phase")
 
 
 def _name_of(block: ServerToolCall | ServerToolResult | Opaque) -> str:

@@ -112,6 +112,14 @@ def test_each_block_is_shown_or_warned_of(client: FormatName, name: str) -> None
     assert not marked or dropped
 
 
+@pytest.mark.parametrize(("client", "told"), [("responses", []), ("chat_completions", ["answer.phase"])])
+def test_the_phase_of_a_message_is_shown_or_warned_of(client: FormatName, told: list[str]) -> None:
+    dropped: list[str] = []
+    block = Text("Let me look.", note={"item": {"members": {"phase": "commentary"}}})
+    AnswerLosses(client, dropped).whole(Answer("id", "m", [block], format="responses"))
+    assert dropped == told
+
+
 # What says how an answer was made or is framed, and not what it says; and state in an envelope, which other tests open.
 _FRAME = re.compile(
     r"""(^|\.)(

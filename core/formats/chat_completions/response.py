@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from core.conversation import (
     Answer,
+    Block,
     Citation,
     Conversation,
     Image,
@@ -145,7 +146,7 @@ def answer_id(id_: str, format_: str | None, reply: Reply) -> str:
 
 def write_message(answer: Answer, reply: Reply) -> JsonObject:
     """The assistant message of a whole answer."""
-    content = "".join(block.text for block in answer.content if isinstance(block, Text))
+    content = _joined_text(answer.content)
     refusals = [block.text for block in answer.content if isinstance(block, Refusal)]
     if answer.stop.reason == "refusal" and answer.stop.explanation and not refusals:
         refusals = [answer.stop.explanation]
@@ -174,6 +175,21 @@ def write_message(answer: Answer, reply: Reply) -> JsonObject:
         if isinstance(block, Opaque) and block.format == "chat_completions":
             message[block.kind] = block.raw
     return message
+
+
+def _joined_text(blocks: list[Block]) -> str:
+    """All that was said. The texts of one message make one text; messages that were apart stay so."""
+    content = ""
+    for block in blocks:
+        if isinstance(block, Text):
+            content += (separator_before(block) if content else "") + block.text
+    return content
+
+
+def separator_before(block: Text) -> str:
+    """What keeps a text from the one before it: a blank line where it began a message of its own, as the Responses
+    API's items do; nothing where it goes on."""
+    return "\n\n" if block.note is not None and "item" in block.note else ""
 
 
 def write_answer_image(image: Image, index: int) -> JsonObject:
@@ -206,6 +222,7 @@ def write_annotations(answer: Answer) -> list[JsonObject]:
     base = 0
     for block in answer.content:
         if isinstance(block, Text):
+            base += len(separator_before(block)) if base else 0
             for citation in block.citations:
                 annotation = write_annotation(citation, base, len(block.text))
                 if annotation is not None:

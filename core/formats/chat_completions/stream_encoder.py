@@ -28,6 +28,7 @@ from core.formats.chat_completions.read_tools import answers_with_function
 from core.formats.chat_completions.reasoning_slots import DetailsWriter
 from core.formats.chat_completions.response import (
     answer_id,
+    separator_before,
     shows_reasoning,
     signature_slot,
     write_annotation,
@@ -60,6 +61,7 @@ class StreamEncoder:
         self._same_format = False
         self._finished = False
         self._length = 0
+        self._refused = False
         self._base = 0
         self._annotations: list[JsonObject] = []
         self._calls = 0
@@ -114,7 +116,7 @@ class StreamEncoder:
         frames = b""
         if self._annotations:
             frames += self._chunk({"annotations": self._annotations})
-        if event.stop.reason == "refusal" and event.stop.explanation and not self._length:
+        if event.stop.reason == "refusal" and event.stop.explanation and not self._refused:
             frames += self._chunk({"refusal": event.stop.explanation})
         word = _encoded(finish_reason(event.stop, same_format=self._same_format))
         if self._function and word == b'"tool_calls"':
@@ -145,13 +147,19 @@ class StreamEncoder:
             self._separator = "\n\n" if self._reasoned else ""
             self._piece = 0
         elif isinstance(block, Text):
-            self._base = self._length
+            return self._text_started(block)
         elif isinstance(block, Image):
             self._images += 1
             return self._chunk({"images": [write_answer_image(block, self._images - 1)]})
         elif isinstance(block, Opaque) and block.format == "chat_completions":
             return self._chunk({block.kind: block.raw})
         return b""
+
+    def _text_started(self, block: Text) -> bytes:
+        separator = separator_before(block) if self._length else ""
+        self._length += len(separator)
+        self._base = self._length
+        return self._chunk({"content": separator}) if separator else b""
 
     def _call_started(self, call: ToolCall) -> bytes:
         if self._function:
@@ -205,7 +213,7 @@ class StreamEncoder:
         return self._chunk({"reasoning_content": text, "reasoning_details": [entry]})
 
     def _refusal(self, event: PartDelta) -> bytes:
-        self._length += len(event.value)
+        self._refused = True
         return self._chunk({"refusal": event.value})
 
     def _citation(self, event: PartDelta) -> bytes:
