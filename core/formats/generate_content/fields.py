@@ -6,6 +6,7 @@ Google's servers take member names in camelCase and in snake_case alike (ProtoJS
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from core.conversation import JsonObject
@@ -20,8 +21,9 @@ def invalid(path: str, message: str) -> ClientFault:
     return ClientFault("bad_request", f"Invalid value at '{path}': {message}", param=path)
 
 
+@cache
 def snake_case(name: str) -> str:
-    """`maxOutputTokens` is `max_output_tokens`."""
+    """`maxOutputTokens` is `max_output_tokens`. Asked for the names that this format knows, which are few."""
     return _CAPITAL.sub(r"_\1", name).lower()
 
 
@@ -53,8 +55,11 @@ class Fields:
 
     def take(self, name: str) -> Any:
         """The member `name` in either spelling."""
-        value = self.rest.pop(name, None)
-        return self.rest.pop(snake_case(name), None) if value is None else value
+        rest = self.rest
+        if not rest:
+            return None
+        value = rest.pop(name, None)
+        return rest.pop(snake_case(name), None) if value is None else value
 
     def text(self, name: str) -> str | None:
         value = self.take(name)

@@ -36,6 +36,8 @@ MINTED: Final = "call_gemini_"
 def read_part(value: Any, path: str, mint: Callable[[], str]) -> list[Block]:
     """The blocks of one part (foreign reasoning in its signature is a block of its own). `mint` gives an id for
     a call without one. Raises ClientFault."""
+    if type(value) is dict and len(value) == 1 and type(value.get("text")) is str:
+        return [Text(value["text"])]  # as most are
     fields = Fields(value, path)
     signature = fields.text("thoughtSignature")
     carried = unsealed(signature) if signature else None

@@ -29,6 +29,10 @@ _MEDIA_ALIASES = {"image/jpg": "image/jpeg"}
 # Begins the kind of an Opaque that is a content part; without it, it is a whole item.
 PART = "part:"
 
+# What says no more of a text than that it is one, and all that has a neutral member.
+_PLAIN_TEXT = frozenset({"type", "text", "annotations"})
+_TEXT_MEMBERS = _PLAIN_TEXT | {"prompt_cache_breakpoint", "logprobs"}
+
 _CACHE_LIFETIMES = {"5m": "30m", "1h": "12h"}
 
 # Media types for file data that came without any; OpenAI goes by the file name there.
@@ -55,9 +59,9 @@ def read_content(owner: JsonObject, name: str, path: str, *, assistant: bool) ->
     if isinstance(value, str):
         return [Text(value)], True
     parts = members.objects(owner, name, path)
-    if parts is None:
-        raise members.missing(members.join(path, name))
     here = members.join(path, name)
+    if parts is None:
+        raise members.missing(here)
     return [read_part(part, f"{here}[{place}]", assistant) for place, part in enumerate(parts)], False
 
 
@@ -118,11 +122,14 @@ def _text_type(assistant: bool) -> str:
 
 def _read_text(part: JsonObject, path: str) -> Text:
     annotations = members.objects(part, "annotations", path) or []
+    text = members.required_text(part, "text", path)
+    if not annotations and part.keys() <= _PLAIN_TEXT:
+        return Text(text)
     return Text(
-        members.required_text(part, "text", path),
+        text,
         citations=[read_citation(annotation) for annotation in annotations],
         cache=_read_cache(part, path),
-        extra=members.rest(part, ("type", "text", "annotations", "prompt_cache_breakpoint", "logprobs")),
+        extra=members.rest(part, _TEXT_MEMBERS),
         note={"part": {"logprobs": part["logprobs"]}} if part.get("logprobs") is not None else None,
     )
 

@@ -224,9 +224,10 @@ class ItemAssembly:
 
 def finished_blocks(item: JsonObject, origin: Origin) -> list[Block]:
     """The blocks of a finished output item; its reasoning state is from `origin`. Raises ClientFault."""
-    blocks = assistant_blocks(_tolerated(item), _PATH)
+    kind = item_type(item, _PATH)
+    blocks = assistant_blocks(kind, _tolerated(item), _PATH)
     if blocks is None:
-        return [Opaque("responses", item_type(item, _PATH), item)]
+        return [Opaque("responses", kind, item)]
     for block in blocks:
         if isinstance(block, Reasoning) and block.origin == Origin("openai"):
             block.origin = origin

@@ -53,10 +53,12 @@ def text(owner: JsonObject, name: str, path: str = "") -> str | None:
 
 
 def required_text(owner: JsonObject, name: str, path: str = "") -> str:
-    value = text(owner, name, path)
+    value = owner.get(name)
+    if isinstance(value, str):
+        return value
     if value is None:
         raise missing(join(path, name))
-    return value
+    raise wrong_type(join(path, name), "a string", value)
 
 
 def boolean(owner: JsonObject, name: str, path: str = "") -> bool | None:
@@ -128,4 +130,6 @@ def texts(owner: JsonObject, name: str, path: str = "") -> list[str] | None:
 
 def rest(owner: JsonObject, handled: Collection[str]) -> JsonObject:
     """The members that have no neutral field. A null says no more than an absent member and is left out."""
+    if isinstance(handled, frozenset) and owner.keys() <= handled:
+        return {}
     return {name: value for name, value in owner.items() if name not in handled and value is not None}

@@ -67,6 +67,11 @@ _OF_THE_ASSISTANT = frozenset(
 
 _MEDIA = (Image, Document, Audio)
 _IDENTITY = ("id", "status")
+# The members of items that have neutral ones, or are noted.
+_INPUT_MESSAGE = frozenset({"type", "role", "content", *_IDENTITY})
+_FUNCTION_CALL = frozenset({"type", "call_id", "name", "arguments", "namespace", *_IDENTITY})
+_CUSTOM_CALL = frozenset({"type", "call_id", "name", "input", "namespace", *_IDENTITY})
+_CALL_OUTPUT = frozenset({"type", "call_id", "output", "name", *_IDENTITY})
 
 # Stands before the summary of a conversation that goes on after it.
 _SUMMARY_HEAD = "[The conversation up to here was compacted. What matters of it for going on:]"
@@ -83,10 +88,11 @@ def read_items(items: Iterable[tuple[str, JsonObject]]) -> list[Message]:
     messages: list[Message] = []
     turn: Message | None = None
     for here, item in items:
-        blocks = assistant_blocks(item, here)
+        kind = item_type(item, here)
+        blocks = assistant_blocks(kind, item, here)
         if blocks is None:
             turn = None
-            messages.append(_other_message(item, here))
+            messages.append(_other_message(kind, item, here))
             continue
         if not blocks:
             blocks = [Text("", note={"item": {"members": members.rest(item, ("content",)), "empty": True}})]
@@ -112,9 +118,8 @@ def item_type(item: JsonObject, path: str) -> str:
     return kind
 
 
-def assistant_blocks(item: JsonObject, path: str) -> list[Block] | None:
-    """The blocks of an item of the assistant's, None when the item is somebody else's."""
-    kind = item_type(item, path)
+def assistant_blocks(kind: str, item: JsonObject, path: str) -> list[Block] | None:
+    """The blocks of an item of the assistant's, None when the item, of type `kind`, is somebody else's."""
     if kind == "message" and item.get("role") != "assistant":
         return None
     reader = _BLOCK_READERS.get(kind)
@@ -164,7 +169,7 @@ def read_tool_call(item: JsonObject, path: str) -> ToolCall:
         arguments=members.required_text(item, payload, path),
         kind="custom" if custom else "function",
         namespace=members.text(item, "namespace", path),
-        extra=members.rest(item, ("type", "call_id", "name", payload, "namespace", *_IDENTITY)),
+        extra=members.rest(item, _CUSTOM_CALL if custom else _FUNCTION_CALL),
         note=_identity(item),
     )
 
@@ -173,7 +178,9 @@ def _read_message(item: JsonObject, path: str) -> list[Block]:
     blocks, plain = read_content(item, "content", path, assistant=True)
     if not blocks:
         return []
-    if not isinstance(blocks[0], Text | Refusal) or any(isinstance(block, _MEDIA) for block in blocks):
+    if not isinstance(blocks[0], Text | Refusal) or (
+        len(blocks) > 1 and any(isinstance(block, _MEDIA) for block in blocks)
+    ):
         # No model of OpenAI's says such a thing; should one come to, it goes back to it as it is.
         return [Opaque("responses", "message", item, content=True)]
     shell: JsonObject = {"members": members.rest(item, ("content",))}
@@ -193,6 +200,8 @@ def item_note(block: Block) -> JsonObject | None:
 
 def _identity(item: JsonObject) -> JsonObject | None:
     """The note about members that only say which item it is."""
+    if "id" not in item and "status" not in item:
+        return None
     identity = {name: item[name] for name in _IDENTITY if item.get(name) is not None}
     return {"members": identity} if identity else None
 
@@ -230,9 +239,8 @@ _BLOCK_READERS: dict[str, Callable[[JsonObject, str], list[Block]]] = {
 _RESULT_KINDS = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
-def _other_message(item: JsonObject, path: str) -> Message:
+def _other_message(kind: str, item: JsonObject, path: str) -> Message:
     """The message of an item that is not the assistant's: an input message, a tool's result, or any other."""
-    kind = item_type(item, path)
     if kind == "message":
         return _input_message(item, path)
     if kind in _RESULT_KINDS:
@@ -259,7 +267,7 @@ def _input_message(item: JsonObject, path: str) -> Message:
     note: JsonObject = _identity(item) or {"members": {}}
     if "type" in item:
         note["members"]["type"] = item["type"]
-    extra = members.rest(item, ("role", "content", "type", *_IDENTITY))
+    extra = members.rest(item, _INPUT_MESSAGE)
     return Message(_ROLES[role], content, plain=plain, extra=extra, note=note if note["members"] else None)
 
 
@@ -271,7 +279,7 @@ def _read_result(item: JsonObject, path: str) -> ToolResult:
         name=members.text(item, "name", path),
         kind="custom" if item["type"] == "custom_tool_call_output" else "function",
         plain=plain,
-        extra=members.rest(item, ("type", "call_id", "output", "name", *_IDENTITY)),
+        extra=members.rest(item, _CALL_OUTPUT),
         note=_identity(item),
     )
 

@@ -67,10 +67,13 @@ class ItemWriter:
         """The input items of `messages`, in order."""
         result: list[JsonObject] = []
         for message in messages:
-            self._check_extra(message.extra)
+            if message.extra:
+                self._check_extra(message.extra)
             for block in message.content:
-                self._check_extra(getattr(block, "extra", {}))
-                self._check_cache(block, message.role)
+                if extra := getattr(block, "extra", None):
+                    self._check_extra(extra)
+                if getattr(block, "cache", None) is not None:
+                    self._check_cache(message.role)
             if message.role == "assistant":
                 result += self._turn(message)
             else:
@@ -283,10 +286,9 @@ class ItemWriter:
             for name in extra:
                 self._drop(f"messages.{name}", "the Responses API has no such member")
 
-    def _check_cache(self, block: Block, role: Role) -> None:
+    def _check_cache(self, role: Role) -> None:
         """Cache breakpoints stand on input parts only, and only where the model is known to take them."""
-        cache = getattr(block, "cache", None)
-        if cache is not None and (role == "assistant" or not self._marks_caches):
+        if role == "assistant" or not self._marks_caches:
             self._drop("cache", "a cache breakpoint that the target does not take")
 
     def _is_part(self, block: Opaque) -> bool:
