@@ -67,7 +67,8 @@ _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 
 def write_request(conversation: Conversation, target: Target) -> Written:
     """The body for `target`. Raises Unsupported for content that no part can hold."""
-    return _Writer(conversation, target.facts, Losses(conversation.format)).written()
+    own = conversation.format == "generate_content"
+    return _Writer(conversation, target.facts, Losses(conversation.format), own).written()
 
 
 @slotted
@@ -75,11 +76,8 @@ class _Writer:
     conversation: Conversation
     facts: ModelFacts
     losses: Losses
+    own: bool
     names: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def own(self) -> bool:
-        return self.conversation.format == "generate_content"
 
     def lose(self, name: str, reason: str) -> None:
         """Warns that `name` was left out; its head is a neutral name (`messages`, `tools`) or the client's own."""
@@ -142,21 +140,23 @@ class _Writer:
     # --- contents ---
 
     def _content(self, message: Message) -> JsonObject:
-        if not self.own:
-            for name in message.extra:
-                self.lose(f"messages[].{name}", "Gemini has no such member")
-        written: JsonObject = {"role": "model" if message.role == "assistant" else "user"}
-        written["parts"] = self._parts(message.content)
-        if not self.own:
+        role = "model" if message.role == "assistant" else "user"
+        parts = self._parts(message.content)
+        if self.own:
+            return {"role": role, "parts": parts, **message.extra}
+        for name in message.extra:
+            self.lose(f"messages[].{name}", "Gemini has no such member")
+        if len(parts) > 1:
             # The responses to a turn's calls stand together, before the media that came with them.
-            written["parts"].sort(key=lambda part: "functionResponse" not in part)
-        return {**written, **message.extra} if self.own else written
+            parts.sort(key=lambda part: "functionResponse" not in part)
+        return {"role": role, "parts": parts}
 
     def _parts(self, content: Iterable[Block]) -> list[JsonObject]:
         return [part for block in content for part in self._block(block)]
 
     def _block(self, block: Block) -> list[JsonObject]:
-        self._foreign_members(block)
+        if not self.own and getattr(block, "extra", None):
+            self._foreign_members(block)
         match block:
             case Text():
                 return [self._text(block)]
@@ -175,13 +175,15 @@ class _Writer:
                 return self._raw(block)
 
     def _foreign_members(self, block: Block) -> None:
-        if self.own or isinstance(block, Reasoning | ServerToolCall | ServerToolResult | Opaque):
+        if isinstance(block, Reasoning | ServerToolCall | ServerToolResult | Opaque):
             return
         for name in block.extra:
             self.lose(f"messages[].content[].{name}", "Gemini has no such member")
 
     def _text(self, block: Text) -> JsonObject:
-        written: JsonObject = {"text": block.text, **(block.extra if self.own else {})}
+        written: JsonObject = {"text": block.text}
+        if self.own:
+            written.update(block.extra)
         if block.signature:
             written["thoughtSignature"] = block.signature
         return written

@@ -72,7 +72,7 @@ def read_part(part: JsonObject, path: str, assistant: bool) -> Block:
     if reader is None:
         return Opaque("responses", PART + kind, part, content=True)
     block = reader(part, path)
-    if isinstance(block, Text) and kind != _text_type(assistant):
+    if isinstance(block, Text) and kind != ("output_text" if assistant else "input_text"):
         block.note = {"part": {**(block.note or {}).get("part", {}), "type": kind}}
     return block
 

@@ -105,12 +105,11 @@ def objects(owner: JsonObject, name: str, path: str = "") -> list[JsonObject] | 
     value = owner.get(name)
     if value is None:
         return None
-    here = join(path, name)
     if not isinstance(value, list):
-        raise wrong_type(here, "an array", value)
+        raise wrong_type(join(path, name), "an array", value)
     for place, element in enumerate(value):
         if not isinstance(element, dict):
-            raise wrong_type(f"{here}[{place}]", "an object", element)
+            raise wrong_type(f"{join(path, name)}[{place}]", "an object", element)
     return value
 
 

@@ -117,16 +117,20 @@ def _messages(items: list[JsonObject]) -> tuple[list[Message], list[Tool]]:
     tools: list[Tool] = []
     for place, item in enumerate(items):
         here = f"input[{place}]"
-        declared: list[Tool] = []
-        if item.get("type") == "additional_tools":
-            declared = read_tools(members.objects(item, "tools", here) or [], f"{here}.tools")
-        if not declared:
+        declared = _declared(item, place, here) if item.get("type") == "additional_tools" else None
+        if declared:
+            tools += declared
+        else:
             spoken.append((here, item))
-        for tool in declared:
-            declaration = {"position": place, "item": members.rest(item, ("tools",))}
-            tool.note = {**(tool.note or {}), "additional_tools": declaration}
-        tools += declared
     return read_items(spoken), tools
+
+
+def _declared(item: JsonObject, place: int, path: str) -> list[Tool]:
+    declared = read_tools(members.objects(item, "tools", path) or [], f"{path}.tools")
+    for tool in declared:
+        declaration = {"position": place, "item": members.rest(item, ("tools",))}
+        tool.note = {**(tool.note or {}), "additional_tools": declaration}
+    return declared
 
 
 def _instructions(body: JsonObject) -> list[Message]:

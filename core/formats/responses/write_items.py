@@ -223,15 +223,18 @@ class ItemWriter:
     def _parts(self, blocks: Iterable[Block]) -> list[JsonObject]:
         parts: list[JsonObject] = []
         for block in blocks:
-            parts += self._part(block)
+            if type(block) is Text:
+                parts.append(write_text(block, assistant=False, own=self._own))
+            else:
+                parts += self._part(block)
             if not self._marks_caches and parts:
                 parts[-1].pop("prompt_cache_breakpoint", None)
         return parts
 
     def _part(self, block: Block) -> Iterator[JsonObject]:
         match block:
-            case Text():
-                yield write_text(block, assistant=False, own=self._own)
+            case Text():  # pragma: no cover - the caller writes these
+                pass
             case Refusal():
                 yield {"type": "input_text", "text": block.text}
             case Image():
