@@ -59,7 +59,7 @@ class Gateway:
             return self.error_response(error, endpoint.format, request_id)
 
     async def _page(self, endpoint: Endpoint, request: Request, request_id: str) -> Response:
-        """What no model is asked for. Raises GatewayError."""
+        """All but what a model is asked for as it stands. Raises GatewayError."""
         if endpoint.operation in _OPEN_OPERATIONS:
             return await self._public(endpoint, request, request_id)
         if endpoint.operation == "backend_health":
@@ -71,6 +71,8 @@ class Gateway:
             return self._listing(endpoint, request.query, request_id)
         if endpoint.operation in ("usage", "metrics"):
             return await self._report(endpoint, request, caller, request_id)
+        if endpoint.operation == "compact":
+            return await self._compact(request, caller, request_id)
         return await self._kept_page(request, endpoint, caller, request_id)
 
     def refuse(self, request: Request, error: GatewayError) -> Response:
@@ -178,6 +180,13 @@ class Gateway:
         kept = None if self.ports.responses is None else self.ports.responses()
         body = await kept_responses.page(kept, caller.id, endpoint, request.query)
         return Response(200, [("content-type", "application/json"), ("x-request-id", request_id)], body)
+
+    async def _compact(self, request: Request, caller: access.Caller, request_id: str) -> Response:
+        from core import compact_requests  # noqa: PLC0415  # off the hot path
+
+        asked, said = compact_requests.as_generation(request)
+        endpoint = Endpoint("generate", "responses", stream=False)
+        return await compact_requests.as_compaction(await self._generate(asked, endpoint, caller, request_id), said)
 
     async def _generate(
         self, request: Request, endpoint: Endpoint, caller: access.Caller, request_id: str

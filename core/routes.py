@@ -15,6 +15,7 @@ from core.slotted import slotted
 type Operation = Literal[
     "generate", "embeddings", "count_tokens", "models", "model", "health", "ready", "root", "quiet",
     "backend_health", "backend_details", "usage", "response", "response_input", "delete_response", "console", "metrics",
+    "compact",
 ]
 
 
@@ -59,6 +60,7 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
         add("POST", f"{prefix}/chat/completions", Endpoint("generate", "chat_completions"))
         add("POST", f"{prefix}/responses", Endpoint("generate", "responses"))
         add("POST", f"{prefix}/responses/input_tokens", Endpoint("count_tokens", "responses"))
+        add("POST", f"{prefix}/responses/compact", Endpoint("compact", "responses", stream=False))
         add("POST", f"{prefix}/embeddings", Endpoint("embeddings", "chat_completions"))
         add("GET", f"{prefix}/models", Endpoint("models", "chat_completions"))
     for prefix in _ANTHROPIC_PREFIXES:

@@ -28,6 +28,7 @@ _BODIES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("generate", "invoke"): ("InvokeRequest", "InvokeResponse"),
     ("generate", "generate_content"): ("GenerateContentRequest", "GenerateContentResponse"),
     ("embeddings", "chat_completions"): ("EmbeddingsRequest", "EmbeddingsResponse"),
+    ("compact", "responses"): ("ResponsesRequest", "ResponsesResponse"),
     ("count_tokens", "responses"): ("ResponsesRequest", "TokenCount"),
     ("count_tokens", "messages"): ("MessagesCountRequest", "TokenCount"),
     ("count_tokens", "converse"): ("CountTokensRequest", "TokenCount"),
@@ -60,6 +61,7 @@ _SUMMARIES: Final = {
     "backend_details": "The backend's state in detail", "usage": "What was used and what it cost, summed up",
     "metrics": "Figures for Prometheus", "response": "A kept response",
     "response_input": "What a kept response was asked", "delete_response": "Forgets a kept response",
+    "compact": "A conversation made shorter",
 }  # fmt: skip
 _OPEN: Final = frozenset({"health", "ready", "root", "quiet", "backend_health"})
 _OPERATIONS: Final = frozenset({
@@ -142,7 +144,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         return responses
     kind = _ERRORS[endpoint.format]
     responses |= {str(status): {"$ref": f"#/components/responses/{kind}{status}"} for status in STATUSES}
-    if endpoint.operation == "generate":
+    if endpoint.operation in ("generate", "compact"):
         responses["default"] = {"$ref": f"#/components/responses/{kind}"}
     if endpoint.operation == "backend_details":
         responses["503"] = {"description": "It is not well.", "content": _json("Page")}

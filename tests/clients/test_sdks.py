@@ -220,3 +220,22 @@ async def test_anthropics_tool_runner_ends_its_loop(backend_format: str, tmp_pat
         said = await asyncio.to_thread(anthropic_tool_runner, gateway.url)
     assert said.strip() == SAID
     assert agent.results == [RESULT]
+
+
+@pytest.mark.parametrize("backend_format", [name for name in DIALECTS if name != "responses"])
+async def test_openais_client_compacts_a_conversation(backend_format: str, tmp_path: Path) -> None:
+    agent = Agent(backend_format, ToolUse("weather", {"city": "Bern"}))
+
+    def compact(url: str) -> list[str]:
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+            short = client.responses.compact(model="m", input=QUESTION)
+            items: Any = [*(item.to_dict(warnings=False) for item in short.output), {"role": "user", "content": "Go on."}]
+            said = client.responses.create(model="m", input=items, store=False).output_text
+            return [short.object, *(item.type for item in short.output), said]
+
+    async with (
+        BackendServer(agent) as backend,
+        served(tmp_path, document_for(backend_format, backend.url)) as gateway,
+    ):
+        found = await asyncio.to_thread(compact, gateway.url)
+    assert found[:3] == ["response.compaction", "message", "compaction"] and found[3]
