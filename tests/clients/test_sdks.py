@@ -229,7 +229,8 @@ async def test_openais_client_compacts_a_conversation(backend_format: str, tmp_p
     def compact(url: str) -> list[str]:
         with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
             short = client.responses.compact(model="m", input=QUESTION)
-            items: Any = [*(item.to_dict(warnings=False) for item in short.output), {"role": "user", "content": "Go on."}]
+            items: Any = [item.to_dict(warnings=False) for item in short.output]
+            items.append({"role": "user", "content": "Go on."})
             said = client.responses.create(model="m", input=items, store=False).output_text
             return [short.object, *(item.type for item in short.output), said]
 
