@@ -141,11 +141,11 @@ class _Writer:
 
     def _content(self, message: Message) -> JsonObject:
         role = "model" if message.role == "assistant" else "user"
-        parts = self._parts(message.content)
         if self.own:
-            return {"role": role, "parts": parts, **message.extra}
+            return {"role": role, "parts": self._parts(message.content), **message.extra}
         for name in message.extra:
             self.lose(f"messages[].{name}", "Gemini has no such member")
+        parts = self._parts(message.content)
         if len(parts) > 1:
             # The responses to a turn's calls stand together, before the media that came with them.
             parts.sort(key=lambda part: "functionResponse" not in part)
@@ -155,8 +155,8 @@ class _Writer:
         return [part for block in content for part in self._block(block)]
 
     def _block(self, block: Block) -> list[JsonObject]:
-        if not self.own and getattr(block, "extra", None):
-            self._foreign_members(block)
+        if not self.own and not isinstance(block, Reasoning) and (extra := getattr(block, "extra", None)):
+            self._foreign_members(extra)
         match block:
             case Text():
                 return [self._text(block)]
@@ -174,10 +174,8 @@ class _Writer:
             case _:
                 return self._raw(block)
 
-    def _foreign_members(self, block: Block) -> None:
-        if isinstance(block, Reasoning | ServerToolCall | ServerToolResult | Opaque):
-            return
-        for name in block.extra:
+    def _foreign_members(self, extra: JsonObject) -> None:
+        for name in extra:
             self.lose(f"messages[].content[].{name}", "Gemini has no such member")
 
     def _text(self, block: Text) -> JsonObject:
