@@ -13,6 +13,8 @@ from core.slotted import slotted
 _FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+# One frame of one event, as most of what arrives is.
+_LONE_FRAME = re.compile(rb"(?:event: ([^\r\n]*+)\n)?data: ([^\r\n]*+)\n\n")
 
 
 @slotted
@@ -57,6 +59,9 @@ class FrameBuffer:
 
 def records_of(frames: bytes) -> list[Record]:
     """The events of whole frames. Comments, `id` and `retry` are passed over; a frame without data is none."""
+    if lone := _LONE_FRAME.fullmatch(frames):
+        name, value = lone.groups(b"")
+        return [Record(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))]
     records: list[Record] = []
     event = ""
     data: list[str] = []
