@@ -19,8 +19,8 @@ from handlers.io.sqlite_counters import Counters
 type Change = Callable[[sqlite3.Connection, Counters], Any]
 type Asked = tuple[Change, asyncio.Future[Any]]
 
-# What SQLite raises, and Python for a number that SQLite has no room for.
-FAILURES = (sqlite3.Error, OverflowError)
+# What SQLite raises, and Python for a number that SQLite has no room for and for a text that UTF-8 has no bytes for.
+FAILURES = (sqlite3.Error, OverflowError, ValueError)
 
 # How often the thread moves what was appended into the file, in groups; and the pages (of 4 KiB) at which a writer does
 # it itself, lest the appended part grow without end under a load that leaves the thread no gap.
@@ -56,15 +56,29 @@ class Changes:
         asked, self._asked = self._asked, []
         changes = [change for change, _ in asked]
         try:
-            outcomes = transact(self._near, changes)
-        except sqlite3.OperationalError:
-            waiting = loop.run_in_executor(self._thread, self._transact_in_time, changes, Turn(loop))
-            waiting.add_done_callback(lambda done: _tell(asked, done.exception() or done.result()))
+            outcomes = _transaction(self._near, changes)
+        except FAILURES as failure:
+            self._tell_all_but_busy(loop, asked, _one_by_one(self._near, changes, failure))
             return
         _tell(asked, outcomes)
         self._groups += 1
         if self._groups % CHECKPOINT_GROUPS == 0:
             loop.run_in_executor(self._thread, _checkpoint, self._far)
+
+    def _tell_all_but_busy(
+        self, loop: asyncio.AbstractEventLoop, asked: Sequence[Asked], outcomes: Sequence[Any]
+    ) -> None:
+        """Those that met another process's writing are left to the thread, which waits for it."""
+        busy: list[Asked] = []
+        for each, outcome in zip(asked, outcomes, strict=True):
+            if _is_busy(outcome):
+                busy.append(each)
+            else:
+                _tell([each], [outcome])
+        if busy:
+            changes = [change for change, _ in busy]
+            waiting = loop.run_in_executor(self._thread, self._transact_in_time, changes, Turn(loop))
+            waiting.add_done_callback(lambda done: _tell(busy, done.exception() or done.result()))
 
     def _transact_in_time(self, changes: Sequence[Change], turn: Turn) -> list[Any]:
         turn.check(self._busy_seconds)
@@ -85,14 +99,24 @@ class Turn:
 
 
 def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Any]:
-    """What each change returned or raised. All are one transaction; where one fails, each has its own. Raises
-    sqlite3.OperationalError where another process is writing: nothing was changed then."""
+    """What each change returned or raised. All are one transaction; where one fails, each has its own."""
     try:
         return _transaction(connection, changes)
-    except FAILURES as error:
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise
-        return [_outcome(connection, change) for change in changes] if len(changes) > 1 else [error]
+    except FAILURES as failure:
+        return _one_by_one(connection, changes, failure)
+
+
+def _one_by_one(connection: sqlite3.Connection, changes: Sequence[Change], failure: Exception) -> list[Any]:
+    """The same, where all of them in one transaction met `failure`."""
+    if len(changes) == 1 or _is_busy(failure):
+        return [failure] * len(changes)
+    return [_outcome(connection, change) for change in changes]
+
+
+def _is_busy(outcome: object) -> bool:
+    """Whether another process was writing, so that nothing was changed."""
+    code: int = getattr(outcome, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # whatever the higher bits say of the reason
 
 
 def alone[Result](connection: sqlite3.Connection, change: Callable[[sqlite3.Connection, Counters], Result]) -> Result:

@@ -113,7 +113,8 @@ class SqliteStore:
         await self._change(lambda connection, _: connection.execute(query, (folder, name)))
 
     async def purge(self, now: float) -> int:
-        def work(connection: sqlite3.Connection, _: Counters) -> int:
+        def work(connection: sqlite3.Connection, counters: Counters) -> int:
+            counters.give_back_lapsed(now)
             dropped = connection.execute("DELETE FROM documents WHERE expires < ?", (now,)).rowcount
             ended = now - LAPSED_SECONDS
             connection.execute("DELETE FROM counters WHERE until < ?", (ended,))

@@ -15,7 +15,7 @@ import pytest
 from core.ports import Charge, Hold, Shortage, StoreFault, Taken
 from handlers.io.sqlite_changes import CHECKPOINT_GROUPS, Changes
 from handlers.io.sqlite_counters import Counters
-from handlers.io.sqlite_store import MIGRATIONS, SqliteStore
+from handlers.io.sqlite_store import LAPSED_SECONDS, MIGRATIONS, SqliteStore
 
 
 def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -88,6 +88,26 @@ async def test_a_file_that_another_process_writes_is_waited_for_beside_the_loop(
     assert await first == 1 and ground.rows() == [1]
 
 
+async def test_a_change_that_meets_another_process_after_a_wrong_one_is_waited_for(ground: Ground) -> None:
+    """A group that failed is made again one by one, and meanwhile another process may begin to write."""
+    begun: list[str] = []
+
+    def follow(statement: str) -> None:
+        if statement.startswith("BEGIN"):
+            begun.append(statement)
+            if len(begun) == 4:  # behind the group and the two before
+                ground.other.execute("BEGIN IMMEDIATE")
+
+    ground.changes._near.set_trace_callback(follow)
+    changes = (insert(1), insert("not a number"), insert(2))  # type: ignore[arg-type]
+    first, wrong, last = (asyncio.ensure_future(ground.changes.make(each)) for each in changes)
+    with pytest.raises(sqlite3.IntegrityError):
+        await wrong
+    assert await first == 1 and not last.done()
+    ground.other.execute("COMMIT")
+    assert await last == 2 and ground.rows() == [1, 2]
+
+
 async def test_whoever_has_gone_is_not_told(ground: Ground) -> None:
     gone = asyncio.create_task(ground.changes.make(insert(1)))
     stays = asyncio.create_task(ground.changes.make(insert(2)))
@@ -148,6 +168,25 @@ async def test_a_sum_that_sqlite_cannot_hold_is_a_fault_of_its_own_request(tmp_p
     made = await asyncio.gather(store.reserve(much, 0.0), store.reserve(little, 0.0), return_exceptions=True)
     assert isinstance(made[0], StoreFault) and isinstance(made[1], Taken)
     assert await store.totals(("a", "b"), 0.0) == {"a": 2**62, "b": 1}
+    await store.close()
+
+
+async def test_a_text_that_utf8_has_no_bytes_for_is_a_fault_of_its_own_request(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "made.db")
+    odd = "\ud800"
+    asked = (store.write("chat", {odd: {}}), store.write("chat", {"a": {"text": odd}}), store.read("chat", odd))
+    made = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(made[0], StoreFault) and made[1] is None and isinstance(made[2], StoreFault)
+    assert await store.read("chat", "a") == {"text": odd}
+    await store.close()
+
+
+async def test_what_lapsed_is_given_back_before_it_is_purged(tmp_path: Path) -> None:
+    """A budget without an end is reserved from by a process that dies, and by nobody else for a long time."""
+    store = SqliteStore(tmp_path / "made.db")
+    await store.reserve(Hold("r1", (Charge("usd_total", 40),), 100.0), 0.0)
+    await store.purge(100.0 + 2 * LAPSED_SECONDS)
+    assert await store.totals(("usd_total",), 100.0 + 2 * LAPSED_SECONDS) == {"usd_total": 0}
     await store.close()
 
 
