@@ -7,7 +7,8 @@ prompt caches and signatures hold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Protocol
 
 from core.conversation import Answer, Conversation, Dropped, Message, Tool, ToolCall, ToolResult
@@ -48,6 +49,7 @@ from core.translation.strict_schemas import argument_schemas
 from core.translation.structured_output import OutputRestorer, with_structured_output
 from core.translation.survey import Survey, survey_of
 from core.translation.tool_names import (
+    ToolMap,
     ToolRestorer,
     mapped_choice,
     mapped_messages,
@@ -148,10 +150,19 @@ def prepare(
         steps.append(root)
     if call_as_text is not None:
         steps.append(CallRestorer(call_as_text))
-    if not mapping.is_identity():
-        steps.append(ToolRestorer(mapping))
-    steps.append(SignatureExposer(conversation.format))
+    steps += _call_steps(conversation, rules, mapping)
     return Prepared(prepared, losses.dropped, Restore(steps))
+
+
+def _call_steps(conversation: Conversation, rules: FormatRules, mapping: ToolMap) -> list[_Step]:
+    """The way back for calls: their tools' names, their ids, their signatures."""
+    steps: list[_Step] = [] if mapping.is_identity() else [ToolRestorer(mapping)]
+    if rules.format == "chat_completions" and conversation.tools:
+        # Only there do servers give out an id twice: the module is loaded for nobody else.
+        new_calls: Callable[[Iterable[str]], _Step] = import_module("core.translation.call_ids").NewCalls
+        steps.append(new_calls(mapping.calls))
+    steps.append(SignatureExposer(conversation.format))
+    return steps
 
 
 def _lose_members(conversation: Conversation, rules: FormatRules, survey: Survey, losses: Losses) -> None:

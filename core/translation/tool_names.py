@@ -8,7 +8,9 @@ any table.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
+from importlib import import_module
 from typing import Final, Literal
 
 from core.conversation import Answer, Block, Conversation, Message, Tool, ToolCall, ToolChoice, ToolResult
@@ -39,12 +41,15 @@ class _Original:
 
 @slotted
 class ToolMap:
-    """Both directions of the renaming. `wraps_custom`: free-text tools go out as functions."""
+    """Both directions of the renaming. `wraps_custom`: free-text tools go out as functions. `calls`: the alias of the
+    tool of each call in the history, by the client's id of it; `repeats`: an id occurs twice."""
 
     rules: FormatRules
     wraps_custom: bool
     aliases: dict[ToolKey, str] = field(default_factory=dict)
     originals: dict[str, _Original] = field(default_factory=dict)
+    calls: dict[str, str] = field(default_factory=dict)
+    repeats: bool = False
 
     def alias(self, name: str, namespace: str | None) -> str:
         """The name under which the target knows a tool; unknown names are aliased on the spot."""
@@ -154,26 +159,31 @@ def mapped_choice(choice: ToolChoice | None, conversation: Conversation, mapping
 def mapped_messages(messages: list[Message], mapping: ToolMap) -> list[Message]:
     """Past calls and their results under the aliases and mapped ids. Tools that are not on offer any more are added to
     `mapping`."""
-    names: dict[str, str] = {}
     result: list[Message] = []
     for message in messages:
         if not _MAPPED.isdisjoint(map(type, message.content)):
-            message = with_content(message, [_mapped_block(block, mapping, names) for block in message.content])
+            message = with_content(message, [_mapped_block(block, mapping) for block in message.content])
         result.append(message)
-    return result
+    if not mapping.repeats:
+        return result
+    mapping.calls, mapping.repeats = {}, False
+    distinct: Callable[[list[Message]], list[Message]] = import_module("core.translation.call_ids").with_distinct_calls
+    return mapped_messages(distinct(messages), mapping)
 
 
 _MAPPED: Final = frozenset({ToolCall, ToolResult})
 
 
-def _mapped_block(block: Block, mapping: ToolMap, names: dict[str, str]) -> Block:
+def _mapped_block(block: Block, mapping: ToolMap) -> Block:
     if isinstance(block, ToolCall):
-        return _mapped_call(block, mapping, names)
-    return _mapped_result(block, mapping, names) if isinstance(block, ToolResult) else block
+        return _mapped_call(block, mapping)
+    return _mapped_result(block, mapping) if isinstance(block, ToolResult) else block
 
 
-def _mapped_call(call: ToolCall, mapping: ToolMap, names: dict[str, str]) -> ToolCall:
-    alias = names[call.id] = mapping.register(call.name, call.namespace, call.kind)
+def _mapped_call(call: ToolCall, mapping: ToolMap) -> ToolCall:
+    if call.id in mapping.calls:
+        mapping.repeats = True
+    alias = mapping.calls[call.id] = mapping.register(call.name, call.namespace, call.kind)
     id = call_id(call.id, mapping.rules)
     if alias == call.name and id == call.id and call.kind == "function" and call.namespace is None:
         return call
@@ -188,8 +198,8 @@ def _mapped_call(call: ToolCall, mapping: ToolMap, names: dict[str, str]) -> Too
     )
 
 
-def _mapped_result(result: ToolResult, mapping: ToolMap, names: dict[str, str]) -> ToolResult:
-    id, name = call_id(result.call_id, mapping.rules), names.get(result.call_id, result.name)
+def _mapped_result(result: ToolResult, mapping: ToolMap) -> ToolResult:
+    id, name = call_id(result.call_id, mapping.rules), mapping.calls.get(result.call_id, result.name)
     kind = "function" if mapping.wraps_custom else result.kind
     if (id, name, kind) == (result.call_id, result.name, result.kind):
         return result

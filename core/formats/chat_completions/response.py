@@ -57,13 +57,22 @@ def read_response(body: JsonObject, target: Target) -> Answer:
     choice = _first_choice(body)
     message = choice.get("message")
     reader = ChunkReader(target)
-    chunk = {**body, "choices": [{**choice, "delta": message if isinstance(message, dict) else {}}]}
+    chunk = {**body, "choices": [{**choice, "delta": _numbered(message) if isinstance(message, dict) else {}}]}
     finish = choice.get("finish_reason")
     if not isinstance(finish, str):
         chunk["choices"][0]["finish_reason"] = ""
     answer = answer_of([*reader.read(chunk), *reader.finish(done=True)])
     answer.extra = _extra(body, choice, message if isinstance(message, dict) else {})
     return answer
+
+
+def _numbered(message: JsonObject) -> JsonObject:
+    """The message as a delta: each of its calls is one of its own, whatever index or id the server gave it."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    entries = [{**call, "index": place} if isinstance(call, dict) else call for place, call in enumerate(calls)]
+    return {**message, "tool_calls": entries}
 
 
 def _first_choice(body: JsonObject) -> JsonObject:
