@@ -154,21 +154,25 @@ class Registry:
 
     def resolve(self, model: str) -> Route:
         """The route of `model`. Raises ClientFault `model_not_found` that lists the configured names."""
-        route = self.routes.get(model)
+        route = self.routes.get(model) or self._unlisted(model)
         if route is not None:
             return route
+        available = ", ".join(self.names) or "none"
+        raise ClientFault(
+            "model_not_found", f"Model '{model}' is not configured. Available models: {available}", param="model"
+        )
+
+    def _unlisted(self, model: str) -> Route | None:
+        """The route of a name that stands for itself: it goes into URLs and counters, which hold no half characters."""
+        if not model.isprintable():
+            return None
         direct = self._direct(model)
         if direct is not None:
             return direct
         for _, pattern, route in self.patterns:
             if pattern.match(model):
                 return _for_pattern(route, model)
-        if self._fallback is not None:
-            return _for_pattern(self._fallback, model)
-        available = ", ".join(self.names) or "none"
-        raise ClientFault(
-            "model_not_found", f"Model '{model}' is not configured. Available models: {available}", param="model"
-        )
+        return None if self._fallback is None else _for_pattern(self._fallback, model)
 
     def _direct(self, model: str) -> Route | None:
         name, slash, rest = model.partition("/")

@@ -84,6 +84,14 @@ def test_patterns_serve_names_that_clients_choose() -> None:
     assert only(found, "exact").api_model == "exact"
 
 
+@pytest.mark.parametrize("odd", ["half a character \ud800", "line\nend", "nul\0"])
+def test_names_that_no_url_can_hold_are_of_no_pattern(odd: str) -> None:
+    found = registry({**DEMO, "allow_direct": True, "models": {"*": {"backend": "d"}}})
+    for name in (odd, f"d/{odd}"):
+        with pytest.raises(ClientFault, match="is not configured"):
+            found.resolve(name)
+
+
 def test_direct_names_only_when_allowed() -> None:
     found = registry({**DEMO, "allow_direct": True})
     assert only(found, "d/us.amazon.nova-pro-v1:0").api_model == "us.amazon.nova-pro-v1:0"
