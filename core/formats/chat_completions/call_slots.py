@@ -67,6 +67,8 @@ class CallSlots:
         if slot.name and not slot.id:
             slot.id = self._minted(response_id, slot)
         slot.signature = thought_signature(entry) or slot.signature
+        if arguments == "null" and slot.kind == "function" and not slot.arguments:
+            arguments = ""  # what some servers say of a call without any
         if arguments:
             slot.pending.append(arguments)
         return slot

@@ -154,10 +154,18 @@ def _document(document: Document, writing: Writing, path: str) -> JsonObject:
         return {"type": "file", "file": {"file_id": source.data, **name, **source.extra}}
     if source.kind == "url" and not (writing.dialect.document_urls or writing.same_format):
         raise Unsupported(path, f"{path}: this backend takes documents as data, not by URL.")
-    if not name and source.kind == "base64" and not writing.same_format:
-        # OpenAI refuses a file without a name.
-        name = {"filename": f"document.{_EXTENSIONS.get(source.media_type, 'pdf')}"}
+    if source.kind == "base64" and not writing.same_format:
+        name = {"filename": _file_name(document.name, source.media_type)}
     return {"type": "file", "file": {**name, "file_data": _url(source, path), **source.extra}}
+
+
+def _file_name(name: str | None, media_type: str) -> str:
+    """A name that ends as the file's kind does: OpenAI refuses a file without one, and tells its kind by the ending,
+    which titles and Bedrock's names of documents lack."""
+    suffix = _EXTENSIONS.get(media_type)
+    if name is None:
+        return f"document.{suffix or 'pdf'}"
+    return name if suffix is None or name.lower().endswith(f".{suffix}") else f"{name}.{suffix}"
 
 
 def _document_text(document: Document, path: str) -> str:

@@ -272,10 +272,10 @@ def write_file(block: Document, *, own: bool) -> JsonObject:
         part["file_data"] = data_uri(source)
     else:
         part["file_id" if source.kind == "file_id" else "file_url"] = source.data
-    if block.name is not None:
+    if source.kind == "base64" and not own:
+        part["filename"] = _file_name(block.name, source.media_type)
+    elif block.name is not None:
         part["filename"] = block.name
-    elif source.kind == "base64" and not own:
-        part["filename"] = f"document.{_suffix_of(source.media_type)}"
     return _with_extra(part, block.extra, block.cache, own)
 
 
@@ -301,6 +301,15 @@ def add_cache(part: JsonObject, cache: CacheMark | None) -> None:
     if cache.ttl is not None:
         mark["ttl"] = _CACHE_LIFETIMES.get(cache.ttl, cache.ttl)
     part["prompt_cache_breakpoint"] = mark
+
+
+def _file_name(name: str | None, media_type: str) -> str:
+    """A name that ends as the file's kind does: OpenAI tells the kind by the ending, which titles and Bedrock's names
+    of documents lack."""
+    suffix = _suffix_of(media_type)
+    if name is None:
+        return f"document.{suffix}"
+    return name if suffix == "bin" or name.lower().endswith(f".{suffix}") else f"{name}.{suffix}"
 
 
 def _suffix_of(media_type: str) -> str:
