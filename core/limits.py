@@ -120,6 +120,7 @@ def used(charges: Sequence[Charge], tokens: int, cost: int) -> Mapping[str, int]
     return {charge.counter: amounts[_limit_of(charge.counter).unit] for charge in charges}
 
 
+@lru_cache(maxsize=256)
 def _limit_of(counter: str) -> _Limit:
     return LIMITS[counter.partition(":")[0]]
 
