@@ -406,8 +406,10 @@ def _check_head(version: str, headers: list[tuple[bytes, bytes]], fields: dict[b
         raise Refused(431)
     if version == "1.1" and b"host" not in fields:
         raise Refused(400)
-    if len(fields) < len(headers) and sum(name == b"host" for name, _ in headers) > 1:
-        raise Refused(400)
+    if len(fields) < len(headers):
+        names = [name for name, _ in headers]
+        if names.count(b"host") > 1 or names.count(b"transfer-encoding") > 1:
+            raise Refused(400)
     if b"expect" in fields and fields[b"expect"].lower() != b"100-continue":
         raise Refused(417)
     if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":

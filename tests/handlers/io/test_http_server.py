@@ -301,6 +301,7 @@ MALFORMED = {
     "two lengths": (HEAD + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab", 400),
     "length and coding": (HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     "a negative length": (HEAD + b"content-length: -1\r\n\r\n", 400),
+    "two codings": (HEAD + b"transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     "a coding that is not known": (HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
     "a broken chunk": (HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400),
     "a folded header": (HEAD + b"a: b\r\n c\r\n\r\n", 400),
