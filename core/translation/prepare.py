@@ -45,7 +45,7 @@ from core.translation.reasoning_state import (
 )
 from core.translation.rules import FormatRules
 from core.translation.single_call import CallLimiter, keeps_one_call
-from core.translation.strict_schemas import argument_schemas
+from core.translation.strict_schemas import argument_schemas, strict_tools
 from core.translation.structured_output import OutputRestorer, with_structured_output
 from core.translation.survey import Survey, survey_of
 from core.translation.tool_names import (
@@ -125,7 +125,7 @@ def prepare(
     # From here on `prepared` is a copy of our own.
     prepared.tools = fitted_strict(prepared, rules, facts, losses)
     if conversation.format != rules.format:
-        prepared.tools = argument_schemas(prepared.tools, rules)
+        prepared.tools = argument_schemas(strict_tools(prepared, rules, losses), rules)
     _check_tools(prepared, facts)
     _lose_members(conversation, rules, survey, losses)
     mapping = tool_map(prepared, rules, facts)

@@ -228,6 +228,24 @@ def strict_output(conversation: Conversation, rules: FormatRules, losses: Losses
     return replace(conversation, output_format=replace(wanted, schema=_with_closed_objects(wanted.schema), strict=True))
 
 
+def strict_tools(conversation: Conversation, rules: FormatRules, losses: Losses) -> list[Tool]:
+    """The tools, strict ones as OpenAI enforces them, where the client's format enforces more: Gemini's are closed, a
+    schema that OpenAI would refuse is not enforced, which is a warning."""
+    if rules.format not in _WANT_PROPERTIES or conversation.format in _WANT_PROPERTIES:
+        return conversation.tools
+    return [_strict_tool(tool, conversation, losses) if tool.strict else tool for tool in conversation.tools]
+
+
+def _strict_tool(tool: Tool, conversation: Conversation, losses: Losses) -> Tool:
+    schema = tool.parameters
+    if schema is None or is_strict(schema):
+        return tool
+    if conversation.format == "generate_content" and _is_closable(schema):
+        return replace(tool, parameters=_with_closed_objects(schema))
+    losses.add("tools", "the target does not enforce such a schema: the tool is not strict")
+    return replace(tool, strict=None)
+
+
 def _is_closable(schema: JsonObject) -> bool:
     """Whether OpenAI enforces `schema` once its objects are closed, as Gemini's are without a word."""
     if not _ENFORCED_BY_OPENAI.issuperset(schema) or str(schema.get("format", "date")) not in _FORMATS_OF_OPENAI:

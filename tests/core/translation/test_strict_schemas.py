@@ -6,10 +6,17 @@ from typing import Any
 
 import pytest
 
-from core.conversation import FormatName, OutputFormat
+from core.conversation import FormatName, OutputFormat, Tool
 from core.translation.losses import Losses
 from core.translation.rules import RULES
-from core.translation.strict_schemas import StrictLimits, closed_schema, is_closed, is_strict, strict_output
+from core.translation.strict_schemas import (
+    StrictLimits,
+    closed_schema,
+    is_closed,
+    is_strict,
+    strict_output,
+    strict_tools,
+)
 from tests.core.translation.cases import conversation
 
 OPEN: dict[str, Any] = {
@@ -163,3 +170,46 @@ def test_limits_are_a_requests() -> None:
     limits, many = StrictLimits(), _object(**{f"p{number}": {"type": "string"} for number in range(13)})
     assert [limits.takes(many), limits.takes(many), limits.takes({})] == [True, False, True]
     assert [limits.takes({}) for _ in range(19)] == [True] * 18 + [False]
+
+
+OPTIONAL: dict[str, Any] = {**CLOSED, "required": []}
+
+
+@pytest.mark.parametrize(
+    ("schema", "origin", "to", "written", "strict"),
+    [
+        (CLOSED, "messages", "responses", CLOSED, True),
+        (None, "messages", "responses", None, True),
+        (OPTIONAL, "messages", "responses", OPTIONAL, None),
+        (OPTIONAL, "converse", "chat_completions", OPTIONAL, None),
+        (THING, "converse", "chat_completions", THING, None),
+        (THING, "generate_content", "chat_completions", CLOSED, True),
+        (OPTIONAL, "generate_content", "responses", OPTIONAL, None),
+        (OPTIONAL, "chat_completions", "responses", OPTIONAL, True),  # its own client knows what it takes
+        (OPTIONAL, "messages", "generate_content", OPTIONAL, True),
+    ],
+)
+def test_openai_enforces_what_tools_it_can(schema: Any, origin: FormatName, to: str, written: Any, strict: Any) -> None:
+    losses = Losses(origin)
+    source = conversation(format=origin, tools=[Tool("a", parameters=schema, strict=True), Tool("b", parameters=THING)])
+    tool, other = strict_tools(source, RULES[to], losses)
+    assert (tool.parameters, tool.strict, other) == (written, strict, source.tools[1])
+    assert bool(losses.dropped) is (strict is None)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"additionalProperties": {"type": "string"}},
+        {"additionalProperties": True},
+        {"patternProperties": {"^x": {"type": "string"}}},
+        {"patternProperties": {"^x": {"type": "string"}}, "additionalProperties": False},
+        {"unevaluatedProperties": True},
+    ],
+)
+def test_an_object_that_is_open_by_its_own_words_is_never_closed(more: dict[str, Any]) -> None:
+    schema = {**THING, **more}
+    assert closed_schema(schema) == schema
+    assert not StrictLimits().takes(schema)
+    assert not StrictLimits().takes(closed_schema({**THING, "properties": {"a": schema}}))
+    assert StrictLimits().takes(closed_schema(THING))
