@@ -38,8 +38,8 @@ from core.translation.reasoning_request import asks_to_think, reasoning_for, tur
 from core.translation.reasoning_state import (
     SignatureExposer,
     attached_signatures,
-    open_loop_without_thinking,
     own_state,
+    unthinkable,
     with_sentinels,
     without_thinking,
 )
@@ -240,8 +240,9 @@ def _set_knobs(prepared: Conversation, rules: FormatRules, facts: ModelFacts, lo
     prepared.reasoning = reasoning_for(prepared, rules, facts, losses)
     choice, reasoning = fitted_choice(prepared, facts, losses)
     budget = reasoning is not None and reasoning.mode == "budget" and facts.vendor == "anthropic"
-    if budget and open_loop_without_thinking(prepared.messages):
-        losses.add("reasoning", "the open tool loop began without thinking: it is off for this request")
+    hindrance = unthinkable(prepared.messages) if budget else None
+    if hindrance is not None:
+        losses.add("reasoning", hindrance)
         reasoning = turned_off(reasoning)
     if asks_to_think(prepared.reasoning) and not asks_to_think(reasoning):
         prepared.messages = without_thinking(prepared.messages, losses)

@@ -125,6 +125,17 @@ def open_loop_without_thinking(messages: list[Message]) -> bool:
     return opened is not None and not isinstance(messages[opened].content[0], Reasoning)
 
 
+def unthinkable(messages: list[Message]) -> str | None:
+    """Why a model in `enabled` mode would refuse to think over `messages`; None where it would not. A final turn of the
+    assistant's, which the model is to go on with, must begin with thinking as well."""
+    last = messages[-1] if messages else None
+    if last is not None and last.role == "assistant" and Reasoning not in map(type, last.content[:1]):
+        return "the answer is prefilled, and begins without thinking: it is off for this request"
+    if open_loop_without_thinking(messages):
+        return "the open tool loop began without thinking: it is off for this request"
+    return None
+
+
 def without_thinking(messages: list[Message], losses: Losses) -> list[Message]:
     """The messages for a request whose thinking the gateway turned off: models refuse thinking blocks in an open turn
     then, and do not read those of earlier ones."""

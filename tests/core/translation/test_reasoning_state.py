@@ -16,6 +16,7 @@ from core.translation.reasoning_state import (
     attached_signatures,
     open_loop_without_thinking,
     own_state,
+    unthinkable,
     with_sentinels,
     without_thinking,
 )
@@ -104,6 +105,21 @@ THOUGHT = Reasoning(["a"], signature=WHOLE)
 )  # fmt: skip
 def test_an_open_loop(messages: list[Message], open_loop: bool) -> None:
     assert open_loop_without_thinking(messages) is open_loop
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([said("user", "a"), said("assistant", "b")], "prefilled"),
+        ([said("user", "a"), said("assistant", THOUGHT, "b")], None),
+        ([said("user", "a"), said("assistant", call()), said("user", result())], "tool loop"),
+        ([said("user", "a")], None),
+        ([], None),
+    ],
+)
+def test_what_a_model_would_not_think_over(messages: list[Message], reason: str | None) -> None:
+    found = unthinkable(messages)
+    assert found is None if reason is None else reason in str(found)
 
 
 def test_thinking_that_is_off_is_not_replayed() -> None:
