@@ -6,46 +6,65 @@ id alone: a repeated one makes them run an old call again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterable
 
 from core.conversation import Answer, Block, Message, ToolCall, ToolResult
 from core.events import Event, PartEnded, PartStarted
-from core.slotted import replace
+from core.slotted import field, replace, slotted
 from core.translation.rebuilt import with_content
 
 
-def unused(id: str, taken: Container[str]) -> str:
-    """`id`, or where it is taken the first of `id_2`, `id_3`, ... that is not."""
-    found, number = id, 2
+def unused(id: str, taken: Container[str], tried: dict[str, int]) -> str:
+    """`id`, or where it is taken the first of `id_2`, `id_3`, ... that is not. `tried` remembers by id which number is
+    next: a history may have one id thousands of times."""
+    found, number = id, tried.get(id, 2)
     while found in taken:
         found, number = f"{id}_{number}", number + 1
+    tried[id] = number
     return found
 
 
 def with_distinct_calls(messages: list[Message]) -> list[Message]:
     """The history with each call under an id of its own, and each result under that of its call: the latest of that id,
     or one after the other where one turn has several. The same history has the same ids on every turn."""
-    taken: set[str] = set()
-    waiting: dict[str, list[str]] = {}
-    result: list[Message] = []
-    for message in messages:
+    history = _History()
+    return [with_content(message, history.distinct(message.content)) for message in messages]
+
+
+@slotted
+class _History:
+    """The ids so far. `waiting`: by the client's id, those that its results are for."""
+
+    taken: set[str] = field(default_factory=set)
+    tried: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, deque[str]] = field(default_factory=dict)
+
+    def distinct(self, content: list[Block]) -> list[Block]:
+        """The blocks of the next message."""
         here: set[str] = set()
-        result.append(with_content(message, [_distinct(block, taken, waiting, here) for block in message.content]))
-    return result
+        return [self._distinct(block, here) for block in content]
 
+    def _distinct(self, block: Block, here: set[str]) -> Block:
+        if isinstance(block, ToolCall):
+            return self._call(block, here)
+        return self._result(block) if isinstance(block, ToolResult) else block
 
-def _distinct(block: Block, taken: set[str], waiting: dict[str, list[str]], here: set[str]) -> Block:
-    if isinstance(block, ToolResult):
-        ids = waiting.get(block.call_id, [block.call_id])
-        id = ids.pop(0) if len(ids) > 1 else ids[0]
-        return block if id == block.call_id else replace(block, call_id=id)
-    if not isinstance(block, ToolCall):
-        return block
-    id = unused(block.id, taken)
-    taken.add(id)
-    waiting[block.id] = [*waiting[block.id], id] if block.id in here else [id]
-    here.add(block.id)
-    return block if id == block.id else replace(block, id=id)
+    def _call(self, call: ToolCall, here: set[str]) -> ToolCall:
+        id = unused(call.id, self.taken, self.tried)
+        self.taken.add(id)
+        if call.id not in here:
+            here.add(call.id)
+            self.waiting[call.id] = deque()
+        self.waiting[call.id].append(id)
+        return call if id == call.id else replace(call, id=id)
+
+    def _result(self, result: ToolResult) -> ToolResult:
+        ids = self.waiting.get(result.call_id)
+        if ids is None:
+            return result
+        id = ids.popleft() if len(ids) > 1 else ids[0]
+        return result if id == result.call_id else replace(result, call_id=id)
 
 
 class NewCalls:
@@ -53,6 +72,7 @@ class NewCalls:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
+        self._tried: dict[str, int] = {}
         self._ids: dict[int, str] = {}
 
     def answer(self, answer: Answer) -> Answer:
@@ -71,6 +91,6 @@ class NewCalls:
             return block
         id = self._ids.get(place)
         if id is None:
-            id = self._ids[place] = unused(block.id, self._taken)
+            id = self._ids[place] = unused(block.id, self._taken, self._tried)
             self._taken.add(id)
         return block if id == block.id else replace(block, id=id)

@@ -41,7 +41,21 @@ def test_calls_of_one_turn_take_the_results_in_turn() -> None:
 
 def test_an_id_that_looks_like_a_new_one_stays_another() -> None:
     assert ids(with_distinct_calls([called("c", "c_2"), called("c")])) == [["c", "c_2"], ["c_3"]]
-    assert unused("a", {"b"}) == "a"
+    assert unused("a", {"b"}, {}) == "a"
+
+
+def test_thousands_of_calls_under_one_id_are_looked_for_once_each() -> None:
+    class Counted(set[str]):
+        asked = 0
+
+        def __contains__(self, id: object) -> bool:
+            self.asked += 1
+            return super().__contains__(id)
+
+    taken, tried = Counted(), dict[str, int]()
+    for _ in range(1000):
+        taken.add(unused("c", taken, tried))
+    assert len(taken) == 1000 and taken.asked < 3000
 
 
 def test_an_answers_calls_are_new_whole_and_streamed() -> None:
