@@ -125,6 +125,7 @@ class ContentFitter:
     facts: ModelFacts
     losses: Losses
     names: set[str] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)  # the last that was tried, by name
 
     def fitted(self, messages: list[Message]) -> list[Message]:
         """The messages with every block in a form that the target takes; one that has none left goes with them.
@@ -216,11 +217,12 @@ class ContentFitter:
         (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html)."""
         cleaned = re.sub(r"[^A-Za-z0-9\-()\[\] ]", " ", name or "")
         base = re.sub(r" +", " ", cleaned).strip()[: _NAME_LENGTH - 8].strip() or "Document"
-        unique, number = base, 1
+        unique, number = base, self.numbers.get(base, 1)
         while unique in self.names:
             number += 1
             unique = f"{base} {number}"
         self.names.add(unique)
+        self.numbers[base] = number
         return unique
 
     def _audio(self, block: Audio, path: str) -> list[Block]:

@@ -190,12 +190,18 @@ def _is_recursive(schema: JsonObject) -> bool:
     references = {name: _references(inner) for name, inner in named.items()}
     if any(reference not in references for found in references.values() for reference in found):
         return True
-    while references:
-        leaves = {name for name, found in references.items() if not found & references.keys()}
-        if not leaves:
-            return True
-        references = {name: found for name, found in references.items() if name not in leaves}
-    return False
+    # From those without a reference on, whoever needs nothing else any more: what is left has a circle.
+    users: dict[str, list[str]] = {name: [] for name in references}
+    for name, found in references.items():
+        for reference in found:
+            users[reference].append(name)
+    settled = [name for name, found in references.items() if not found]
+    for name in settled:  # which grows
+        for user in users[name]:
+            references[user].remove(name)
+            if not references[user]:
+                settled.append(user)
+    return len(settled) < len(references)
 
 
 def _references(schema: JsonObject) -> set[str]:

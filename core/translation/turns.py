@@ -208,6 +208,7 @@ def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
         return messages
     head = leading_system(messages)
     result = messages[:head]
+    merged: Message | None = None  # a copy of our own
     before = "assistant"
     if len(messages) == head or messages[head].role == "assistant":
         result.append(Message("user", [Text(PLACEHOLDER)]))
@@ -220,8 +221,11 @@ def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
             before = message.role
             continue
         last = result[-1]
-        content = [*last.content, *message.content]
-        result[-1] = replace(last, content=content, plain=False, extra={**last.extra, **message.extra})
+        if last is not merged:
+            last = merged = replace(last, content=[*last.content], plain=False, extra={**last.extra})
+            result[-1] = merged
+        last.content += message.content
+        last.extra.update(message.extra)
     return result
 
 

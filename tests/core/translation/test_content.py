@@ -160,7 +160,7 @@ def test_text_documents_become_text_where_there_are_none() -> None:
 
 
 def test_document_names_for_converse() -> None:
-    names = ["Q1 report_(final).pdf", "Q1 report (final) pdf", None, "", "a" * 300]
+    names = ["Q1 report_(final).pdf", "Q1 report (final) pdf", None, "", "a" * 300, "Document 3", None]
     content, _ = fitted(*[Document(PDF, name=name) for name in names])
     assert [block.name for block in content[:-1] if isinstance(block, Document)] == [
         "Q1 report (final) pdf",
@@ -168,6 +168,8 @@ def test_document_names_for_converse() -> None:
         "Document",
         "Document 2",
         "a" * 192,
+        "Document 3",
+        "Document 4",
     ]
     assert content[-1] == Text(ATTACHED)
     assert fitted(Document(PDF), "words")[0][1:] == [Text("words")]

@@ -166,6 +166,14 @@ def test_what_anthropic_takes_at_all(schema: Any, taken: bool) -> None:
     assert StrictLimits().takes(schema) is taken
 
 
+@pytest.mark.parametrize(("end", "taken"), [({"type": "string"}, True), ({"$ref": "#/$defs/d5"}, False)])
+def test_a_long_chain_of_definitions_is_no_circle(end: dict[str, Any], taken: bool) -> None:
+    chain = {f"d{number}": {"$ref": f"#/$defs/d{number + 1}"} for number in range(3_000)}
+    asked = _object(a={"$ref": "#/$defs/d0"}, b={"$ref": "#/$defs/d1"})
+    schema = {**asked, "$defs": {**chain, "d3000": end}}
+    assert StrictLimits().takes(schema) is taken
+
+
 def test_limits_are_a_requests() -> None:
     limits, many = StrictLimits(), _object(**{f"p{number}": {"type": "string"} for number in range(13)})
     assert [limits.takes(many), limits.takes(many), limits.takes({})] == [True, False, True]

@@ -165,6 +165,7 @@ def test_turns_are_merged_for_formats_whose_roles_alternate() -> None:
         ("assistant", ["hello"]),
         ("user", ["result call_1: seen", "a", "b"]),
     ]
+    assert shape(messages)[2:] == [("tool", ["result call_1: seen"]), ("user", ["a"]), ("user", ["b"])]
     assert merged_turns(messages, CHAT_COMPLETIONS) is messages
     assert merged_turns([said("system", "Be a potato.")], CONVERSE) == [
         said("system", "Be a potato."),
