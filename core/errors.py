@@ -170,6 +170,10 @@ def upstream_fault(kind: Kind, message: str, status: int, *, retry_after: float 
     return fault
 
 
+# A backend's number with more digits is no time.
+_LONGEST_NUMBER = 16
+
+
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait as `retry-after-ms` or `retry-after` (delta-seconds) say; None when neither is there.
 
@@ -177,6 +181,6 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
-        if value.replace(".", "", 1).isdigit():
+        if len(value) < _LONGEST_NUMBER and value.replace(".", "", 1).isdecimal():
             return float(value) / scale
     return None

@@ -206,7 +206,7 @@ def _listed(found: StoredDocument, response_id: str, asked: dict[str, str]) -> J
     https://platform.openai.com/docs/api-reference/responses/input-items
     """
     limit = asked.get("limit", "20")
-    if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_LISTED:
+    if len(limit) > 3 or not limit.isdecimal() or not 1 <= int(limit) <= _MOST_LISTED:
         raise members.invalid("limit", f"Invalid 'limit': expected an integer from 1 to {_MOST_LISTED}.")
     items = [_as_item(item, response_id, place) for place, item in enumerate(found["input"])]
     if asked.get("order") != "asc":

@@ -52,7 +52,7 @@ def _anthropic_page(names: list[str], query: str, configuration: Configuration) 
 
     asked = {name: values[-1] for name, values in parse_qs(query).items()}
     limit = asked.get("limit", "1000")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= 1000:
+    if len(limit) > 4 or not limit.isdecimal() or not 1 <= int(limit) <= 1000:
         raise ClientFault("bad_request", "limit must be a number from 1 to 1000.", param="limit")
     count = int(limit)
     if asked.get("before_id") in names:

@@ -142,6 +142,6 @@ def _server_allows(connection: HttpConnection, most: float) -> float:
         return most
     for part in connection.head.headers["keep-alive"].split(","):
         name, _, value = part.strip().partition("=")
-        if name.lower() == "timeout" and value.isdecimal():
+        if name.lower() == "timeout" and value.isdecimal() and len(value) < 10:
             return min(most, int(value) - 1.0)
     return most

@@ -81,7 +81,7 @@ async def test_anthropics_pages(query: str, names: list[str], more: bool) -> Non
     assert ([row["id"] for row in page["data"]], page["has_more"]) == (names, more)
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1"])
+@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "9" * 5000])
 async def test_a_limit_that_is_none(limit: str) -> None:
     answer = await listed(f"limit={limit}", anthropic_version="2023-06-01")
     assert answer["error"]["type"] == "invalid_request_error"

@@ -128,8 +128,8 @@ def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
             written[name] = _from_any(value, depth)
         elif name == "anyOf" and isinstance(value, list):
             written[name] = [_from_any(inner, depth) for inner in value]
-        elif name in _COUNTS and isinstance(value, str) and value.isascii() and value.isdigit():
-            written[name] = int(value)  # ProtoJSON writes 64-bit integers as text
+        elif name in _COUNTS and isinstance(value, str):
+            written[name] = _count(value)
         elif name == "$ref" and isinstance(value, str):
             written[name] = value.replace("#/defs/", "#/$defs/", 1)
         elif name not in ("nullable", "propertyOrdering"):
@@ -151,6 +151,11 @@ _CAMEL_CASE: Final = {
     "defs": "$defs",
     "ref": "$ref",
 }
+
+
+def _count(text: str) -> int | str:
+    """The number that `text` says, as ProtoJSON writes 64-bit integers; `text` itself where it says none."""
+    return int(text) if len(text) < 20 and text.isascii() and text.isdigit() else text
 
 
 def _nullable(schema: JsonObject) -> JsonObject:

@@ -582,12 +582,14 @@ def test_openapi_schemas() -> None:
         "properties": {"a": {"anyOf": [{"type": "STRING"}, 5], "nullable": True}, "b": 5},
         "additionalProperties": {"type": "NUMBER", "nullable": True},
         "maxItems": "many",
+        "minItems": "9" * 5000,
     }
     assert from_openapi(schema) == {
         "type": "object",
         "properties": {"a": {"anyOf": [{"type": "string"}, 5, {"type": "null"}]}, "b": 5},
         "additionalProperties": {"type": ["number", "null"]},
         "maxItems": "many",
+        "minItems": "9" * 5000,
     }
 
 

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import STATUS, ClientFault, GatewayError, Kind, NotConfigured, Refused, upstream_fault
+from core.errors import (
+    STATUS,
+    ClientFault,
+    GatewayError,
+    Kind,
+    NotConfigured,
+    Refused,
+    retry_after_seconds,
+    upstream_fault,
+)
 from core.formats.openai_errors import openai_error_object, read_error_object, read_openai_error, write_openai_error
 from tests.wire.fixtures import fixture_json
 from tests.wire.recordings import Recorded, parameters, recorded_pairs
@@ -26,6 +35,14 @@ def _body(**error: Any) -> bytes:
 
 
 READ = fixture_json("errors", "responses/made-errors.json")
+
+
+WAITS = [("1.5", 1.5), ("7", 7.0), ("\xb2", None), ("9" * 400, None), (".", None)]
+
+
+@pytest.mark.parametrize(("value", "seconds"), WAITS)
+def test_waits_that_backends_ask_for(value: str, seconds: float | None) -> None:
+    assert retry_after_seconds({"retry-after": value}) == seconds
 
 
 @pytest.mark.parametrize("case", READ, ids=[case["name"] for case in READ])

@@ -16,6 +16,7 @@ from handlers.io.http_pool import FRESH_SECONDS
 from tests.handlers.io.raw_server import WAIT, Peer, RawServer, eventually
 
 OK = b"HTTP/1.1 200 OK\r\n"
+ENDLESS = b"keep-alive: timeout=" + b"9" * 5000 + b"\r\n"
 HELLO = OK + b"content-length: 5\r\n\r\nhello"
 
 
@@ -172,7 +173,7 @@ class TestReuse:
         assert transport.idle_connections == 0
         await eventually(lambda: transport.open_connections == 0)
 
-    @pytest.mark.parametrize("hint", [b"keep-alive: timeout=60\r\n", b"keep-alive: x\r\n"])
+    @pytest.mark.parametrize("hint", [b"keep-alive: timeout=60\r\n", b"keep-alive: x\r\n", ENDLESS])
     async def test_the_servers_hint_may_be_generous(
         self, server: RawServer, transport: HttpTransport, hint: bytes
     ) -> None:
