@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,9 @@ STARTS = 3
 ROUNDS = 3
 # A load that is too short for a slow candidate is repeated so many times as long.
 PATIENCE = 5
+DRAIN_SECONDS = 5.0
+# CPU time in a tenth of a second that is rest.
+RESTING_SECONDS = 0.01
 DIRECT = "direct"
 
 
@@ -145,7 +149,8 @@ class Bench:
             for _ in range(ROUNDS):
                 for subject in subjects:
                     if scenario.name not in subject.figures.failed:
-                        self._load(subject, scenario, rounds[subject.figures.name])
+                        with _awake(subject.target.pid):
+                            self._load(subject, scenario, rounds[subject.figures.name])
             for subject in subjects:
                 ordered = sorted(rounds[subject.figures.name], key=_rate)
                 if ordered and scenario.name not in subject.figures.failed:
@@ -204,6 +209,26 @@ class Bench:
             used = cpu_seconds(pid) - before if pid is not None else 0.0
         result: dict[str, Any] = json.loads(line)
         return result, used
+
+
+@contextlib.contextmanager
+def _awake(pid: int | None) -> Iterator[None]:
+    """A process that is stopped before and after: what one candidate still does for clients that have gone must take no
+    time from the next one. It has DRAIN_SECONDS to come to rest."""
+    if pid is None:
+        yield
+        return
+    os.killpg(pid, signal.SIGCONT)
+    try:
+        yield
+        until = time.perf_counter() + DRAIN_SECONDS
+        while time.perf_counter() < until:
+            before = cpu_seconds(pid)
+            time.sleep(0.1)
+            if cpu_seconds(pid) - before <= RESTING_SECONDS:
+                break
+    finally:
+        os.killpg(pid, signal.SIGSTOP)
 
 
 def _rate(result: dict[str, Any]) -> float:

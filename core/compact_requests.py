@@ -13,6 +13,7 @@ from typing import Any, Final
 from core.conversation import JsonObject
 from core.errors import ClientFault, upstream_fault
 from core.http import Request, Response
+from core.json_edit import read_object
 from core.slotted import replace
 from core.translation.compaction import TRIGGER
 
@@ -21,20 +22,19 @@ _REFRAMED: Final = frozenset({"content-length", "content-encoding"})
 
 
 def as_generation(request: Request) -> tuple[Request, list[JsonObject]]:
-    """The request for an answer that is the compaction, and the user's messages, which outlast it. A body that is
-    none stays as it is, for the reader of requests to refuse. Raises ClientFault where there is nothing to compact."""
+    """The request for an answer that is the compaction, and the user's messages, which outlast it. An input that is
+    none stays as it is, for the reader of requests to refuse. Raises ClientFault for a body that is no JSON object, and
+    where there is nothing to compact."""
     inner = replace(request, path=request.path.rstrip("/").removesuffix(_ENDING))
-    try:
-        body = json.loads(request.body)
-        items = _items(body.get("input")) if isinstance(body, dict) else None
-        if items is None:
-            return inner, []
-        asked = {**body, "input": [*items, {"type": TRIGGER}], "stream": False, "store": False}
-        inner.body = json.dumps(asked, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
+    document = read_object(request.body)
+    items = _items(document.values.get("input"))
+    if items is None:
         return inner, []
-    if not items and not body.get("previous_response_id"):
+    if not items and not document.values.get("previous_response_id"):
         raise ClientFault("bad_request", "Missing required parameter: 'input'.", param="input")
+    for name, value in (("input", [*items, {"type": TRIGGER}]), ("stream", False), ("store", False)):
+        document.set(name, value)
+    inner.body = document.edited()
     return inner, [item for item in items if isinstance(item, dict) and item.get("role") == "user"]
 
 

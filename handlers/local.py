@@ -51,7 +51,7 @@ class Afterwards:
         if self._timer is not None:
             self._timer.cancel()
         self._begin()
-        await asyncio.gather(*self._under_way)
+        await asyncio.wait(self._under_way)
 
     def _begin(self) -> None:
         steps, self._steps = list(self._steps), {}
