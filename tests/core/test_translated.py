@@ -153,6 +153,18 @@ async def test_urls_are_inlined_once_where_the_backend_wants_bytes() -> None:
     assert (image["format"], base64.b64decode(image["source"]["bytes"])) == ("png", b"\x89PNG")
 
 
+async def test_a_picture_that_is_there_is_not_fetched() -> None:
+    under_test = bench([Play(headers=JSON, chunks=[answer_body("messages")])])
+    pictures = under_test.gateway.ports.media = Pictures()
+    data = base64.b64encode(b"\x89PNG").decode()
+    content = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}]
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": content}]}).encode()
+    response = await under_test.post("/v1/chat/completions", body)
+    assert response.status == 200 and not pictures.asked
+    source = sent(under_test)["messages"][0]["content"][0]["source"]
+    assert source == {"type": "base64", "media_type": "image/png", "data": data}
+
+
 async def test_what_is_dropped_is_named() -> None:
     under_test = bench([Play(headers=JSON, chunks=[answer_body("messages")])])
     body = b'{"model":"m","seed":7,"logit_bias":{"1":2},"messages":[{"role":"user","content":"x"}]}'
