@@ -11,7 +11,7 @@ Nothing here knows a wire format. Three rules make it lossless:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from core.json_edit import JsonObject as JsonObject
 from core.slotted import field, slotted
@@ -390,3 +390,15 @@ class Dropped:
 
     path: str
     reason: str
+
+
+# Whose messages are instructions, not turns.
+SYSTEM_ROLES: Final = frozenset({"system", "developer"})
+
+
+def leading_system(messages: list[Message]) -> int:
+    """How many messages the leading run of system text has."""
+    for index, message in enumerate(messages):
+        if message.role not in SYSTEM_ROLES:
+            return index
+    return len(messages)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from core.conversation import (
+    SYSTEM_ROLES,
     Audio,
     Block,
     CacheMark,
@@ -134,7 +135,7 @@ class ContentFitter:
         name = client_path(self.conversation.format, "messages")
         for index, message in enumerate(messages):
             path = f"{name}[{index}]"
-            if message.role in ("system", "developer") and self._foreign and self.rules.format != "responses":
+            if message.role in SYSTEM_ROLES and self._foreign and self.rules.format != "responses":
                 _refuse_media(message.content, path)
             content = [new for block in message.content for new in self._block(block, path)]
             if message.content and not content:
@@ -313,7 +314,7 @@ def limited_cache_marks(
     the longest prefix, and those on tools and system text cover what never changes."""
     conversation = _with_explicit_cache(conversation, rules)
     most = rules.max_cache_marks if facts.cache_marks else 0
-    head = {id(message) for message in conversation.messages if message.role in ("system", "developer")}
+    head = {id(message) for message in conversation.messages if message.role in SYSTEM_ROLES}
     fixed = sum(tool.cache is not None for tool in conversation.tools)
     # The automatic mark falls on the last block: it is one more only where that has none of its own.
     fixed += conversation.cache is not None and not _ends_marked(conversation)

@@ -24,6 +24,7 @@ from core.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    leading_system,
 )
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.models.facts import ModelFacts
@@ -31,8 +32,7 @@ from core.slotted import replace
 from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
-from core.translation.strict_schemas import StrictLimits, closed_schema, is_closed
-from core.translation.turns import leading_system
+from core.translation.strict_schemas import StrictLimits, closed_schema, has_strict_limits, is_closed
 
 _OPEN: Final = ('"$ref"', '"additionalProperties": true', '"additionalProperties": {')
 
@@ -114,8 +114,7 @@ def _marked(tool: Tool, choice: ToolChoice, rules: FormatRules, facts: ModelFact
 
 def fitted_strict(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> list[Tool]:
     """The tools, strict ones within what Anthropic's models enforce."""
-    own = conversation.format in ("messages", "converse")
-    if own or facts.vendor != "anthropic" or rules.reasoning != "thinking":
+    if not has_strict_limits(conversation, rules, facts):
         return conversation.tools
     enforces, limits = _enforces(rules, facts), StrictLimits()
     result: list[Tool] = []

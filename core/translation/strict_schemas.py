@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from core.conversation import Conversation, JsonObject, Tool
+from core.models.facts import ModelFacts
 from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
@@ -141,6 +142,12 @@ def _closed(value: Any, close: _Close) -> Any:
 def is_closed(schema: JsonObject) -> bool:
     """Whether Anthropic enforces `schema` as it stands."""
     return closed_schema(schema) == schema
+
+
+def has_strict_limits(conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
+    """Whether Anthropic's limits are to be kept for the client. Those who speak Anthropic's formats know them."""
+    own = conversation.format in ("messages", "converse")
+    return not own and facts.vendor == "anthropic" and rules.reasoning == "thinking"
 
 
 class StrictLimits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, TypeIs
 
-from core.conversation import Answer, Block, Conversation, Message, Text, Tool, ToolCall, ToolChoice
+from core.conversation import Answer, Block, Conversation, Message, Text, Tool, ToolCall, ToolChoice, leading_system
 from core.errors import Unsupported
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.models.facts import ModelFacts
@@ -18,8 +18,7 @@ from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.rules import FormatRules
-from core.translation.strict_schemas import StrictLimits, closed_schema
-from core.translation.turns import leading_system
+from core.translation.strict_schemas import StrictLimits, closed_schema, has_strict_limits
 
 TOOL_NAME: Final = "structured_output"
 JSON_ONLY: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
@@ -55,10 +54,9 @@ def with_structured_output(
 
 
 def _is_enforced(conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
-    """Whether the schema is none that Anthropic refuses. Clients of its own formats know its limits."""
+    """Whether the schema is none that Anthropic refuses."""
     wanted = conversation.output_format
-    own = conversation.format in ("messages", "converse")
-    if own or facts.vendor != "anthropic" or rules.reasoning != "thinking" or wanted is None or wanted.schema is None:
+    if wanted is None or wanted.schema is None or not has_strict_limits(conversation, rules, facts):
         return True
     return StrictLimits().takes(closed_schema(wanted.schema))
 

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.conversation import Audio, Block, Document, Image, Message, Reasoning, Text, ToolCall, ToolResult, Video
+from core.conversation import (
+    Audio,
+    Block,
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Video,
+    leading_system,
+)
 from core.slotted import field, slotted
 
-SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _MEDIA: Final = frozenset({Image, Document, Audio, Video})
 # Blocks that every target takes as they are.
 _PLAIN: Final = frozenset({Text, Reasoning, ToolCall, ToolResult})
@@ -72,7 +83,7 @@ def survey_of(messages: list[Message]) -> Survey:
             blocks += block.content  # which this loop comes to at its end
         _look_closer(block, found)
     found.kinds = set(map(type, blocks))
-    found.late_system = _has_late_system([message.role for message in messages])
+    found.late_system = _has_late_system(messages)
     return found
 
 
@@ -85,8 +96,6 @@ def _look_closer(block: Block, found: Survey) -> None:
         found.noted = True
 
 
-def _has_late_system(roles: list[str]) -> bool:
-    if SYSTEM_ROLES.isdisjoint(roles):
-        return False
-    head = next((place for place, role in enumerate(roles) if role not in SYSTEM_ROLES), len(roles))
-    return "developer" in roles or "system" in roles[head:]
+def _has_late_system(messages: list[Message]) -> bool:
+    roles = [message.role for message in messages]
+    return "developer" in roles or "system" in roles[leading_system(messages) :]

@@ -11,13 +11,22 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from core.conversation import Block, Image, Message, Reasoning, Text, ToolCall, ToolResult
+from core.conversation import (
+    SYSTEM_ROLES,
+    Block,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    leading_system,
+)
 from core.models.facts import ModelFacts
 from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rebuilt import result_with_content, with_content, with_role
 from core.translation.rules import FormatRules
-from core.translation.survey import SYSTEM_ROLES
 
 # What Claude Code itself writes where a message has nothing to say.
 PLACEHOLDER: Final = "(no content)"
@@ -28,14 +37,6 @@ CONTINUE: Final = (
 IMAGE_FOLLOWS: Final = "[The image is in the next user message.]"
 BILLING_HEADER: Final = "x-anthropic-billing-header"
 _STRIP_BILLING_HEADER: Final = frozenset({"anthropic"})
-
-
-def leading_system(messages: list[Message]) -> int:
-    """How many messages the leading run of system text has."""
-    for index, message in enumerate(messages):
-        if message.role not in SYSTEM_ROLES:
-            return index
-    return len(messages)
 
 
 def without_billing_header(messages: list[Message], provider: str, losses: Losses) -> list[Message]:

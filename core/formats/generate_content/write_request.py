@@ -31,6 +31,7 @@ from core.conversation import (
     ToolChoice,
     ToolResult,
     Video,
+    leading_system,
 )
 from core.errors import Unsupported
 from core.formats.arguments import read_arguments
@@ -62,7 +63,6 @@ _SAMPLING: Final = {
 }
 # Neutral members for which the format has nothing, under the names that clients know them by.
 _NO_MEMBER: Final = ("verbosity", "user", "metadata", "cache_key", "previous_response_id")
-_SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 
 
 def write_request(conversation: Conversation, target: Target) -> Written:
@@ -88,7 +88,7 @@ class _Writer:
         conversation = self.conversation
         extra = dict(conversation.extra) if self.own else {}
         body: JsonObject = {}
-        head = self._head()
+        head = leading_system(self.conversation.messages)
         if head:
             parts = [part for message in conversation.messages[:head] for part in self._parts(message.content)]
             body["systemInstruction"] = {"parts": parts}
@@ -104,12 +104,6 @@ class _Writer:
             body["generationConfig"] = generation
         self._rest(body)
         return Written({**body, **extra}, dropped=self.losses.dropped)
-
-    def _head(self) -> int:
-        """How many messages of system text stand at the head."""
-        messages = self.conversation.messages
-        roles = [message.role in _SYSTEM_ROLES for message in messages]
-        return roles.index(False) if False in roles else len(roles)
 
     def _service_tier(self, body: JsonObject) -> None:
         tier = self.conversation.service_tier

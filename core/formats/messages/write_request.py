@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from core.conversation import (
+    SYSTEM_ROLES,
     Block,
     Conversation,
     Document,
@@ -127,7 +128,7 @@ class RequestWriter:
         is at most the one that came from there."""
         messages = self._conversation.messages
         for place, message in enumerate(messages):
-            if message.role not in ("system", "developer") or (self._same and message.slot != "system"):
+            if message.role not in SYSTEM_ROLES or (self._same and message.slot != "system"):
                 return place
         return len(messages)
 
