@@ -31,8 +31,7 @@ def seal(reasoning: Reasoning) -> str:
         "id": reasoning.id,
         "extra": reasoning.extra,
     }
-    text = json.dumps({key: value for key, value in members.items() if value}, separators=(",", ":"), sort_keys=True)
-    return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return _closed({key: value for key, value in members.items() if value})
 
 
 def unseal(value: str) -> Reasoning | None:
@@ -56,8 +55,7 @@ def unseal(value: str) -> Reasoning | None:
 
 def seal_summary(summary: str) -> str:
     """The envelope of a conversation's summary, which stands for its past in a slot for encrypted text."""
-    text = json.dumps({"summary": summary}, separators=(",", ":"))
-    return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return _closed({"summary": summary})
 
 
 def unseal_summary(value: str) -> str | None:
@@ -65,6 +63,11 @@ def unseal_summary(value: str) -> str | None:
     members = _opened(value)
     summary = None if members is None else members.get("summary")
     return summary if isinstance(summary, str) else None
+
+
+def _closed(members: dict[str, Any]) -> str:
+    text = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _opened(value: str) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from core.conversation import (
     Text,
     Video,
 )
+from core.translation.losses import phase_of
 
 # Formats whose answers cannot say that the turn is not over: the nearest is that it was cut short.
 _NO_PAUSE: Final = frozenset({"chat_completions", "responses", "converse"})
@@ -84,7 +85,7 @@ class AnswerLosses:
         if not isinstance(block, Text):
             return
         citations = block.citations
-        if block.note is not None and self._client_format != self._format and _phase_of(block.note):
+        if block.note is not None and self._client_format != self._format and phase_of(block.note):
             self._add("phase")
         if citations and self._client_format not in (self._format, "converse"):
             self._citations(citations)
@@ -115,11 +116,6 @@ class AnswerLosses:
         path = f"answer.{name}"
         if path not in self._dropped:
             self._dropped.append(path)
-
-
-def _phase_of(note: JsonObject) -> object:
-    """Whether a message of the Responses API said that it is a comment on the way or the final answer."""
-    return (note.get("item") or {}).get("members", {}).get("phase")
 
 
 def _name_of(block: ServerToolCall | ServerToolResult | Opaque) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.conversation import Dropped, FormatName
+from core.conversation import Dropped, FormatName, JsonObject
 from core.translation.paths import client_path
 
 
@@ -21,3 +21,9 @@ class Losses:
     @property
     def dropped(self) -> list[Dropped]:
         return [Dropped(path, reason) for path, reason in self._seen]
+
+
+def phase_of(note: JsonObject) -> object:
+    """What the item that a block's `note` tells of says of its message: a comment on the way, or the final answer.
+    Only the Responses API's messages have phases."""
+    return (note.get("item") or {}).get("members", {}).get("phase")

@@ -31,7 +31,7 @@ from core.translation.knobs import (
     fitted_stop,
     refuse_members,
 )
-from core.translation.losses import Losses
+from core.translation.losses import Losses, phase_of
 from core.translation.output_root import enforceable_output
 from core.translation.paths import client_path
 from core.translation.reasoning_request import asks_to_think, reasoning_for, turned_off
@@ -174,7 +174,7 @@ def _lose_members(conversation: Conversation, rules: FormatRules, survey: Survey
             losses.add("messages.name", "the target has no names of participants")
         for block in message.content:
             note = getattr(block, "note", None)
-            if note and (note.get("item") or {}).get("members", {}).get("phase"):
+            if note and phase_of(note):
                 losses.add("messages.phase", "the target has no phases of an answer")
     if rules.format == "generate_content" and conversation.reasoning is not None:
         for name in conversation.reasoning.extra:

@@ -24,6 +24,7 @@ from core.formats.chat_completions.dialects import (
     dialect_of,
 )
 from core.formats.contract import Target
+from core.formats.openai_files import file_name
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 _EXTENSIONS = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/csv": "csv"}
@@ -155,17 +156,8 @@ def _document(document: Document, writing: Writing, path: str) -> JsonObject:
     if source.kind == "url" and not (writing.dialect.document_urls or writing.same_format):
         raise Unsupported(path, f"{path}: this backend takes documents as data, not by URL.")
     if source.kind == "base64" and not writing.same_format:
-        name = {"filename": _file_name(document.name, source.media_type)}
+        name = {"filename": file_name(document.name, _EXTENSIONS.get(source.media_type), "pdf")}
     return {"type": "file", "file": {**name, "file_data": _url(source, path), **source.extra}}
-
-
-def _file_name(name: str | None, media_type: str) -> str:
-    """A name that ends as the file's kind does: OpenAI refuses a file without one, and tells its kind by the ending,
-    which titles and Bedrock's names of documents lack."""
-    suffix = _EXTENSIONS.get(media_type)
-    if name is None:
-        return f"document.{suffix or 'pdf'}"
-    return name if suffix is None or name.lower().endswith(f".{suffix}") else f"{name}.{suffix}"
 
 
 def _document_text(document: Document, path: str) -> str:

@@ -21,6 +21,7 @@ from core.conversation import (
     Source,
     Text,
 )
+from core.formats.openai_files import file_name
 from core.formats.responses import members
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*?);base64,", re.IGNORECASE)
@@ -273,7 +274,7 @@ def write_file(block: Document, *, own: bool) -> JsonObject:
     else:
         part["file_id" if source.kind == "file_id" else "file_url"] = source.data
     if source.kind == "base64" and not own:
-        part["filename"] = _file_name(block.name, source.media_type)
+        part["filename"] = file_name(block.name, _suffix_of(source.media_type), "bin")
     elif block.name is not None:
         part["filename"] = block.name
     return _with_extra(part, block.extra, block.cache, own)
@@ -303,14 +304,5 @@ def add_cache(part: JsonObject, cache: CacheMark | None) -> None:
     part["prompt_cache_breakpoint"] = mark
 
 
-def _file_name(name: str | None, media_type: str) -> str:
-    """A name that ends as the file's kind does: OpenAI tells the kind by the ending, which titles and Bedrock's names
-    of documents lack."""
-    suffix = _suffix_of(media_type)
-    if name is None:
-        return f"document.{suffix}"
-    return name if suffix == "bin" or name.lower().endswith(f".{suffix}") else f"{name}.{suffix}"
-
-
-def _suffix_of(media_type: str) -> str:
-    return next((suffix for suffix, known in _MEDIA_OF_SUFFIX.items() if known == media_type), "bin")
+def _suffix_of(media_type: str) -> str | None:
+    return next((suffix for suffix, known in _MEDIA_OF_SUFFIX.items() if known == media_type), None)
