@@ -98,11 +98,7 @@ class PassThroughPipe:
             if len(self._buffer.rest) <= LARGEST_HELD_FRAME:
                 return b""
             frames, self._buffer.rest = self._buffer.rest, b""
-        observer = self._observer
-        observer.feed(frames)
-        self.started, self.finished = observer.started, observer.finished
-        if observer.error is not None:
-            frames = self._failed(observer.error, frames)
+        frames = self._observed(frames, frames)
         # Comments are no good start: OpenRouter sends them while it still looks for a provider.
         if not self.alive and self.error is None:
             self.alive = self.observation.response_id is not None or self.observation.model is not None
@@ -112,11 +108,7 @@ class PassThroughPipe:
         """A last frame without its empty line goes out as it came if the stream is complete with it."""
         rest, self._buffer.rest = self._buffer.rest, b""
         if rest:
-            observer = self._observer
-            observer.feed(rest if self.finished else rest + b"\n\n")
-            self.started, self.finished = observer.started, observer.finished
-            if observer.error is not None:
-                rest = self._failed(observer.error, rest)
+            rest = self._observed(rest if self.finished else rest + b"\n\n", rest)
         if not rest or not self.finished:
             return b""
         return self._renamer.frames(rest, self.observation) if self._renamer else rest
@@ -124,10 +116,15 @@ class PassThroughPipe:
     def fail(self, error: GatewayError, request_id: str) -> bytes:
         return self._wire.error_event(error, request_id)
 
-    def _failed(self, error: UpstreamFault, frames: bytes) -> bytes:
-        """`frames` as they may go on, in which the observer has found an error."""
-        self.error, self.alive = error, False
-        redact(error, self._headers)
+    def _observed(self, copy: bytes, frames: bytes) -> bytes:
+        """`frames` as they may go on, once the observer has read the `copy` of them."""
+        observer = self._observer
+        observer.feed(copy)
+        self.started, self.finished = observer.started, observer.finished
+        if observer.error is None:
+            return frames
+        self.error, self.alive = observer.error, False
+        redact(observer.error, self._headers)
         return redacted_frames(frames, self._headers, not self._wire.STREAM_CONTENT_TYPE.startswith("text/"))
 
 

@@ -6,7 +6,8 @@ Cursor add to it. Whatever is wrong with the body becomes a ClientFault that nam
 
 from __future__ import annotations
 
-from typing import cast, get_args
+from collections.abc import Callable
+from typing import Any, cast, get_args
 
 from core.conversation import (
     Conversation,
@@ -96,29 +97,23 @@ def _read_tools(fields: Fields, conversation: Conversation) -> None:
         conversation.parallel_tool_calls = False  # the answer has room for one function_call
 
 
-_SAMPLING = frozenset(
-    {
-        "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "logprobs",
-        "top_logprobs", "n",
-    }
-)  # fmt: skip
+# Members of the same name in both formats, and how each is read.
+_SAMPLING: dict[str, Callable[[Fields, str], Any]] = {
+    "temperature": Fields.number,
+    "top_p": Fields.number,
+    "top_k": Fields.integer,
+    "presence_penalty": Fields.number,
+    "frequency_penalty": Fields.number,
+    "seed": Fields.integer,
+    "logit_bias": lambda fields, name: read_logit_bias(fields.object(name)),
+    "logprobs": Fields.boolean,
+    "top_logprobs": Fields.integer,
+    "n": Fields.integer,
+}
 
 
 def _sampling(fields: Fields) -> Sampling:
-    if _SAMPLING.isdisjoint(fields.rest):
-        return Sampling()
-    return Sampling(
-        temperature=fields.number("temperature"),
-        top_p=fields.number("top_p"),
-        top_k=fields.integer("top_k"),
-        presence_penalty=fields.number("presence_penalty"),
-        frequency_penalty=fields.number("frequency_penalty"),
-        seed=fields.integer("seed"),
-        logit_bias=read_logit_bias(fields.object("logit_bias")),
-        logprobs=fields.boolean("logprobs"),
-        top_logprobs=fields.integer("top_logprobs"),
-        n=fields.integer("n"),
-    )
+    return Sampling(**{name: read(fields, name) for name, read in _SAMPLING.items() if name in fields.rest})
 
 
 def _read_stream(fields: Fields, conversation: Conversation) -> None:

@@ -142,7 +142,6 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
     return {**written, **extra}
 
 
-
 def write_tier(tier: str | None, *, same_format: bool) -> JsonObject:
     """The member `service_tier`, where the format has the word."""
     return {"service_tier": tier} if tier is not None and (same_format or tier in SERVICE_TIERS) else {}
