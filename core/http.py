@@ -6,7 +6,7 @@ a response's stay apart, because `set-cookie` may not be joined.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
 from core.slotted import field, slotted
 
@@ -80,3 +80,11 @@ def listed(names: Sequence[str]) -> str:
             return ", ".join([*kept, f"and {len(shorter) - len(kept)} more"])
         kept.append(name)
     return ", ".join(kept)
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name, those that are there more than once joined with ", " (RFC 9110, 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -14,14 +14,14 @@ read from the backend. One that has taken nothing for `reader_stall_seconds` is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from itertools import chain
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ClientFault, GatewayError
-from core.http import Request, Response
+from core.http import Request, Response, joined
 
 if TYPE_CHECKING:  # handlers.composition says when it is loaded
     from core.gateway import Gateway
@@ -85,7 +85,7 @@ def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
     texts = b"\0".join(chain.from_iterable(raw_headers)).decode("latin-1").split("\0")
     headers = dict(zip(texts[::2], texts[1::2], strict=False))
     if len(texts) != 2 * len(raw_headers) or len(headers) < len(raw_headers):
-        headers = _joined(raw_headers)
+        headers = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw_headers)
     raw_path = scope.get("raw_path")
     path = raw_path.decode("latin-1") if raw_path else scope["path"]
     return Request(
@@ -93,15 +93,6 @@ def _request_of(scope: Scope, extensions: MutableMapping[str, Any]) -> Request:
         extensions.get("skybridge.deadline"), extensions.get("skybridge.first_byte_deadline"),
         extensions.get("skybridge.principal", ""), extensions.get("skybridge.sent"),
     )
-
-
-def _joined(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers of which some are there more than once (RFC 9110, 5.3)."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw_headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 async def _read_body(request: Request, receive: Receive, limit: int) -> bytes:

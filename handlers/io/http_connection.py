@@ -15,6 +15,7 @@ from math import inf
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from core.http import joined
 from core.ports import Head, TransportFault
 from handlers.io.http_url import Key
 
@@ -370,17 +371,9 @@ def _read_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
         raise ValueError(f"headers larger than {MAX_OVERHEAD} bytes")
     texts = text.split("\0")
     result = dict(zip(map(str.lower, texts[::2]), map(str.strip, texts[1::2]), strict=False))
-    return result if len(result) == len(headers) and len(texts) == 2 * len(headers) else _joined(headers)
-
-
-def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers of which some are there more than once."""
-    result: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1").lower()
-        value = raw_value.decode("latin-1").strip()
-        result[name] = f"{result[name]}, {value}" if name in result else value
-    return result
+    if len(result) == len(headers) and len(texts) == 2 * len(headers):
+        return result
+    return joined((name.decode("latin-1").lower(), value.decode("latin-1").strip()) for name, value in headers)
 
 
 def _unreadable(error: Exception) -> str:
