@@ -54,7 +54,6 @@ class Accounts:
     def __init__(self, ports: AccountPorts, callers: Callers, quotas: Quotas, pricing: Pricing) -> None:
         self._store = ports.store
         self._clock = ports.clock
-        self._random = ports.random
         self._log = ports.log
         self._callers = callers
         self._quotas = quotas
