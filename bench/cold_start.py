@@ -32,7 +32,7 @@ from threading import Thread
 from typing import Any
 
 from bench.certificates import make_certificate
-from bench.store_stand_in import SECRET, StoreStandIn
+from bench.store_stand_in import SECRET, StoreStandIn, requests_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # The Python that the virtual environment was made from: what a function needs has to be in its package.
@@ -127,11 +127,9 @@ class Backend:
             plain, _ = self._listener.accept()
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True) as connection:
-                head, _, body = read_until(connection, b"", b"\r\n\r\n").partition(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                while len(body) < length:
-                    body += connection.recv(65536)
-                connection.sendall(self._answer)
+                for _ in requests_of(connection):
+                    connection.sendall(self._answer)
+                    break
 
 
 class RuntimeApi:

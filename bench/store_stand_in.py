@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from threading import Thread
 from typing import Any
@@ -59,22 +59,28 @@ class StoreStandIn:
             Thread(target=_serve, args=(connection, self._tls), daemon=True).start()
 
 
-def _serve(plain: socket.socket, tls: ssl.SSLContext | None) -> None:
+def requests_of(connection: socket.socket) -> Iterator[tuple[dict[bytes, bytes], bytes]]:
+    """Headers (in lower case) and body of each request, until the client closes the connection."""
     data = b""
+    while True:
+        while b"\r\n\r\n" not in data:
+            got = connection.recv(65536)
+            if not got:
+                return
+            data += got
+        head, _, data = data.partition(b"\r\n\r\n")
+        headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        length = int(headers[b"content-length"])
+        while len(data) < length:
+            data += connection.recv(65536)
+        yield headers, data[:length]
+        data = data[length:]
+
+
+def _serve(plain: socket.socket, tls: ssl.SSLContext | None) -> None:
     with suppress(OSError), plain if tls is None else tls.wrap_socket(plain, server_side=True) as connection:
-        while True:
-            while b"\r\n\r\n" not in data:
-                got = connection.recv(65536)
-                if not got:
-                    return
-                data += got
-            head, _, data = data.partition(b"\r\n\r\n")
-            headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-            length = int(headers[b"content-length"])
-            while len(data) < length:
-                data += connection.recv(65536)
-            answer = _answer(headers[b"x-amz-target"].partition(b".")[2].decode(), json.loads(data[:length]))
-            data = data[length:]
+        for headers, asked in requests_of(connection):
+            answer = _answer(headers[b"x-amz-target"].partition(b".")[2].decode(), json.loads(asked))
             body = json.dumps(answer).encode()
             start = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\n"
             connection.sendall(f"{start}content-length: {len(body)}\r\n\r\n".encode() + body)
