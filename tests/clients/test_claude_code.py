@@ -11,12 +11,28 @@ import pytest
 from tests.backend_server import BackendServer
 from tests.clients.agent_backend import DIALECTS, Agent, ToolUse, Turn
 from tests.clients.backends import document_for
-from tests.clients.programs import needs, run
+from tests.clients.programs import Ran, needs, run
 from tests.served import served
 
 pytestmark = [pytest.mark.clients, needs("claude")]
 
 COMMAND = "echo skybridge-$((40+2))"
+
+
+async def run_a_command(url: str, model: str, folder: Path) -> Ran:
+    """Claude Code, which may use its shell."""
+    return await run(
+        "claude",
+        ["-p", "Run the command.", "--model", model, "--allowedTools", "Bash"],
+        folder,
+        {
+            "ANTHROPIC_BASE_URL": url,
+            "ANTHROPIC_API_KEY": "any",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "IS_SANDBOX": "1",
+        },
+    )
 
 
 @pytest.mark.parametrize("backend_format", list(DIALECTS))
@@ -26,18 +42,7 @@ async def test_claude_code_runs_a_tool(backend_format: str, tmp_path: Path) -> N
         BackendServer(agent) as backend,
         served(tmp_path, document_for(backend_format, backend.url)) as gateway,
     ):
-        ran = await run(
-            "claude",
-            ["-p", "Run the command.", "--model", "claude-sonnet-4-5", "--allowedTools", "Bash"],
-            tmp_path,
-            {
-                "ANTHROPIC_BASE_URL": gateway.url,
-                "ANTHROPIC_API_KEY": "any",
-                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-                "DISABLE_AUTOUPDATER": "1",
-                "IS_SANDBOX": "1",
-            },
-        )
+        ran = await run_a_command(gateway.url, "claude-sonnet-4-5", tmp_path)
     assert ran.code == 0, (ran.output, ran.errors)
     assert ran.output.startswith("The tool said: skybridge-42")
     assert [result.split()[0] for result in agent.results] == ["skybridge-42"]
@@ -65,18 +70,7 @@ async def test_claude_code_uses_tools_where_they_exclude_reasoning(tmp_path: Pat
         document = document_for("chat_completions", backend.url)
         document["models"]["*"]["api_model"] = "gpt-5.6"
         async with served(tmp_path, document) as gateway:
-            ran = await run(
-                "claude",
-                ["-p", "Run the command.", "--model", "claude-sonnet-5-5", "--allowedTools", "Bash"],
-                tmp_path,
-                {
-                    "ANTHROPIC_BASE_URL": gateway.url,
-                    "ANTHROPIC_API_KEY": "any",
-                    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-                    "DISABLE_AUTOUPDATER": "1",
-                    "IS_SANDBOX": "1",
-                },
-            )
+            ran = await run_a_command(gateway.url, "claude-sonnet-5-5", tmp_path)
     assert ran.code == 0, (ran.output, ran.errors)
     assert ran.output.startswith("The tool said: skybridge-42")
     assert agent.efforts == ["none", "none"]

@@ -9,7 +9,7 @@ import pytest
 from tests.backend_server import BackendServer
 from tests.clients.agent_backend import Agent, ToolUse, Turn
 from tests.clients.backends import document_for
-from tests.clients.programs import needs, run
+from tests.clients.programs import Ran, needs, run
 from tests.served import served
 
 pytestmark = [pytest.mark.clients, needs("codex")]
@@ -38,6 +38,19 @@ SCRIPT = f"const done = await tools.exec_command({{cmd: '{COMMAND}'}}); text(don
 SCRIPT_TOOL = ToolUse("exec", {"input": SCRIPT})
 
 
+async def run_a_command(configuration: str, key: str, folder: Path) -> Ran:
+    """Codex, which may do anything; `key` is the variable that it has its key from."""
+    home = folder / ".codex"
+    home.mkdir()
+    (home / "config.toml").write_text(configuration, "utf-8")
+    return await run(
+        "codex",
+        ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
+        folder,
+        {key: "any", "CODEX_HOME": str(home)},
+    )
+
+
 @pytest.mark.parametrize("backend_format", FORMATS)
 @pytest.mark.parametrize(("model", "tool"), [("gpt-gateway", COMMAND_TOOL), ("gpt-6-astra", SCRIPT_TOOL)])
 async def test_codex_runs_a_command(backend_format: str, model: str, tool: ToolUse, tmp_path: Path) -> None:
@@ -46,15 +59,7 @@ async def test_codex_runs_a_command(backend_format: str, model: str, tool: ToolU
         BackendServer(agent) as backend,
         served(tmp_path, document_for(backend_format, backend.url)) as gateway,
     ):
-        folder = tmp_path / ".codex"
-        folder.mkdir()
-        (folder / "config.toml").write_text(CONFIGURATION.format(url=gateway.url, model=model), "utf-8")
-        ran = await run(
-            "codex",
-            ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
-            tmp_path,
-            {"SKYBRIDGE_KEY": "any", "CODEX_HOME": str(folder)},
-        )
+        ran = await run_a_command(CONFIGURATION.format(url=gateway.url, model=model), "SKYBRIDGE_KEY", tmp_path)
     assert ran.code == 0, (ran.output, ran.errors)
     assert "skybridge-42" in agent.results[0], agent.results
     assert ran.output.startswith("The tool said:") and "skybridge-42" in ran.output, ran.output
@@ -93,16 +98,8 @@ async def test_codex_compacts_on_any_backend(backend_format: str, tmp_path: Path
         BackendServer(agent) as backend,
         served(tmp_path, document_for(backend_format, backend.url)) as gateway,
     ):
-        folder = tmp_path / ".codex"
-        folder.mkdir()
         soon = "model_auto_compact_token_limit = 10\n"
-        (folder / "config.toml").write_text(soon + BUILT_IN.format(url=gateway.url), "utf-8")
-        ran = await run(
-            "codex",
-            ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
-            tmp_path,
-            {"CODEX_API_KEY": "any", "CODEX_HOME": str(folder)},
-        )
+        ran = await run_a_command(soon + BUILT_IN.format(url=gateway.url), "CODEX_API_KEY", tmp_path)
     assert ran.code == 0, (ran.output, ran.errors)
     assert agent.summaries == 1 and "context compacted" in ran.errors, ran.errors
     assert ran.output.strip() == "Goodbye.", ran.output
@@ -116,15 +113,7 @@ async def test_codex_with_its_own_provider_goes_on_over_http(tmp_path: Path) -> 
         BackendServer(agent) as backend,
         served(tmp_path, document_for("responses", backend.url)) as gateway,
     ):
-        folder = tmp_path / ".codex"
-        folder.mkdir()
-        (folder / "config.toml").write_text(BUILT_IN.format(url=gateway.url), "utf-8")
-        ran = await run(
-            "codex",
-            ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "Run the command."],
-            tmp_path,
-            {"CODEX_API_KEY": "any", "CODEX_HOME": str(folder)},
-        )
+        ran = await run_a_command(BUILT_IN.format(url=gateway.url), "CODEX_API_KEY", tmp_path)
     assert ran.code == 0, (ran.output, ran.errors)
     assert ran.output.startswith("The tool said:") and "skybridge-42" in ran.output, ran.output
     assert "Reconnecting" not in ran.errors, ran.errors

@@ -12,13 +12,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from core.keys import PREFIX, Key, digest_of
-from core.limits import read_quota
-from handlers.callers import KEYS
+from core.keys import PREFIX
 from handlers.io.http_client import HttpTransport
 from tests.backend_server import BackendServer, Script
 from tests.doors.lambda_clients import spawned, url_client
 from tests.doors.lambda_emulator import LambdaEmulator
+from tests.doors.limited_key import write_limited_key
 from tests.samples import request_body, stream_frames
 from tests.stores import real_stores
 from tests.stores.conftest import moto_server
@@ -115,11 +114,7 @@ def check(loaded: set[str], *lists: Path) -> None:
 async def write_key(endpoint: str, table: str) -> None:
     """A table with one key, which has limits and a budget."""
     transport = HttpTransport(environment={})
-    store = real_stores.dynamo_store(transport, endpoint, table)
-    await store.prepare()
-    quota = dict(read_quota({"requests_per_minute": 10, "tokens_per_day": 10**6, "usd_per_month": 5}, "made"))
-    key = Key("made", digest_of(STORED_KEY), STORED_KEY[:13], "made", 1.0, quota=quota)
-    await store.write(KEYS, {key.digest: key.document()})
+    await write_limited_key(real_stores.dynamo_store(transport, endpoint, table), STORED_KEY)
     await transport.aclose()
 
 

@@ -11,12 +11,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from core.keys import PREFIX, Key, digest_of
-from core.limits import read_quota
-from handlers.callers import KEYS
+from core.keys import PREFIX
 from handlers.io.http_client import HttpTransport
 from tests.backend_server import BackendServer, Script
 from tests.doors.azure_host import AzureHost
+from tests.doors.limited_key import write_limited_key
 from tests.samples import request_body, stream_frames
 from tests.stores import real_stores
 from tests.stores.conftest import azurite_server
@@ -70,11 +69,7 @@ def ask(url: str) -> None:
 async def write_key(endpoint: str, table: str) -> None:
     """A table with one key, which has limits and a budget."""
     transport = HttpTransport(environment={})
-    store = real_stores.azure_store(transport, endpoint, table)
-    await store.prepare()
-    quota = dict(read_quota({"requests_per_minute": 10, "tokens_per_day": 10**6, "usd_per_month": 5}, "made"))
-    key = Key("made", digest_of(KEY), KEY[:13], "made", 1.0, quota=quota)
-    await store.write(KEYS, {key.digest: key.document()})
+    await write_limited_key(real_stores.azure_store(transport, endpoint, table), KEY)
     await transport.aclose()
 
 
