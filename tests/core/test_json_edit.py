@@ -72,6 +72,12 @@ def test_truncations_are_bad_requests() -> None:
             read_object(whole[:cut])
 
 
+@pytest.mark.parametrize("body", [b'{"\\u0061" 1}', b'{"\\u0061"', b'{"\\u0061"}', b'{"a": 1, \\u0061: 2}'])
+def test_names_with_escapes_are_followed_by_a_colon(body: bytes) -> None:
+    with pytest.raises(ClientFault):
+        read_object(body)
+
+
 def test_dump_keeps_text_and_survives_lone_surrogates() -> None:
     assert dump({"a": "é\u2028"}) == '{"a":"é\u2028"}'.encode()
     assert dump({"a": "\ud800"}) == b'{"a":"\\ud800"}'

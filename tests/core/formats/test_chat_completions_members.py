@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from core.conversation import CacheMark, Message, Text, Tool, ToolCall, ToolResult
+from core.conversation import CacheMark, Message, Sampling, Text, Tool, ToolCall, ToolResult
 from core.formats.chat_completions.read_request import read_request
 from core.formats.contract import Call
 
@@ -72,3 +73,9 @@ def test_tools(tool: dict[str, Any], read: Tool) -> None:
     [found] = read_request(body, Call()).tools
     read.cache = CacheMark("1h") if "cache_control" in tool else None
     assert found == read
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Sampling)])
+def test_a_member_that_is_null_says_nothing(name: str) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], name: None}
+    assert read_request(body, Call()).sampling == Sampling()
