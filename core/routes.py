@@ -150,12 +150,20 @@ _CHOSEN_BY_HEADERS = frozenset({"models", "root"})
 
 
 def _by_headers(endpoint: Endpoint, headers: Mapping[str, str]) -> Endpoint:
-    """One path, two answers: Anthropic's list of models for its clients, the console for browsers."""
-    if endpoint.operation == "models" and "anthropic-version" in headers:
-        return Endpoint("models", "messages")
+    """One path, several answers: a list of models in the client's shape, the console for browsers."""
+    if endpoint.operation == "models":
+        format_name = _told_by_headers(headers)
+        return endpoint if format_name is None else Endpoint("models", format_name)
     if endpoint.operation == "root" and "text/html" in headers.get("accept", ""):
         return Endpoint("console", "api")
     return endpoint
+
+
+def _told_by_headers(headers: Mapping[str, str]) -> str | None:
+    """The format of a client whose SDK sends a header of its own: google-genai asks under `/v1` as the others do."""
+    if "anthropic-version" in headers:
+        return "messages"
+    return "generate_content" if "x-goog-api-key" in headers else None
 
 
 def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoint | NoRoute:
@@ -165,14 +173,13 @@ def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoi
         found = pattern.match(path)
         if found is None:
             continue
+        format_name = endpoint.format
+        if endpoint.operation == "model":
+            format_name = _told_by_headers(headers) or format_name
         if wanted != method:
             allowed.append(wanted)
-            format_name = endpoint.format
             continue
         model = found.groupdict().get("model")
-        format_name = endpoint.format
-        if endpoint.operation == "model" and "anthropic-version" in headers:
-            format_name = "messages"
         return Endpoint(endpoint.operation, format_name, _decoded(model), endpoint.stream, endpoint.backend)
     if not allowed and path.startswith(_CONSOLE):
         return Endpoint("console", "api")
@@ -199,10 +206,9 @@ def guess_format(path: str, headers: Mapping[str, str]) -> str:
     ):
         if path.startswith(prefix):
             return format_name
-    if "anthropic-version" in headers:
-        return "messages"
-    if "x-goog-api-key" in headers:
-        return "generate_content"
+    told = _told_by_headers(headers)
+    if told is not None:
+        return told
     if headers.get("authorization", "").startswith("AWS4-HMAC-SHA256"):
         return "converse"
     return "chat_completions"

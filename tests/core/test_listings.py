@@ -9,6 +9,8 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from google import genai
+from google.genai import types
 
 from core.errors import ClientFault, upstream_fault
 from core.http import Request
@@ -106,6 +108,11 @@ async def test_the_vendors_sdks_read_it(tmp_path: Path) -> None:
         assert models[0].capabilities is not None and models[0].capabilities.image_input.supported
         one = await claude.models.retrieve("gpt")
         assert one.max_input_tokens
+        google = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=gateway.url)).aio
+        names = [model.name async for model in await google.models.list()]
+        assert names == [f"models/{name}" for name in DOCUMENT["models"]]
+        assert (await google.models.get(model="gpt")).input_token_limit
+        await google.aclose()
 
 
 def test_a_name_that_nobody_serves() -> None:

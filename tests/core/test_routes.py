@@ -45,6 +45,8 @@ def test_models_in_the_clients_shape() -> None:
         ("/v1/models", {}, "chat_completions"),
         ("/v1/models", {"anthropic-version": "x"}, "messages"),
         ("/v1/models/m", {"anthropic-version": "x"}, "messages"),
+        ("/v1/models", {"x-goog-api-key": "x"}, "generate_content"),
+        ("/v1/models/m", {"x-goog-api-key": "x"}, "generate_content"),
         ("/v1/models/a/b", {}, "chat_completions"),
         ("/v1beta/models", {}, "generate_content"),
         ("/v1beta/models/m", {}, "generate_content"),
@@ -76,4 +78,6 @@ def test_the_format_of_an_error_for_an_unknown_path(path: str, headers: dict[str
 
 def test_another_method_is_named() -> None:
     assert match("DELETE", "/model/m/converse", {}) == NoRoute("converse", ("POST",))
+    embeds = match("POST", "/v1/models/m:batchEmbedContents", {"x-goog-api-key": "x"})
+    assert embeds == NoRoute("generate_content", ("GET",))
     assert match("HEAD", "/", {}) == match("GET", "/", {})
