@@ -204,9 +204,12 @@ def _without_images(results: list[ToolResult]) -> tuple[list[Block], list[Block]
 
 
 def merged_turns(messages: list[Message], rules: FormatRules) -> list[Message]:
-    """One message per turn for targets whose roles alternate; the user begins."""
+    """One message per turn for targets whose roles alternate; the user begins. Where nothing but instructions is left,
+    one that says so: no target takes a conversation without a message."""
     if not rules.merged_turns:
-        return messages
+        if messages and messages[-1].slot is None:
+            return messages
+        return [*messages, Message("user", [Text(PLACEHOLDER)])]
     head = leading_system(messages)
     result = messages[:head]
     merged: Message | None = None  # a copy of our own
