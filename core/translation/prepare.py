@@ -217,7 +217,7 @@ def _shaped(
     messages = turns.merged_turns(messages, rules)
     if facts.signed_calls and rules.call_sentinels:
         messages = with_sentinels(messages)
-    return turns.without_prefill(messages, facts, losses)
+    return turns.without_prefill(messages, facts, losses, conversation.output_format)
 
 
 def _add_tools_for_history(prepared: Conversation, rules: FormatRules, losses: Losses) -> None:

@@ -16,6 +16,7 @@ from core.conversation import (
     Block,
     Image,
     Message,
+    OutputFormat,
     Reasoning,
     Text,
     ToolCall,
@@ -272,12 +273,17 @@ def _is_bare(block: Block) -> bool:
     return isinstance(block, Reasoning) or _is_blank(block)
 
 
-def without_prefill(messages: list[Message], facts: ModelFacts, losses: Losses) -> list[Message]:
+def without_prefill(
+    messages: list[Message], facts: ModelFacts, losses: Losses, output: OutputFormat | None = None
+) -> list[Message]:
     """A conversation that ends with the assistant's words asks for their continuation. Where the model
-    refuses that, the wish is put in words behind them."""
+    refuses that, beside the `output` format that was asked for or at all, the wish is put in words behind them."""
     if not messages or messages[-1].role != "assistant":
         return messages
-    if not facts.prefill:
+    # Anthropic's models take no prefilled answer beside a schema that is enforced.
+    # https://platform.claude.com/docs/en/build-with-claude/structured-outputs#feature-compatibility
+    enforced = facts.vendor == "anthropic" and output is not None and output.kind == "json_schema"
+    if enforced or not facts.prefill:
         losses.add("messages", "the model takes no prefilled answer: it was asked in words to continue it")
         return [*messages, Message("user", [Text(CONTINUE)])]
     last = messages[-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from core.conversation import CacheMark, Image, Message, Reasoning, Source, Text, ToolResult
+from core.conversation import CacheMark, Image, Message, OutputFormat, Reasoning, Source, Text, ToolResult
 from core.models.facts import ModelFacts
 from core.models.resolve import facts_for
 from core.translation.losses import Losses
@@ -216,3 +218,18 @@ def test_a_prefill() -> None:
         ("user", [CONTINUE]),
     ]
     assert [warning.path for warning in losses.dropped] == ["messages"]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "begins"),
+    [
+        ("claude-sonnet-4-5", "text", True),
+        ("claude-sonnet-4-5", "json_object", True),
+        ("claude-sonnet-4-5", "json_schema", False),
+        ("mistral-large", "json_schema", True),
+    ],
+)
+def test_a_prefill_beside_an_output_format(model: str, kind: Any, begins: bool) -> None:
+    messages = [said("user", "a"), said("assistant", "Once")]
+    found = without_prefill(messages, facts_for(model), Losses("messages"), OutputFormat(kind, schema={}))
+    assert (found == messages) is begins
