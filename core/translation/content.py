@@ -1,4 +1,4 @@
-"""Content blocks made fit for a target: media, documents, foreign blocks, cache marks.
+"""Content blocks made fit for a target: media, documents, foreign blocks.
 
 What a target cannot show its model is refused with the feature's name; only what is no content (citations of past
 answers, bookkeeping blocks) is left out with a warning.
@@ -15,7 +15,6 @@ from core.conversation import (
     SYSTEM_ROLES,
     Audio,
     Block,
-    CacheMark,
     Conversation,
     Document,
     Image,
@@ -26,7 +25,6 @@ from core.conversation import (
     ServerToolResult,
     Source,
     Text,
-    ToolCall,
     ToolResult,
     Video,
 )
@@ -36,7 +34,7 @@ from core.slotted import field, replace, slotted
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.rebuilt import result_with_content, with_content
-from core.translation.rules import FormatRules
+from core.translation.rules import GOOGLE_READS, FormatRules
 
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
 _MEDIA_TYPES: Final = {
@@ -47,7 +45,6 @@ _MEDIA_TYPES: Final = {
     "audio/x-wav": "audio/wav",
     "application/x-pdf": "application/pdf",
 }
-_MARKABLE: Final = (Text, Image, Document, Audio, Video, ToolCall, ToolResult)
 _NAME_LENGTH: Final = 200
 # https://platform.claude.com/docs/en/build-with-claude/vision
 _ANTHROPIC_IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -240,6 +237,8 @@ class ContentFitter:
         source = normalised_source(block.source)
         if _needs_inlining(block, source, self.rules):
             raise Unsupported(path, "The target reads no URLs, and this one was not fetched.")
+        if source.kind == "url" and self.rules.fetches is None and GOOGLE_READS.match(source.data):
+            raise Unsupported(path, "An address of Google's own files can be read by Gemini only.")
         if source.kind == "file_id" and not self._knows_files:
             raise Unsupported(path, "A file id is known to the vendor that issued it only.")
         if source.kind == "s3" and not self.rules.s3_locations:
@@ -305,77 +304,3 @@ def _with_text(content: list[Block]) -> list[Block]:
     if not has_document or any(isinstance(block, Text) and block.text.strip() for block in content):
         return content
     return [*content, Text(ATTACHED)]
-
-
-def limited_cache_marks(
-    conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses
-) -> Conversation:
-    """At most as many cache marks as the target takes. The oldest ones in messages go first: the newest cover
-    the longest prefix, and those on tools and system text cover what never changes."""
-    conversation = _with_explicit_cache(conversation, rules)
-    most = rules.max_cache_marks if facts.cache_marks else 0
-    head = {id(message) for message in conversation.messages if message.role in SYSTEM_ROLES}
-    fixed = sum(tool.cache is not None for tool in conversation.tools)
-    # The automatic mark falls on the last block: it is one more only where that has none of its own.
-    fixed += conversation.cache is not None and not _ends_marked(conversation)
-    movable = 0
-    for message in conversation.messages:
-        marks = sum(_cache_of(block) is not None for block in message.content)
-        fixed, movable = (fixed + marks, movable) if id(message) in head else (fixed, movable + marks)
-    excess = fixed + movable - most
-    if excess <= 0:
-        return conversation
-    if most:
-        losses.add("cache", f"the target takes at most {most} cache marks: the oldest were left out")
-    else:
-        losses.add("cache", "the target takes no cache marks")
-    budget = [min(excess, movable), max(0, excess - movable)]
-    return _without_marks(conversation, budget, head)
-
-
-def _ends_marked(conversation: Conversation) -> bool:
-    last = conversation.messages[-1].content if conversation.messages else []
-    return bool(last) and _cache_of(last[-1]) is not None
-
-
-def _with_explicit_cache(conversation: Conversation, rules: FormatRules) -> Conversation:
-    """Bedrock knows no automatic caching: its mark is set where it would fall, on the last block."""
-    last = conversation.messages[-1] if conversation.messages else None
-    if conversation.cache is None or not rules.bedrock_schemas or last is None or not last.content:
-        return conversation
-    block = last.content[-1]
-    if not isinstance(block, _MARKABLE):
-        return conversation
-    if block.cache is None:
-        last = with_content(last, [*last.content[:-1], replace(block, cache=conversation.cache)])
-    return replace(conversation, messages=[*conversation.messages[:-1], last], cache=None)
-
-
-def _without_marks(conversation: Conversation, budget: list[int], head: set[int]) -> Conversation:
-    """Takes `budget[0]` marks off the messages and `budget[1]` off system text and tools, from the front."""
-    messages: list[Message] = []
-    for message in conversation.messages:
-        place = 1 if id(message) in head else 0
-        content: list[Block] = []
-        for block in message.content:
-            if budget[place] and _cache_of(block) is not None:
-                budget[place] -= 1
-                block = _unmarked(block)
-            content.append(block)
-        messages.append(with_content(message, content))
-    tools = []
-    for tool in conversation.tools:
-        if budget[1] and tool.cache is not None:
-            budget[1] -= 1
-            tool = replace(tool, cache=None)
-        tools.append(tool)
-    cache = None if budget[1] else conversation.cache
-    return replace(conversation, messages=messages, tools=tools, cache=cache)
-
-
-def _cache_of(block: Block) -> CacheMark | None:
-    return block.cache if isinstance(block, _MARKABLE) else None
-
-
-def _unmarked(block: Block) -> Block:
-    return replace(block, cache=None) if isinstance(block, _MARKABLE) else block

@@ -27,6 +27,7 @@ class FormatRules:
     takes none in general. `bedrock_schemas`: structured output is Bedrock's own. `call_sentinels`: calls that
     another model made need a sentinel for a signature.
     `reasoning`: the words in which reasoning is asked for. `max_stop` 0: no stop sequences at all.
+    `falling_cache_times`: a cache mark may not last longer than one before it.
     `any_output_root`: structured output may be a list, a word or a number at its top, not an object only.
     """
 
@@ -60,6 +61,7 @@ class FormatRules:
     video: bool = False
     refusals: bool = False
     max_cache_marks: int = 4
+    falling_cache_times: bool = False
     max_stop: int | None = None
     max_temperature: float = 1.0
     max_tokens_required: bool = False
@@ -68,7 +70,7 @@ class FormatRules:
 
 
 # URLs that Gemini reads by itself (https://ai.google.dev/gemini-api/docs/files).
-_GOOGLE_READS = re.compile(
+GOOGLE_READS = re.compile(
     r"gs://|https://generativelanguage\.googleapis\.com/|https://(?:www\.)?(?:youtube\.com|youtu\.be)/"
 )
 _NAME_64 = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -118,6 +120,7 @@ MESSAGES: Final = FormatRules(
     call_id=re.compile(r"[a-zA-Z0-9_-]{1,64}"),
     web_search=True,
     mid_system="if_model",
+    falling_cache_times=True,
     max_tokens_required=True,
 )
 
@@ -135,6 +138,7 @@ CONVERSE: Final = FormatRules(
     document_names=True,
     s3_locations=True,
     bedrock_schemas=True,
+    falling_cache_times=True,
     audio=True,
     video=True,
 )
@@ -151,7 +155,7 @@ GENERATE_CONTENT: Final = FormatRules(
     web_search=True,
     call_signatures=True,
     call_sentinels=True,
-    fetches=_GOOGLE_READS,
+    fetches=GOOGLE_READS,
     image_urls=False,
     document_urls=False,
     text_documents=False,

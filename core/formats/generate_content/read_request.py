@@ -26,7 +26,7 @@ from core.conversation import (
 )
 from core.formats.arguments import read_arguments
 from core.formats.contract import Call
-from core.formats.generate_content.fields import Fields, invalid, json_text
+from core.formats.generate_content.fields import Fields, invalid, json_text, snake_case
 from core.formats.generate_content.parts import MINTED, read_part
 from core.formats.generate_content.schema import from_openapi
 
@@ -122,12 +122,32 @@ def _content(value: Any, path: str, ids: _CallIds) -> Message:
     blocks: list[Block] = []
     for place, part in enumerate(fields.items("parts")):
         here = f"{path}.parts[{place}]"
+        if isinstance(part, dict) and len(part) > 1:
+            _check_data(part, here)
         read = [_result(part, here, ids)] if _is_result(part) else read_part(part, here, ids.mint)
         for block in read:
             if isinstance(block, ToolCall):
                 ids.called(block)
         blocks.extend(read)
     return Message(role, blocks, extra=fields.rest)
+
+
+# What a part is made of; exactly one of them (https://ai.google.dev/api/caching#Part). Google's servers take each in
+# either spelling.
+_DATA: Final = {
+    spelling: name
+    for name in (
+        "text", "inlineData", "fileData", "functionCall", "functionResponse", "executableCode", "codeExecutionResult",
+    )
+    for spelling in (name, snake_case(name))
+}  # fmt: skip
+
+
+def _check_data(part: JsonObject, path: str) -> None:
+    """Raises ClientFault where `part` holds more than one thing."""
+    found = dict.fromkeys(_DATA[name] for name in part if name in _DATA and part[name] is not None)
+    if len(found) > 1:
+        raise invalid(path, f"a part has one kind of data, this one has {' and '.join(found)}.")
 
 
 class _CallIds:
