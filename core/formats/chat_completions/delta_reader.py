@@ -13,6 +13,10 @@ from core.formats.chat_completions.reasoning_slots import ITEM_VENDORS, origin_o
 
 # What a delta of text alone has.
 _PLAIN = frozenset({"role", "content"})
+# What ends a call that is open, and what belongs to calls.
+_ENDS_CALLS = frozenset({"thinking_blocks", "reasoning_content", "reasoning", "refusal", "images", "audio"})
+_MAY_END_CALLS = _ENDS_CALLS | {"reasoning_details"}
+_OF_CALLS = ("tool_calls", "function_call", "extra_content")
 
 
 class BrokenDelta(ValueError):
@@ -32,7 +36,7 @@ class DeltaReader:
         self._vendor = vendor
         self._calls = CallSlots()
         self._open_slot: CallSlot | None = None
-        self._waiting: list[CallSlot | str] = []
+        self._waiting: list[CallSlot | str | JsonObject] = []
         self._detail_key: tuple[str, Any] | None = None
         self._call_signatures: dict[str, str] = {}
 
@@ -43,6 +47,8 @@ class DeltaReader:
 
     def read(self, delta: JsonObject) -> None:
         """Takes one delta. Raises BrokenDelta."""
+        if self._open_slot is not None and not _MAY_END_CALLS.isdisjoint(delta):
+            delta = self._of_calls(delta, self._open_slot)
         content = delta.get("content")
         has_more = not _PLAIN.issuperset(delta)
         if has_more:
@@ -58,6 +64,22 @@ class DeltaReader:
         self.parts.close()
         for signature in self._call_signatures.values():  # no call had these ids
             self.parts.whole(Reasoning(signature=signature, origin=Origin("google")))
+
+    def _of_calls(self, delta: JsonObject, slot: CallSlot) -> JsonObject:
+        """What of `delta` is read at once. All but calls waits where it would cut off the open call `slot`."""
+        ends = any(delta.get(name) for name in _ENDS_CALLS) or not all(
+            self._signs_call(detail) for detail in _dicts(delta.get("reasoning_details"))
+        )
+        if not ends or (slot.is_complete() and not self._waiting):
+            return delta
+        self._waiting.append({name: value for name, value in delta.items() if name not in _OF_CALLS})
+        return {name: delta[name] for name in _OF_CALLS if name in delta}
+
+    def _read_held(self, delta: JsonObject) -> None:
+        """Reads what waited, before what waits behind it."""
+        waiting, self._waiting = self._waiting, []
+        self.read(delta)
+        self._waiting = waiting
 
     # --- text ---
 
@@ -193,6 +215,11 @@ class DeltaReader:
             self.parts.text("reasoning", text)
         return bool(text)
 
+    def _signs_call(self, detail: JsonObject) -> bool:
+        """Whether the entry is OpenRouter's for a signature of Gemini's: its id is the tool call's."""
+        origin = origin_of(detail.get("format")) or Origin(self._vendor)
+        return detail.get("type") == "reasoning.encrypted" and origin.vendor == "google" and bool(detail.get("id"))
+
     def _encrypted(self, data: str, id_: str | None, origin: Origin) -> None:
         if not data:
             return
@@ -202,7 +229,7 @@ class DeltaReader:
         elif origin.vendor == "google":
             if id_ is None:
                 self._state(data, Reasoning(signature=data, origin=origin), joins=False)
-            else:  # OpenRouter: the id is the tool call's
+            else:
                 self._call_signatures[id_] = data
         else:
             self._state(data, Reasoning(redacted=data, id=id_, origin=origin), joins=False)
@@ -289,8 +316,8 @@ class DeltaReader:
             if isinstance(item, CallSlot) and not item.name:
                 return
             self._waiting.pop(0)
-            if isinstance(item, str):
-                self._open_text(item)
+            if not isinstance(item, CallSlot):
+                self._open_text(item) if isinstance(item, str) else self._read_held(item)
                 continue
             call = ToolCall(item.id, item.name, kind=item.kind, signature=item.signature)
             call.origin = None if item.signature is None else Origin("google")
