@@ -151,8 +151,6 @@ class RequestWriter:
             extra, dropped = self._surface.split(message.extra, MESSAGE_MEMBERS)
             self._lose_unserved("messages", dropped)
             self._blocks.add_extra(written, extra, "messages")
-        if message.name is not None:
-            self._losses.add("messages.name", "Messages has no names of participants")
         return written
 
     def _write_content(self, message: Message) -> str | list[JsonObject]:

@@ -41,6 +41,7 @@ from core.formats.responses.content import (
     write_text,
 )
 from core.formats.responses.read_items import item_note
+from core.translation.losses import said
 
 # Formats whose file ids are OpenAI's too.
 _SAME_FILES: frozenset[FormatName] = frozenset({"responses", "chat_completions"})
@@ -126,6 +127,7 @@ class ItemWriter:
         return write_refusal(block, own=self._own) if isinstance(block, Refusal) else block.raw
 
     def _turn_item(self, block: Block) -> Iterator[JsonObject]:
+        assert not isinstance(block, Text | Refusal)  # the caller has gathered these
         match block:
             case Reasoning():
                 yield from self._reasoning(block)
@@ -142,8 +144,6 @@ class ItemWriter:
                 yield self._tool_result(block)
             case Image() | Document() | Audio() | Video():
                 raise Unsupported("messages", "Responses takes no media from the assistant.")
-            case Text() | Refusal():  # pragma: no cover - the caller has gathered these
-                pass
             case _:  # pragma: no cover
                 assert_never(block)
 
@@ -232,9 +232,8 @@ class ItemWriter:
         return parts
 
     def _part(self, block: Block) -> Iterator[JsonObject]:
+        assert not isinstance(block, Text)  # the caller writes these
         match block:
-            case Text():  # pragma: no cover - the caller writes these
-                pass
             case Refusal():
                 yield {"type": "input_text", "text": block.text}
             case Image():
@@ -286,7 +285,7 @@ class ItemWriter:
     def _check_extra(self, extra: JsonObject) -> None:
         """Members that only the client's own format has are left out, and said so."""
         if not self._own:
-            for name in extra:
+            for name in said(extra):
                 self._drop(f"messages.{name}", "the Responses API has no such member")
 
     def _check_cache(self, role: Role) -> None:
