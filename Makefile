@@ -16,6 +16,11 @@ $(VENV)/.runtime: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+# The command line from any folder; `.env`, models.yaml and the store are those of the folder that it is called in.
+$(BIN)/skybridge: $(VENV)/.runtime
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -P -m handlers.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(BIN)/python" > $@
+	@chmod +x $@
+
 $(VENV)/.tests: requirements-test.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@
@@ -47,11 +52,11 @@ node_modules/.tests: package.json
 .bench/litellm/bin/litellm: $(VENV)/.tests
 	BENCH_PEERS=1 $(BIN)/python -c "from bench.peers import LITELLM_PROXY; print(LITELLM_PROXY.obstacle())"
 
-run: $(VENV)/.runtime ## serve the gateway on port 8000 (demo backend unless models.yaml says otherwise)
-	$(BIN)/python -m handlers.cli serve --port $(PORT) --store sqlite:.skybridge/skybridge.db
+run: $(BIN)/skybridge ## serve the gateway on port 8000 (demo backend unless models.yaml says otherwise)
+	$(BIN)/skybridge serve --port $(PORT) --store sqlite:.skybridge/skybridge.db
 
-check: $(VENV)/.runtime ## check models.yaml without serving it
-	$(BIN)/python -m handlers.cli check
+check: $(BIN)/skybridge ## check models.yaml without serving it
+	$(BIN)/skybridge check
 
 test: $(VENV)/.tests .venv-aws/.tools node_modules/.tests ## install what the tests need and run them
 	tests/system_packages.sh

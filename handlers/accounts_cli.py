@@ -20,7 +20,7 @@ from core.ports import StoreFault
 from core.slotted import replace
 from core.usage import in_usd
 from core.usage_report import DEFAULT_DAYS, DEFAULT_GROUPS, GROUPS, PARTS, Report, UsageQuery, is_group, read_groups
-from handlers.cli import LOCAL_STORE
+from handlers.cli import LOCAL_STORE, number
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog
@@ -64,7 +64,7 @@ def add_commands(commands: Any) -> list[argparse.ArgumentParser]:
     update.add_argument("--owner")
     _add_terms(update)
     rotate = actions.add_parser("rotate", help="a new key with the terms and the budget of an old one")
-    rotate.add_argument("--overlap-hours", type=float, default=OVERLAP_HOURS, help="the old one's rest (%(default)s)")
+    rotate.add_argument("--overlap-hours", type=number, default=OVERLAP_HOURS, help="the old one's rest (%(default)s)")
     revoke = actions.add_parser("revoke", help="end a key; it is refused everywhere within 30 s")
     for action in (update, rotate, revoke):
         action.add_argument("key", help="its id, or its beginning as `list` shows it")
@@ -175,8 +175,11 @@ async def _revoke(options: argparse.Namespace, desk: Desk) -> int:
 
 
 async def _usage(options: argparse.Namespace, desk: Desk) -> int:
+    where = dict(_where(options.where))
+    if options.days < 1:
+        raise ConfigurationError("--days", f"expected a number from 1 on; got {options.days}")
     try:
-        query = UsageQuery(read_groups(options.by), max(1, options.days), dict(_where(options.where)))
+        query = UsageQuery(read_groups(options.by), options.days, where)
     except ValueError as error:
         raise ConfigurationError("--by", str(error)) from error
     now = desk.keys.clock.time()

@@ -1,4 +1,4 @@
-"""The command line: `skybridge serve`, `check`, `doctor`, `keys` and `usage`."""
+"""The command line: `skybridge serve`, `check`, `doctor`, `keys`, `usage` and `bench`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from math import inf, nan
 from pathlib import Path
 
 from core.configuration import ConfigurationError
@@ -19,13 +20,17 @@ LOCAL_STORE = "sqlite:.skybridge/skybridge.db"
 
 # As many of the models' names as a start says.
 _SHOWN_NAMES = 12
+_LAST_PORT = 65_535
+BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(serves=bool(arguments) and arguments[0] in ("serve", "check")).parse_args(arguments)
-    commands = {"serve": _serve, "check": _check, "doctor": _doctor, "keys": _accounts, "usage": _accounts}
+    commands = {
+        "serve": _serve, "check": _check, "doctor": _doctor, "keys": _accounts, "usage": _accounts, "bench": _bench,
+    }  # fmt: skip
     try:
         return commands[options.command](options)
     except (ConfigurationError, NotConfigured) as error:
@@ -39,8 +44,8 @@ def _parser(*, serves: bool) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve the gateway on this machine")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
-    serve.add_argument("--grace", type=float, default=25.0, help="seconds for streams to end on SIGTERM (%(default)s)")
+    serve.add_argument("--port", type=_port, default=8000, help="port; 0 takes a free one (default: %(default)s)")
+    serve.add_argument("--grace", type=number, default=25.0, help="seconds for streams at SIGTERM (%(default)s)")
     serve.add_argument("--store", help="where sessions and usage are kept, without asking for keys (sqlite:PATH)")
     serve.add_argument("--faults", action="store_true", help="obey x-skybridge-fault headers (SKYBRIDGE_FAULTS=1)")
     check = commands.add_parser("check", help="check a configuration without serving it")
@@ -53,8 +58,32 @@ def _parser(*, serves: bool) -> argparse.ArgumentParser:
         others = import_module("handlers.accounts_cli").add_commands(commands)
         others.append(import_module("handlers.doctor").add_command(commands))
     for command in (serve, check, *others):
-        command.add_argument("--env", help="read .env.NAME instead of .env")
+        command.add_argument("--env", metavar="NAME", help="read .env.NAME instead of .env")
+    commands.add_parser("bench", help="measure the gateway beside others, as `make bench` does")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to {_LAST_PORT}; got {text!r}")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """The value of an option that is a time. Raises ArgumentTypeError for anything but a number from 0 on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 <= value < inf:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on; got {text!r}")
+    return value
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if not BENCH.is_dir():
+        raise ConfigurationError("bench", "only a checkout of the source has it; this is a built package")
+    return subprocess.run([sys.executable, "-m", "bench.run"], cwd=BENCH.parent, check=False).returncode
 
 
 def _accounts(options: argparse.Namespace) -> int:
@@ -79,12 +108,7 @@ def _serve(options: argparse.Namespace) -> int:
     if options.faults:
         variables["SKYBRIDGE_FAULTS"] = "1"
     _validate_apart(options, variables)
-    remembering = options.store or ""
-    if not variables.get("SKYBRIDGE_STORE") and Path(LOCAL_STORE.partition(":")[2]).is_file():
-        remembering = remembering or LOCAL_STORE
-        if _holds_keys(Path(LOCAL_STORE.partition(":")[2])):
-            variables["SKYBRIDGE_STORE"] = LOCAL_STORE  # where there are keys, nobody is let in without one
-    composition = compose(variables, options.config, local=True, default_store=remembering)
+    composition = compose(variables, options.config, local=True, default_store=_store(options.store, variables))
     if composition.gateway.rules.open and options.host not in local.LOOPBACK:
         raise NotConfigured(
             f"SERVICE_API_KEY is not set: without a key the gateway serves loopback only, not {options.host}."
@@ -96,21 +120,36 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _store(named: str | None, variables: dict[str, str]) -> str:
+    """Where sessions and usage are kept without asking for keys; "" for nowhere. Where this folder's own store has
+    keys, SKYBRIDGE_STORE is set to it: nobody is let in without one. Raises ConfigurationError for a SQLite file
+    that cannot be used, which is better told now than with each request."""
+    chosen = variables.get("SKYBRIDGE_STORE")
+    if not chosen and Path(LOCAL_STORE.partition(":")[2]).is_file():
+        named = named or LOCAL_STORE
+        if _holds_keys(LOCAL_STORE):
+            variables["SKYBRIDGE_STORE"] = LOCAL_STORE
+    reference = chosen or named or ""
+    if reference.startswith("sqlite:") and reference != "sqlite:":
+        _holds_keys(reference)
+    return named or ""
+
+
 def _some(names: Sequence[str]) -> str:
     """The first names of a list that may be long: a form of configuration knows every name of Claude's."""
     more = len(names) - _SHOWN_NAMES
     return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _holds_keys(path: Path) -> bool:
-    """Whether `skybridge keys` or the console has made keys in this folder."""
+def _holds_keys(reference: str) -> bool:
+    """Whether `skybridge keys` or the console has made keys in a SQLite file, which is made where there is none."""
     import asyncio  # noqa: PLC0415  # only where there is a store
 
     from handlers.callers import KEYS  # noqa: PLC0415
     from handlers.io.sqlite_store import SqliteStore  # noqa: PLC0415
 
     async def look() -> bool:
-        store = SqliteStore(path)
+        store = SqliteStore(Path(reference.partition(":")[2]))
         try:
             return bool(await store.read_page(KEYS, "", 1))
         finally:
@@ -119,7 +158,8 @@ def _holds_keys(path: Path) -> bool:
     try:
         return asyncio.run(look())
     except StoreFault as fault:
-        raise ConfigurationError("SKYBRIDGE_STORE", str(fault)) from fault
+        remedy = "Name a file that may be written: --store, or SKYBRIDGE_STORE"
+        raise ConfigurationError("", f"{fault}. {remedy}.") from fault
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -8,9 +8,11 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from os import strerror
 from socket import socket
 from typing import Any
 
+from core.configuration import ConfigurationError
 from core.gateway import Gateway
 from handlers.asgi import AsgiApp
 from handlers.composition import Composition
@@ -79,11 +81,19 @@ class Server:
         self.started = asyncio.Event()
 
     async def run(self, host: str, port: int) -> None:
-        """Serves on `host` and `port` until SIGINT or SIGTERM. With port 0 the system chooses, and the log says."""
+        """Serves on `host` and `port` until SIGINT or SIGTERM. With port 0 the system chooses, and the log says.
+        Raises ConfigurationError where that address cannot be had."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.signalled, number)
-        await self._serve([await loop.create_server(self._http.connect, host, port, backlog=BACKLOG)])
+        try:
+            listening = await loop.create_server(self._http.connect, host, port, backlog=BACKLOG)
+        except OSError as error:
+            # Errors of names have numbers of their own, below 0 (socket.gaierror).
+            reason = strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+            problem = f"cannot listen on {host}, port {port}: {reason}. Choose others with --host and --port"
+            raise ConfigurationError("", f"{problem} (`make run PORT=8001`).") from error
+        await self._serve([listening])
 
     async def serve(self, listener: socket) -> None:
         """Serves on a socket until `signalled` is called."""

@@ -163,7 +163,7 @@ class SqliteStore:
 
     async def _run[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         if self._closed:
-            raise StoreFault(f"the SQLite store {self._path.name} is closed")
+            raise StoreFault(f"the SQLite store {self._path} is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._do, work, Turn(loop))
 
@@ -179,7 +179,7 @@ class SqliteStore:
             raise self._fault(error) from error
 
     def _fault(self, error: Exception) -> StoreFault:
-        return StoreFault(f"the SQLite store {self._path.name}: {error}")
+        return StoreFault(f"the SQLite store {self._path}: {error}")
 
 
 def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -204,7 +204,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     def work(connection: sqlite3.Connection, _: Counters) -> None:
         version = _version(connection)  # again: another process may have been quicker
         if version > len(MIGRATIONS):
-            raise StoreFault(f"the SQLite store {path.name} has schema {version}; this version reads {len(MIGRATIONS)}")
+            raise StoreFault(f"the SQLite store {path} has schema {version}; this version reads {len(MIGRATIONS)}")
         for step in MIGRATIONS[version:]:
             for statement in step:
                 connection.execute(statement)

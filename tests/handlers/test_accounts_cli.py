@@ -112,12 +112,13 @@ def test_revocation(run: Terminal) -> None:
         (("keys", "create", "--expires", "soon"), "expected YYYY-MM-DD"),
         (("keys", "revoke", "nobody"), "there is no key nobody"),
         (("usage", "--by", "moon"), "expected some of day, hour, key"),
-        (("usage", "--where", "moon=1"), "moon is none of day, hour"),
+        (("usage", "--where", "moon=1"), "skybridge: --where: moon is none of day, hour"),
         (("usage", "--where", "model"), "expected NAME=VALUE"),
+        (("usage", "--days", "0"), "--days: expected a number from 1 on"),
         (("usage", "--store", "redis:x"), "expected sqlite:PATH"),
         (("usage", "--store", "sqlite:"), "expected sqlite:PATH"),
         (("usage", "--store", "azure-table:table"), "expected sqlite:PATH"),
-        (("usage", "--store", "sqlite:/proc/nowhere/x.db"), "the SQLite store x.db"),
+        (("usage", "--store", "sqlite:/proc/nowhere/x.db"), "the SQLite store /proc/nowhere/x.db"),
     ],
 )
 def test_what_cannot_be_done_is_said(run: Terminal, arguments: tuple[str, ...], words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,53 @@ def cli_path_none() -> None:
     from handlers.composition import load_configuration
 
     load_configuration(None, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve", "--port", "abc"], "expected a port from 0 to 65535; got 'abc'"),
+        (["serve", "--port", "99999"], "expected a port from 0 to 65535; got '99999'"),
+        (["serve", "--grace", "-1"], "expected a number from 0 on; got '-1'"),
+        (["serve", "--grace", "long"], "expected a number from 0 on; got 'long'"),
+        (["keys", "rotate", "key_a", "--overlap-hours", "-3"], "expected a number from 0 on; got '-3'"),
+    ],
+)
+def test_options_without_sense_are_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_a_port_in_use_and_an_address_of_nobody_are_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("models.yaml", GOOD)
+    monkeypatch.setenv("SERVICE_API_KEY", "k")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert cli.main(["serve", "--port", str(taken.getsockname()[1])]) == 1
+    assert "Address already in use. Choose others with --host and --port" in capsys.readouterr().err
+    assert cli.main(["serve", "--host", "nobody.invalid", "--port", "0"]) == 1
+    assert "cannot listen on nobody.invalid, port 0: " in capsys.readouterr().err
+
+
+def test_serve_refuses_a_store_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    write("models.yaml", GOOD)
+    write("text.db", "no database")
+    for place in ("/proc/nowhere/x.db", "text.db", "."):
+        assert cli.main(["serve", "--store", f"sqlite:{place}"]) == 1
+        shown = capsys.readouterr().err
+        assert f"the SQLite store {place}: " in shown and "SKYBRIDGE_STORE" in shown
+
+
+def test_bench_runs_what_stands_beside_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "BENCH", tmp_path / "bench")
+    assert cli.main(["bench"]) == 1
+    assert "only a checkout of the source has it" in capsys.readouterr().err
+    (tmp_path / "bench").mkdir()
+    write("bench/run.py", "raise SystemExit(3)")
+    assert cli.main(["bench"]) == 3
