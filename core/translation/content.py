@@ -90,8 +90,8 @@ def urls_to_inline(conversation: Conversation, rules: FormatRules) -> list[Sourc
 def _needs_inlining(block: Block, source: Source, rules: FormatRules) -> bool:
     if source.kind != "url":
         return False
-    if rules.fetches is not None and rules.fetches.match(source.data):
-        return False
+    if GOOGLE_READS.match(source.data):
+        return False  # Gemini fetches it, and what others would get is no video or file
     return not (rules.image_urls if isinstance(block, Image) else rules.document_urls)
 
 
@@ -237,8 +237,8 @@ class ContentFitter:
         source = normalised_source(block.source)
         if _needs_inlining(block, source, self.rules):
             raise Unsupported(path, "The target reads no URLs, and this one was not fetched.")
-        if source.kind == "url" and self.rules.fetches is None and GOOGLE_READS.match(source.data):
-            raise Unsupported(path, "An address of Google's own files can be read by Gemini only.")
+        if source.kind == "url" and not self.rules.google_files and GOOGLE_READS.match(source.data):
+            raise Unsupported(path, "Gemini alone reads this address by itself.")
         if source.kind == "file_id" and not self._knows_files:
             raise Unsupported(path, "A file id is known to the vendor that issued it only.")
         if source.kind == "s3" and not self.rules.s3_locations:

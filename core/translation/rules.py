@@ -23,9 +23,9 @@ class FormatRules:
     `native_custom_tools`, `native_namespaces`: the format has them. `web_search`: the vendor's own search can
     be asked for. `call_signatures`: a tool call has a slot for its thought signature.
     `tools_with_history`: tools must be declared when the history has tool blocks.
-    `document_names`: documents must have unique plain names. `fetches`: URLs that the vendor reads although it
-    takes none in general. `bedrock_schemas`: structured output is Bedrock's own. `call_sentinels`: calls that
-    another model made need a sentinel for a signature.
+    `document_names`: documents must have unique plain names. `google_files`: it reads GOOGLE_READS,
+    although it takes no URLs in general. `bedrock_schemas`: structured output is Bedrock's own. `call_sentinels`:
+    calls that another model made need a sentinel for a signature.
     `reasoning`: the words in which reasoning is asked for. `max_stop` 0: no stop sequences at all.
     `falling_cache_times`: a cache mark may not last longer than one before it.
     `any_output_root`: structured output may be a list, a word or a number at its top, not an object only.
@@ -53,7 +53,7 @@ class FormatRules:
     document_urls: bool = True
     text_documents: bool = True
     document_names: bool = False
-    fetches: re.Pattern[str] | None = None
+    google_files: bool = False
     s3_locations: bool = False
     bedrock_schemas: bool = False
     call_sentinels: bool = False
@@ -155,7 +155,7 @@ GENERATE_CONTENT: Final = FormatRules(
     web_search=True,
     call_signatures=True,
     call_sentinels=True,
-    fetches=GOOGLE_READS,
+    google_files=True,
     image_urls=False,
     document_urls=False,
     text_documents=False,

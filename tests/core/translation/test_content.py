@@ -1,8 +1,6 @@
-"""Blocks made fit: media, documents, foreign blocks, cache marks."""
+"""Blocks made fit: media, documents, foreign blocks."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,6 @@ from core.conversation import (
     ServerToolResult,
     Source,
     Text,
-    Tool,
     ToolResult,
     Video,
 )
@@ -29,7 +26,6 @@ from core.models.resolve import facts_for
 from core.translation.content import (
     ATTACHED,
     ContentFitter,
-    limited_cache_marks,
     normalised_source,
     urls_to_inline,
     with_inlined,
@@ -75,14 +71,10 @@ def test_urls_to_inline() -> None:
     assert [found.data for found in urls_to_inline(source, RULES["converse"])] == [
         "https://example.com/a.png",
         "https://example.com/b.pdf",
-        "https://youtu.be/abc",
     ]
     assert len(urls_to_inline(source, RULES["generate_content"])) == 2
     assert urls_to_inline(source, RULES["messages"]) == []
-    assert [found.data for found in urls_to_inline(source, RULES["chat_completions"])] == [
-        "https://example.com/b.pdf",
-        "https://youtu.be/abc",
-    ]
+    assert [found.data for found in urls_to_inline(source, RULES["chat_completions"])] == ["https://example.com/b.pdf"]
     inlined = with_inlined(source, {URL.data: PNG}).messages[0].content
     assert inlined[1] == Image(PNG)
     assert isinstance(inlined[2], ToolResult)
@@ -173,52 +165,6 @@ def test_document_names_for_converse() -> None:
     ]
     assert content[-1] == Text(ATTACHED)
     assert fitted(Document(PDF), "words")[0][1:] == [Text("words")]
-
-
-def marked(text: str) -> Text:
-    return Text(text, cache=CacheMark())
-
-
-@pytest.mark.parametrize(
-    ("to", "model", "expected", "warned"),
-    [
-        ("messages", "claude-opus-5", "T S ..34", 1),
-        ("generate_content", "gemini-3-pro", ". . ....", 1),
-        ("converse", "llama3-1-8b", ". . ....", 1),
-    ],
-)
-def test_cache_marks(to: str, model: str, expected: str, warned: int) -> None:
-    source = conversation(
-        said("system", marked("S")),
-        said("user", marked("1"), ToolResult("x", cache=CacheMark())),
-        said("user", marked("3"), marked("4")),
-        tools=[Tool("T", cache=CacheMark()), Tool("U")],
-    )
-    losses = Losses("messages")
-    kept = limited_cache_marks(source, RULES[to], facts_for(model), losses)
-    blocks: list[Any] = [block for message in kept.messages for block in message.content]
-    shown = ["T" if kept.tools[0].cache else ".", " ", "S" if blocks[0].cache else ".", " "]
-    shown += [str(place) if block.cache else "." for place, block in enumerate(blocks[1:], 1)]
-    assert "".join(shown) == expected
-    assert len(losses.dropped) == warned
-
-
-def test_few_cache_marks_stay() -> None:
-    source = conversation(said("user", marked("1")), cache=CacheMark())
-    assert limited_cache_marks(source, RULES["messages"], facts_for("claude-opus-5"), Losses("messages")) is source
-    bare = limited_cache_marks(source, RULES["converse"], facts_for("llama3-1-8b"), Losses("messages"))
-    assert bare.cache is None
-
-
-def test_automatic_caching_needs_a_block_that_takes_a_mark() -> None:
-    source = conversation(said("user", "a"), said("assistant", Refusal("no")), cache=CacheMark("1h"))
-    kept = limited_cache_marks(source, RULES["converse"], facts_for("claude-opus-4-5"), Losses("messages"))
-    assert kept.cache == CacheMark("1h")
-    empty = conversation(cache=CacheMark())
-    assert limited_cache_marks(empty, RULES["invoke"], facts_for("claude-opus-4-5"), Losses("messages")) is empty
-    last = conversation(said("user", Text("a", cache=CacheMark())), cache=CacheMark("1h"))
-    moved = limited_cache_marks(last, RULES["invoke"], facts_for("claude-opus-4-5"), Losses("messages"))
-    assert (moved.cache, moved.messages) == (None, last.messages)
 
 
 @pytest.mark.parametrize(
