@@ -165,12 +165,14 @@ def _open_turn(messages: list[Message]) -> int | None:
 
 class SignatureExposer:
     """Makes call signatures visible to a client whose format has no slot for them: a reasoning block before
-    the call. One object serves one answer; `feed` shifts the indices behind what it inserts."""
+    the call, or behind it where the signature comes late. One object serves one answer; `feed` shifts the indices
+    behind what it inserts."""
 
     def __init__(self, client_format: FormatName) -> None:
         self._needed = not RULES[client_format].call_signatures
         self._shift = 0
         self._in_call = False
+        self._shown = False
 
     def answer(self, answer: Answer) -> Answer:
         """The answer with a carrier before each signed call."""
@@ -197,15 +199,24 @@ class SignatureExposer:
                 hidden = self._in_call and event.kind == "signature"
                 return [] if hidden else [replace(event, index=event.index + self._shift)]
             case PartEnded():
-                return [PartEnded(event.index + self._shift, _unsigned(event.block))]
+                return self._ended(event)
             case _:
                 return [event]
+
+    def _ended(self, event: PartEnded) -> list[Event]:
+        block, index = event.block, event.index + self._shift
+        ended = PartEnded(index, _unsigned(block))
+        if not isinstance(block, ToolCall) or block.signature is None or self._shown:
+            return [ended]
+        self._shift += 1
+        return [ended, *_whole_part(index + 1, _carrier(block))]
 
     def _started(self, event: PartStarted) -> list[Event]:
         events: list[Event] = []
         block = event.block
         self._in_call = isinstance(block, ToolCall)
-        if isinstance(block, ToolCall) and block.signature:
+        self._shown = isinstance(block, ToolCall) and block.signature is not None
+        if isinstance(block, ToolCall) and self._shown:
             events.extend(_whole_part(event.index + self._shift, _carrier(block)))
             self._shift += 1
         return [*events, PartStarted(event.index + self._shift, _unsigned(block))]

@@ -70,7 +70,8 @@ class _MessagesReader:
         return self._assistant_with_more(fields, blocks, plain=isinstance(content, str))
 
     def _assistant_with_more(self, fields: Fields, written: list[Block], *, plain: bool) -> Message:
-        blocks: list[Block] = [*read_reasoning(fields.rest), *written]
+        reasoning = read_reasoning(fields.rest)
+        blocks: list[Block] = [*reasoning, *written]
         for name in _REASONING_MEMBERS:
             fields.take(name)
         refusal = fields.text("refusal")
@@ -81,6 +82,8 @@ class _MessagesReader:
             blocks.append(Opaque("chat_completions", "audio", audio, content=True))
         blocks += read_tool_calls(fields)
         blocks += self._function_call(fields)
+        if reasoning:
+            blocks = _signed_by_id(blocks)
         message = Message("assistant", blocks, plain=plain, name=fields.text("name"))
         _take_signatures(fields.object("extra_content"), blocks)
         _drop_empty(fields.rest, ("annotations", "function_call", "provider_specific_fields"))
@@ -177,6 +180,19 @@ def _tool_call(fields: Fields) -> ToolCall:
         call.extra = {**inner.rest, **fields.rest}
     _take_signatures(extra_content, [call])
     return call
+
+
+def _signed_by_id(blocks: list[Block]) -> list[Block]:
+    """The blocks, Gemini's signatures that OpenRouter tells with the ids of their calls on those calls."""
+    calls = {block.id: block for block in blocks if isinstance(block, ToolCall)}
+    kept: list[Block] = []
+    for block in blocks:
+        call = calls.get(block.id) if isinstance(block, Reasoning) and block.id and not block.texts else None
+        if isinstance(block, Reasoning) and call is not None and block.origin == Origin("google"):
+            call.signature, call.origin = call.signature or block.signature, block.origin
+        else:
+            kept.append(block)
+    return kept
 
 
 def _take_signatures(extra_content: JsonObject | None, blocks: list[Block]) -> None:

@@ -196,6 +196,7 @@ def write_assistant(message: Message, writing: Writing, path: str) -> JsonObject
     put_name(written, message, writing, path)
     if reasoning:
         _put_reasoning(written, reasoning, writing, path)
+    _put_call_signatures(written, message, writing)
     writing.put_extra(written, message.extra, path)
     return written
 
@@ -209,12 +210,27 @@ def write_call(call: ToolCall, writing: Writing, path: str) -> JsonObject:
     else:
         written["function"] = {"name": name, "arguments": call.arguments or "{}"}
     if call.signature and writing.target.facts.vendor == "google":
-        written["extra_content"] = {"google": {"thought_signature": call.signature}}
+        if writing.dialect.slot != "details":
+            written["extra_content"] = {"google": {"thought_signature": call.signature}}
     elif call.signature:
         writing.drop(f"{path}.signature", "a thought signature goes back to its vendor only")
     writing.put_cache(written, call.cache, path)
     writing.put_extra(written, call.extra, path)
     return written
+
+
+def _put_call_signatures(written: JsonObject, message: Message, writing: Writing) -> None:
+    """Gemini's signatures where OpenRouter wants them back: in entries with the calls' ids
+    (https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks)."""
+    if writing.dialect.slot != "details" or writing.target.facts.vendor != "google":
+        return
+    details: list[JsonObject] = written.get("reasoning_details", [])
+    for block in message.content:
+        if isinstance(block, ToolCall) and block.signature:
+            signature: JsonObject = {"type": "reasoning.encrypted", "data": block.signature, "id": block.id}
+            details.append({**signature, "format": "google-gemini-v1", "index": len(details)})
+    if details:
+        written["reasoning_details"] = details
 
 
 def _put_reasoning(written: JsonObject, blocks: list[Reasoning], writing: Writing, path: str) -> None:

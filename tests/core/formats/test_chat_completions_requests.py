@@ -537,6 +537,28 @@ def test_the_mark_of_the_whole_request() -> None:
     assert [warning.path for warning in dropped] == ["cache_control"]
 
 
+def test_openrouters_signatures_have_the_ids_of_their_calls() -> None:
+    google = Origin("google")
+    signed = ToolCall("tool_0_f", "f", "{}", signature="c2ln", origin=google)
+    said = Message("assistant", [Reasoning(["hm"], origin=google), signed, ToolCall("tool_1_f", "f", "{}")])
+    [written] = write_request(foreign(said), target("openrouter", "google")).body["messages"]
+    assert written["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "hm", "format": "google-gemini-v1", "index": 0},
+        {
+            "type": "reasoning.encrypted",
+            "data": "c2ln",
+            "id": "tool_0_f",
+            "format": "google-gemini-v1",
+            "index": 1,
+        },
+    ]
+    assert "extra_content" not in written["tool_calls"][0]
+    assert read(with_messages(written)).messages[0].content == said.content
+    unsigned = Message("assistant", [ToolCall("tool_1_f", "f", "{}")])
+    [bare] = write_request(foreign(unsigned), target("openrouter", "google")).body["messages"]
+    assert "reasoning_details" not in bare
+
+
 def test_claudes_reasoning_in_each_servers_slot() -> None:
     conversation = foreign(Message("assistant", thoughts()))
 

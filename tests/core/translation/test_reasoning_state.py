@@ -185,3 +185,27 @@ def test_a_streamed_signature_is_shown_before_its_call() -> None:
         PartEnded(2, call("1", origin=GOOGLE)),
         finished,
     ]
+
+
+def test_a_streamed_signature_that_comes_late_is_shown_behind_its_call() -> None:
+    exposer = SignatureExposer("messages")
+    events: list[Event] = [
+        PartStarted(0, call("1")),
+        PartDelta(0, "signature", "c2ln"),
+        PartEnded(0, SIGNED),
+        PartStarted(1, call("2")),
+        PartEnded(1, call("2")),
+    ]
+    carrier = Reasoning(signature="c2ln", origin=GOOGLE, extra={"for_call": "1"})
+    shown = [new for old in events for new in exposer.feed(old)]
+    assert shown == [
+        events[0],
+        PartEnded(0, call("1", origin=GOOGLE)),
+        PartStarted(1, Reasoning(origin=GOOGLE, extra={"for_call": "1"})),
+        PartDelta(1, "signature", "c2ln"),
+        PartEnded(1, carrier),
+        PartStarted(2, call("2")),
+        PartEnded(2, call("2")),
+    ]
+    back = attached_signatures([said("assistant", call("1"), carrier, call("2"))])
+    assert back[0].content == [SIGNED, call("2")]
