@@ -14,6 +14,7 @@ from pathlib import Path
 from core.configuration import ConfigurationError
 from core.errors import NotConfigured
 from core.ports import StoreFault
+from core.routing.registry import Registry
 
 # Where `keys` and `usage` keep things in a folder without SKYBRIDGE_STORE.
 LOCAL_STORE = "sqlite:.skybridge/skybridge.db"
@@ -138,7 +139,7 @@ def _store(named: str | None, variables: dict[str, str]) -> str:
 def _some(names: Sequence[str]) -> str:
     """The first names of a list that may be long: a form of configuration knows every name of Claude's."""
     more = len(names) - _SHOWN_NAMES
-    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return (", ".join(names[:_SHOWN_NAMES]) or "none") + (f" and {more} more" if more > 0 else "")
 
 
 def _holds_keys(reference: str) -> bool:
@@ -193,13 +194,20 @@ def _validate(options: argparse.Namespace, variables: dict[str, str]) -> list[st
 
     named = options.config or variables.get("MODEL_CONFIG_PATH")
     path = configuration_path(variables, options.config)
-    problems = []
-    if path is not None and (named or chosen_configuration(variables) is None):
-        problems = check_file(Path(path), variables)
+    in_file = path is not None and (named or chosen_configuration(variables) is None)
+    problems = check_file(Path(path), variables) if path is not None and in_file else []
     if not problems:
-        for warning in find_configuration(variables, options.config)[0].warnings:
+        configuration = find_configuration(variables, options.config)[0]
+        absent = _absent(configuration.registry) if in_file else []
+        for warning in (*configuration.warnings, *absent):
             print(f"warning: {warning}", file=sys.stderr)
     return problems
+
+
+def _absent(registry: Registry) -> list[str]:
+    """What a file's backends lack. It is no mistake in the file: another environment may have it."""
+    lacking = [backend for backend in registry.backends.values() if backend.missing]
+    return [f"backend {each.name}: {each.missing}; requests to it are answered with a 503" for each in lacking]
 
 
 def _environment(options: argparse.Namespace) -> dict[str, str]:

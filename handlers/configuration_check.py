@@ -5,9 +5,10 @@ The deployed function never imports this: it reads a file that was checked befor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,10 +26,47 @@ type Flag = bool | Literal["true", "false"]
 _FORBID = ConfigDict(extra="forbid", strict=True, coerce_numbers_to_str=False)
 
 
-class BackendRow(BaseModel):
+class GuardrailSection(BaseModel):
+    """A Bedrock guardrail."""
+
+    model_config = _FORBID
+
+    identifier: str
+    version: str | int = "DRAFT"
+    trace: bool | str | None = None
+
+
+class BedrockOptions(BaseModel):
+    """Bedrock's own settings, of a backend or a candidate (core.providers.bedrock)."""
+
+    guardrail: GuardrailSection | None = None
+    bedrock_service_tier: str | None = None
+    performance: str | None = None
+    request_metadata: dict[str, str] | None = None
+
+
+class IdentityOptions(BaseModel):
+    """Who the gateway is at a backend without a key (handlers.io.federation)."""
+
+    scope: str | None = None
+    audience: str | None = None
+    tenant_id: str | None = None
+    client_id: str | None = None
+    identity_client_id: str | None = None
+    role_arn: str | None = None
+    token_file: str | None = None
+    token_url: str | None = None
+    federation_rule_id: str | None = None
+    organization_id: str | None = None
+    workspace_id: str | None = None
+    service_account_id: str | None = None
+    identity_provider_id: str | None = None
+
+
+class BackendRow(BedrockOptions, IdentityOptions):
     """One entry of `backends`."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = _FORBID
 
     type: str
     base_url: str | None = None
@@ -36,6 +74,7 @@ class BackendRow(BaseModel):
     auth: Literal["api-key", "bearer", "iam", "managed-identity", "federated", "none"] | None = None
     api_key: str | None = None
     region: str | None = None
+    regions: list[str] | None = None
     api_version: str | None = None
     headers: dict[str, str] | None = None
     timeout: Seconds | None = None
@@ -65,8 +104,8 @@ class PolicySection(BaseModel):
     longest_wait: Annotated[float, Field(ge=0)] = 10.0
 
 
-class CandidateRow(BaseModel):
-    """One candidate, or a model row without `candidates`. Other members are defaults for request knobs."""
+class CandidateRow(BedrockOptions):
+    """One candidate. Other members are defaults for request knobs, of whatever name the backend knows them by."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -80,6 +119,12 @@ class CandidateRow(BaseModel):
     summary_level: Literal["auto", "detailed", "concise"] | None = None
     verbosity_level: Literal["low", "medium", "high"] | None = None
     truncation_strategy: Literal["auto", "disabled"] | None = None
+
+
+class SingleRow(CandidateRow):
+    """A model row that is its only candidate."""
+
+    answer_model: Literal["asked", "served"] = "asked"
     policy: PolicySection | None = None
 
 
@@ -146,7 +191,7 @@ def check_file(path: Path, variables: Mapping[str, str]) -> list[str]:
     except ConfigurationError as error:
         return [str(error)]
     lines = _Lines(path)
-    problems = [lines.place(place, message) for place, message in _problems(document)]
+    problems = [*lines.repeated(), *(lines.place(place, message) for place, message in _problems(document))]
     if problems:
         return problems
     try:
@@ -172,17 +217,61 @@ def _problems(document: dict[str, Any]) -> list[tuple[Place, str]]:
             found.append((("backends", name, "type"), f"expected one of {expected}; got {row['type']!r}"))
     models = document.get("models")
     for name, row in (models if isinstance(models, dict) else {}).items():
-        schema = ModelRow if isinstance(row, dict) and "candidates" in row else CandidateRow
-        found.extend(_validate(schema, row, ("models", name)))
+        several = isinstance(row, dict) and "candidates" in row
+        found.extend(_validate(ModelRow if several else SingleRow, row, ("models", name)))
+        for place, candidate in _candidates(row) if several else [((), row)]:
+            known = CandidateRow if several else SingleRow
+            found.extend((("models", name, *place, key), text) for key, text in _misspelt(known, candidate))
     return found
+
+
+def _candidates(row: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
+    rows = row["candidates"]
+    yield from ((("candidates", index), each) for index, each in enumerate(rows if isinstance(rows, list) else []))
+
+
+def _misspelt(schema: type[BaseModel], row: Any) -> Iterator[tuple[str, str]]:
+    """The members of a row that takes any, which are all but one of those that it knows."""
+    known = list(schema.model_fields)
+    for key in row if isinstance(row, dict) else ():
+        near = get_close_matches(str(key), known, 1, _NEAR)
+        if near and key not in known:
+            yield str(key), f"unknown key; did you mean {near[0]}?"
+
+
+# How alike two names are (difflib's ratio) of which one may be meant for the other.
+_NEAR = 0.8
 
 
 def _validate(schema: type[BaseModel], value: Any, prefix: Place) -> list[tuple[Place, str]]:
     try:
         schema.model_validate(value)
     except ValidationError as error:
-        return [((*prefix, *item["loc"]), f"{item['msg']}; got {_shown(item)}") for item in error.errors()]
+        return [((*prefix, *item["loc"]), _explained(schema, item)) for item in error.errors()]
     return []
+
+
+def _explained(schema: type[BaseModel], item: Any) -> str:
+    if item["type"] != "extra_forbidden":
+        return f"{item['msg']}; got {_shown(item)}"
+    for part in item["loc"][:-1]:
+        schema = _schema_below(schema, part)
+    known = [field.alias or name for name, field in schema.model_fields.items()]
+    near = get_close_matches(str(item["loc"][-1]), known, 1, _NEAR)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; expected one of {', '.join(known)}"
+
+
+def _schema_below(schema: type[BaseModel], part: str | int) -> type[BaseModel]:
+    """The schema of a member; for the name or number of a row, the rows' schema, which the member before has given."""
+    known = schema.model_fields.get(str(part))
+    return schema if known is None else next(_schemas(known.annotation), schema)
+
+
+def _schemas(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _schemas(each)
 
 
 def _shown(item: Any) -> str:
@@ -208,6 +297,10 @@ class _Lines:
         key = ".".join(str(part) for part in place)
         return f"{self._path}, line {self._line(place)}, {key}: {message}"
 
+    def repeated(self) -> list[str]:
+        """A problem for each member that is there twice: YAML and JSON would take the last one without a word."""
+        return [self.place(place, "there twice; only one of them would count") for place in _repeated(self._root, ())]
+
     def _line(self, place: Place) -> int:
         node = self._root
         line = 1
@@ -218,6 +311,20 @@ class _Lines:
             mark, node = found
             line = mark.line + 1
         return line
+
+
+def _repeated(node: Any, place: Place) -> Iterator[Place]:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    seen: set[str] = set()
+    for key, value in pairs:
+        name = str(key.value)
+        if name in seen:
+            yield (*place, name)
+        seen.add(name)
+        yield from _repeated(value, (*place, name))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, (*place, index))
 
 
 def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:

@@ -41,6 +41,8 @@ def read_document(named: str | os.PathLike[str]) -> dict[str, Any]:
             text = file.read()
     except OSError as error:
         raise ConfigurationError(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(path, "cannot be read: it is not UTF-8 text") from error
     document = _read_json(path, text) if path.endswith(".json") else _read_yaml(path, text)
     if not isinstance(document, dict):
         raise ConfigurationError(path, "expected a mapping at the top of the file")

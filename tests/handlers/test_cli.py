@@ -43,7 +43,17 @@ PROBLEMS = [
     ("backends:\n  d: { type: demo, format: soap }\n", "backends.d.format", "messages"),
     (GOOD + "  n:\n    backend: zz\n", "line 6, models.n.backend", "expected a configured backend"),
     (GOOD + "  n:\n    candidates:\n      - { backend: d, priority: 0 }\n", "line 7, models.n.candidates.0.prio", "1"),
-    (GOOD + "what: 1\n", "line 5, what", "Extra"),
+    (GOOD + "what: 1\n", "line 5, what", "unknown key; expected one of backends, models, allow_direct"),
+    (GOOD + "model: {}\n", "line 5, model", "did you mean models?"),
+    ("backends:\n  d:\n    type: demo\n    base_ulr: http://x\n", "line 4, backends.d.base_ulr", "mean base_url?"),
+    (GOOD + "limits:\n  max_in_fligth: 3\n", "line 6, limits.max_in_fligth", "did you mean max_in_flight?"),
+    (GOOD + "  n: { backend: d, api_modle: x }\n", "line 5, models.n.api_modle", "did you mean api_model?"),
+    (GOOD + "  n:\n    candidates:\n      - { backend: d, wieght: 2 }\n", "candidates.0.wieght", "mean weight?"),
+    (GOOD + "  n: { backend: d, policy: { contineu: true } }\n", "models.n.policy.contineu", "did you mean continue?"),
+    (GOOD + "  n: { candidates: 3 }\n", "line 5, models.n.candidates", "valid list"),
+    (GOOD + "  n:\n    candidates: [{ backend: d, weight: 1, weight: 2 }]\n", "candidates.0.weight", "there twice"),
+    (GOOD + "  m: { backend: d }\n", "models.m", "there twice"),
+    ("backends:\n  b: { type: bedrock, guardrail: { id: x } }\n", "backends.b.guardrail.id", "of identifier"),
     (GOOD + "  n: 5\n", "models.n", "5"),
     ("backends:\n  d: { type: demo, api_key: 17 }\n", "backends.d.api_key", "int"),
     ("a: [\n", "line 2", "not valid YAML"),
@@ -59,6 +69,27 @@ def test_problems_name_file_line_key_and_expectation(
     assert cli.main(["check"]) == 1
     shown = capsys.readouterr().err
     assert "models.yaml" in shown and place in shown and expected in shown
+
+
+def test_text_in_another_encoding_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("models.yaml").write_bytes("models: {}  # Größe".encode("latin-1"))
+    assert cli.main(["check"]) == 1
+    assert "models.yaml: cannot be read: it is not UTF-8 text" in capsys.readouterr().err
+
+
+def test_every_option_that_the_documents_name_is_known() -> None:
+    options = "scope: s, audience: a, client_id: c, tenant_id: t, token_file: f, role_arn: r, regions: [eu-west-1]"
+    bedrock = "guardrail: { identifier: g, version: 2, trace: on }, bedrock_service_tier: flex, performance: optimized"
+    rows = f"  b: {{ type: bedrock, {options}, {bedrock}, request_metadata: {{ team: a }} }}\n"
+    model = f"models:\n  m: {{ backend: b, {bedrock}, top_k: 5, answer_model: served, policy: {{ continue: true }} }}\n"
+    assert check_file(write("models.yaml", f"backends:\n{rows}{model}"), {}) == []
+
+
+def test_what_the_environment_lacks_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    write("models.yaml", "backends:\n  c: { type: anthropic }\nmodels:\n  m: { backend: c }\n")
+    assert cli.main(["check"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith("warning: backend c: ANTHROPIC_API_KEY not set in environment; requests to it are")
 
 
 def test_a_secret_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
