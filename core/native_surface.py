@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from core.errors import Unsupported
-from core.formats.messages.surfaces import OLDEST_VERSION, outbound_version
+from core.formats.messages.surfaces import OLDEST_VERSION, TOOL_MEMBERS, Surface, outbound_version
 from core.generation import Generation
 from core.http import HeaderList
-from core.models.betas import NOT_LOST, accepted_betas, unserved_members, without_refused
+from core.models.betas import NOT_LOST, unserved_members, without_refused
 from core.models.resolve import facts_for
 from core.passthrough import REMOVED
 from core.routing.registry import Backend, Candidate
@@ -51,15 +51,36 @@ def _messages(native: Native) -> list[str]:
         return []
     sent = [text for name, text in headers if name == "anthropic-beta"]
     betas = [beta.strip() for text in sent for beta in text.split(",") if beta.strip()]
-    kept, refused = accepted_betas(backend.provider.surface, betas)
+    surface = Surface(backend.provider.name, betas)
+    kept, refused = surface.betas, surface.refused
     if kept != betas:
         _set_header(headers, "anthropic-beta", ",".join(kept))
-    members = unserved_members(native.generation.document.values, kept)
-    for member in members:
+    values = native.generation.document.values
+    members = unserved_members(values, kept)
+    native.forced.update(dict.fromkeys(members, REMOVED))
+    lost = [member for member in members if values[member] not in (None, [])]
+    for member in lost:
         if member in NOT_LOST:
             raise Unsupported(member, f"Backend {backend.name} {NOT_LOST[member]}.")
-    native.forced.update(dict.fromkeys(members, REMOVED))
-    return [*(f"anthropic-beta.{beta}" for beta in refused), *members]
+    return [*(f"anthropic-beta.{beta}" for beta in refused), *lost, *_serve_tools(native, surface)]
+
+
+def _serve_tools(native: Native, surface: Surface) -> list[str]:
+    """Forces the client's tools on the body without the members whose beta `surface` does not get; gives their names.
+    Bedrock answers `tools.0.custom.eager_input_streaming: Extra inputs are not permitted`."""
+    tools = native.generation.document.values.get("tools")
+    if not isinstance(tools, list):
+        return []
+    lost: dict[str, None] = {}
+    served: list[Any] = []
+    for tool in tools:
+        if isinstance(tool, dict) and not TOOL_MEMBERS.keys().isdisjoint(tool):
+            tool, dropped = surface.split(tool, TOOL_MEMBERS)
+            lost.update(dict.fromkeys(dropped))
+        served.append(tool)
+    if served != tools:
+        native.forced["tools"] = served
+    return [f"tools.{name}" for name in lost]
 
 
 def _choose_version(native: Native) -> None:

@@ -26,7 +26,8 @@ class ModelFacts:
     `budget_maximum` bound a reasoning budget in tokens (a minimum above 0 with no `disabled`: cannot be off).
     `signed_calls`: tool calls of the current turn must carry their thought signature (Gemini 3 and later).
     `custom_tools`: free-text tools are native. `tools`: whether tools may be sent at all. `cache_marks`:
-    whether explicit prompt-cache breakpoints are accepted. `unknown`: no row matched the id.
+    whether explicit prompt-cache breakpoints are accepted; `cache_marks_at_tools` at tools, calls and results too;
+    `long_cache_on_bedrock` for an hour too. `unknown`: no row matched the id.
     `max_output` is in tokens; `max_images` per request; `max_image_bytes` and `max_document_bytes` are before
     base64.
     """
@@ -65,4 +66,6 @@ class ModelFacts:
     custom_tools: bool = False
     tools: bool = True
     cache_marks: bool = True
+    cache_marks_at_tools: bool = True
+    long_cache_on_bedrock: bool = True
     unknown: bool = False

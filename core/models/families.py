@@ -32,6 +32,7 @@ _CLAUDE_3 = ModelFacts(
     vendor="anthropic",
     structured_output=False,
     structured_output_on_bedrock=False,
+    long_cache_on_bedrock=False,
     context_window=200_000,
     max_output=4_096,
     max_images=100,
@@ -50,7 +51,13 @@ _CLAUDE_4 = replace(
 )
 _CLAUDE_3_7 = replace(_CLAUDE_4, family="claude-3-7-sonnet")
 _CLAUDE_OPUS_4 = replace(_CLAUDE_4, family="claude-opus-4", max_output=32_000)
-_CLAUDE_4_5 = replace(_CLAUDE_4, family="claude-sonnet-4-5", structured_output=True, structured_output_on_bedrock=True)
+_CLAUDE_4_5 = replace(
+    _CLAUDE_4,
+    family="claude-sonnet-4-5",
+    structured_output=True,
+    structured_output_on_bedrock=True,
+    long_cache_on_bedrock=True,
+)
 _CLAUDE_OPUS_4_5 = replace(
     _CLAUDE_4_5,
     family="claude-opus-4-5",
@@ -315,6 +322,8 @@ GOOGLE: Final[tuple[Row, ...]] = (
 _NOVA = ModelFacts(
     family="nova",
     vendor="amazon",
+    cache_marks_at_tools=False,
+    long_cache_on_bedrock=False,
     structured_output=False,
     structured_output_on_bedrock=False,
     context_window=300_000,

@@ -87,7 +87,7 @@ def asked_to_call(conversation: Conversation, rules: FormatRules, facts: ModelFa
         return conversation
     losses.add("tool_choice", "the model cannot be made to call a tool: it was asked in words")
     head = leading_system(conversation.messages)
-    request = Message("system", [Text(_request(choice))])
+    request = Message("system", [Text(_request(choice))], slot="system")
     allowed = choice.mode == "allowed"
     return replace(
         conversation,

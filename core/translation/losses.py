@@ -23,6 +23,11 @@ class Losses:
         return [Dropped(path, reason) for path, reason in self._seen]
 
 
+def said(extra: JsonObject) -> list[str]:
+    """The names of the members of `extra` that say something: what is null was never asked for."""
+    return [name for name, value in extra.items() if value is not None]
+
+
 def phase_of(note: JsonObject) -> object:
     """What the item that a block's `note` tells of says of its message: a comment on the way, or the final answer.
     Only the Responses API's messages have phases."""

@@ -18,8 +18,9 @@ from core.formats.contract import Target
 from core.models.facts import ModelFacts
 from core.slotted import replace, slotted
 from core.translation import turns
+from core.translation.cache_marks import fitted_cache_marks
 from core.translation.compaction import asked_for_summary
-from core.translation.content import ContentFitter, limited_cache_marks
+from core.translation.content import ContentFitter
 from core.translation.forced_calls import CallRestorer, asked_to_call, call_as_output, fitted_strict
 from core.translation.knobs import (
     counts_within,
@@ -137,7 +138,7 @@ def prepare(
     prepared = asked_to_call(prepared, rules, facts, losses)
     prepared.messages = _shaped(prepared, target, rules, survey, losses)
     if survey.marked or _is_marked(prepared) or not survey.is_plain():
-        prepared = limited_cache_marks(prepared, rules, facts, losses)
+        prepared = fitted_cache_marks(prepared, rules, facts, losses)
     _add_tools_for_history(prepared, rules, losses)
     _set_knobs(prepared, rules, facts, losses)
     # Only what changes something stands in the way of a stream's deltas.
@@ -169,6 +170,10 @@ def _lose_members(conversation: Conversation, rules: FormatRules, survey: Survey
     """Members that one format alone has and that no writer of another one looks at."""
     if conversation.format == rules.format:
         return
+    choice = conversation.tool_choice
+    for name, value in choice.extra.items() if choice is not None else ():
+        if name != "raw" and value not in (None, False):  # `raw`: the whole choice, of the Responses API
+            losses.add(f"{client_path(conversation.format, 'tool_choice')}.{name}", "the target has no such member")
     for message in conversation.messages if survey.named or survey.noted else ():
         if message.name is not None and rules.format != "chat_completions":
             losses.add("messages.name", "the target has no names of participants")

@@ -87,8 +87,10 @@ def _argument_schema(tool: Tool, with_properties: bool) -> Tool:
     schema = tool.parameters
     if schema is None:
         return tool
-    missing: JsonObject = {} if "type" in schema else {"type": "object"}
-    if with_properties and schema.get("type", "object") == "object" and "properties" not in schema:
+    kind = schema.get("type")
+    # Arguments are always an object, whatever else a schema allows.
+    missing: JsonObject = {"type": "object"} if kind is None or (isinstance(kind, list) and "object" in kind) else {}
+    if with_properties and {**schema, **missing}["type"] == "object" and "properties" not in schema:
         missing["properties"] = {}
     return replace(tool, parameters={**schema, **missing}) if missing else tool
 

@@ -65,7 +65,7 @@ def _asked_in_words(conversation: Conversation) -> Conversation:
     head = leading_system(conversation.messages)
     messages = [
         *conversation.messages[:head],
-        Message("system", [Text(JSON_ONLY)]),
+        Message("system", [Text(JSON_ONLY)], slot="system"),
         *conversation.messages[head:],
     ]
     return replace(conversation, messages=messages, output_format=None)

@@ -24,10 +24,9 @@ from core.formats.chat_completions.dialects import (
     dialect_of,
 )
 from core.formats.contract import Target
-from core.formats.openai_files import file_name
+from core.formats.openai_files import file_name, suffix_of
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
-_EXTENSIONS = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/csv": "csv"}
 
 
 class Writing:
@@ -52,7 +51,7 @@ class Writing:
         for name, value in extra.items():
             if self.same_format:
                 written.setdefault(name, value)
-            else:
+            elif value is not None:
                 self.drop(f"{path}.{name}" if path else name, "Chat Completions has no such member")
 
     def put_cache(self, written: JsonObject, mark: CacheMark | None, path: str) -> None:
@@ -156,7 +155,7 @@ def _document(document: Document, writing: Writing, path: str) -> JsonObject:
     if source.kind == "url" and not (writing.dialect.document_urls or writing.same_format):
         raise Unsupported(path, f"{path}: this backend takes documents as data, not by URL.")
     if source.kind == "base64" and not writing.same_format:
-        name = {"filename": file_name(document.name, _EXTENSIONS.get(source.media_type), "pdf")}
+        name = {"filename": file_name(document.name, suffix_of(source.media_type), "pdf")}
     return {"type": "file", "file": {**name, "file_data": _url(source, path), **source.extra}}
 
 

@@ -34,7 +34,7 @@ from core.formats.arguments import read_arguments
 from core.formats.converse.media import format_name
 from core.formats.converse.read_blocks import BINARY_REDACTED, CITATIONS_CONTENT, GUARD_CONTENT, JSON_BLOCK
 from core.models.facts import ModelFacts
-from core.translation.losses import Losses
+from core.translation.losses import Losses, said
 
 # A tool's result needs some content.
 EMPTY_RESULT = "(no content)"
@@ -101,7 +101,7 @@ class BlockWriter:
         if not rest:
             return
         if not self._own:
-            for name in rest:
+            for name in said(rest):
                 self._losses.add(f"{self._path}.{name}", "Converse has no place for it")
             return
         (inner,) = raw.values()

@@ -16,7 +16,7 @@ from core.formats.contract import Target, Written
 from core.formats.converse.model_fields import write_model_fields
 from core.formats.converse.write_blocks import BlockWriter
 from core.models.facts import ModelFacts
-from core.translation.losses import Losses
+from core.translation.losses import Losses, said
 from core.translation.strict_schemas import closed_schema
 
 # System text has a place of its own.
@@ -149,7 +149,7 @@ def _tool(tool: Tool, path: str, facts: ModelFacts, losses: Losses, *, own: bool
     if own:
         spec.update(tool.extra)
     else:
-        for name in tool.extra:
+        for name in said(tool.extra):
             losses.add(f"{path}.{name}", _NO_PLACE)
     return {"toolSpec": spec}
 
@@ -226,7 +226,7 @@ def _unplaced(conversation: Conversation) -> Iterator[str]:
             if value is not None and _asks(name, value):
                 yield name
     for place, message in enumerate(conversation.messages):
-        for name in message.extra:
+        for name in said(message.extra):
             yield f"messages[{place}].{name}"
     yield from conversation.extra
 

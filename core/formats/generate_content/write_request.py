@@ -45,7 +45,7 @@ from core.formats.generate_content.parts import (
 from core.formats.generate_content.schema import SchemaCleaner
 from core.models.facts import ModelFacts
 from core.slotted import field, slotted
-from core.translation.losses import Losses
+from core.translation.losses import Losses, said
 from core.translation.paths import client_path
 
 # The other formats' words for Google's tiers; "auto" is the default everywhere.
@@ -137,7 +137,7 @@ class _Writer:
         role = "model" if message.role == "assistant" else "user"
         if self.own:
             return {"role": role, "parts": self._parts(message.content), **message.extra}
-        for name in message.extra:
+        for name in said(message.extra):
             self.lose(f"messages[].{name}", "Gemini has no such member")
         parts = self._parts(message.content)
         if len(parts) > 1:
@@ -169,7 +169,7 @@ class _Writer:
                 return self._raw(block)
 
     def _foreign_members(self, extra: JsonObject) -> None:
-        for name in extra:
+        for name in said(extra):
             self.lose(f"messages[].content[].{name}", "Gemini has no such member")
 
     def _text(self, block: Text) -> JsonObject:
@@ -259,7 +259,7 @@ class _Writer:
             written["parametersJsonSchema"] = cleaner.clean(tool.parameters)
         if self.own:
             return {**written, **tool.extra}
-        for name in tool.extra:
+        for name in said(tool.extra):
             self.lose(f"tools[].{name}", "Gemini has no such member")
         return written
 

@@ -66,8 +66,8 @@ class Surface:
         return any(beta.startswith(prefixes) for beta in self.betas) if prefixes else False
 
     def split(self, extra: JsonObject, table: dict[str, tuple[str, ...]]) -> tuple[JsonObject, list[str]]:
-        """The members of `extra` that can be sent, and the names of the others."""
+        """The members of `extra` that can be sent, and the names of those others that ask for something."""
         if self.name == "anthropic":
             return extra, []
         kept = {member: value for member, value in extra.items() if self.takes(member, table)}
-        return kept, [member for member in extra if member not in kept]
+        return kept, [member for member, value in extra.items() if member not in kept and value not in (None, [])]

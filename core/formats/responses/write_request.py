@@ -24,6 +24,7 @@ from core.formats.responses.limits import SERVICE_TIERS, SHARED_MEMBERS
 from core.formats.responses.read_request import ENCRYPTED_CONTENT
 from core.formats.responses.tools import declared_in_input, write_tool_choice, write_tools
 from core.formats.responses.write_items import ItemWriter
+from core.translation.losses import said
 from core.translation.strict_schemas import is_strict
 
 # Less is a 400: "integer below minimum value". Clients probe an account with max_tokens 1.
@@ -126,7 +127,7 @@ class _RequestWriter:
         if self._own or tool.kind in ("function", "custom") or tool.format == "responses":
             if tool.cache is not None:
                 self._drop("tools.cache_control", "the Responses API takes no cache breakpoint on a tool")
-            for name in () if self._own else tool.extra:
+            for name in () if self._own else said(tool.extra):
                 self._drop(f"tools.{name}", "the Responses API has no such member")
             return True
         if tool.kind == "server" and tool.name == "web_search":

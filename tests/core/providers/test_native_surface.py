@@ -99,3 +99,25 @@ async def test_without_such_members_a_body_of_bedrocks_is_not_touched() -> None:
 def test_every_surface_keeps_what_no_table_has(surface: str) -> None:
     kept, dropped = without_refused(surface, [UNKNOWN, TAKEN, "fast-mode-2026-02-01"])
     assert (kept, dropped) == ([UNKNOWN, TAKEN], ["fast-mode-2026-02-01"])
+
+
+EAGER = "tools.eager_input_streaming"
+TOOL = {"name": "f", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("betas", "tools", "kept", "dropped"),
+    [
+        ("", [{**TOOL, "eager_input_streaming": True, "defer_loading": None}, 3], [TOOL, 3], EAGER),
+        ("advanced-tool-use-2025-11-20", [{**TOOL, "defer_loading": True}], [{**TOOL, "defer_loading": True}], None),
+        ("", [TOOL], [TOOL], None),
+        ("", {"a": 1}, {"a": 1}, None),
+    ],
+)  # fmt: skip
+async def test_members_of_tools_go_where_their_beta_goes(betas: str, tools: Any, kept: Any, dropped: Any) -> None:
+    bench = ground({"type": "bedrock"}, BEDROCK_NEW)
+    body = {**json.loads(MESSAGES), "mcp_servers": None, "container": [], "tools": tools}
+    response = await bench.post("/v1/messages", json.dumps(body).encode(), anthropic_beta=betas)
+    sent = json.loads(bench.transport.requests[0].body)
+    assert sent["tools"] == kept and "mcp_servers" not in sent and "container" not in sent
+    assert response.header("x-skybridge-dropped") == dropped

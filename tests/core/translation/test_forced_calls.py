@@ -93,7 +93,8 @@ def test_with_calls_in_the_history_the_tool_stays() -> None:
     )
     done = prepared(source, "messages", "claude-opus-5-5").conversation
     assert done.tools == [TOOL]
-    assert done.messages[0] == said("system", 'You must answer with a call of the tool "extract", not with text alone.')
+    words = 'You must answer with a call of the tool "extract", not with text alone.'
+    assert done.messages[0] == said("system", words, slot="system")
 
 
 def test_allowed_names_of_a_format_that_has_them() -> None:
