@@ -15,7 +15,7 @@ from core.translation.rules import rules_for
 from core.translation.survey import Survey
 
 # Objects of a request of which a reader keeps what it has no neutral member for.
-_KEPT_WHOLE: Final = ("generationConfig", "additionalModelRequestFields")
+_KEPT_WHOLE: Final = ("generationConfig", "toolConfig", "additionalModelRequestFields")
 
 
 @slotted

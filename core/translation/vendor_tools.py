@@ -172,7 +172,11 @@ def _search_options(tool: Tool) -> JsonObject:
 
 
 def _lose_search_options(tool: Tool, rules: FormatRules, losses: Losses, path: str) -> None:
-    """Gemini's search takes no options; how much of it the model reads is OpenAI's to choose."""
+    """Gemini's search has options of its own alone; how much of it the model reads is OpenAI's to choose."""
+    for member in ("googleSearch", "googleSearchRetrieval"):
+        own = tool.raw.get(member)
+        for name in own if isinstance(own, dict) else ():
+            losses.add(f"{path}.{member}.{name}", "the target's search has no such option")
     options = _search_options(tool)
     lost = [name for name in options if rules.format == "generate_content"]
     nested = tool.raw.get("web_search_options")

@@ -246,12 +246,16 @@ def _server_tool(name: str, options: Any) -> Tool:
 
 
 _MODES: Final[dict[str, Callable[[list[str]], ToolChoice]]] = {
-    "AUTO": lambda _: ToolChoice("auto"),
-    "MODE_UNSPECIFIED": lambda _: ToolChoice("auto"),
+    "AUTO": lambda names: _some_of(names),
+    "MODE_UNSPECIFIED": lambda names: _some_of(names),
     "NONE": lambda _: ToolChoice("none"),
     "ANY": lambda names: _any_of(names),
-    "VALIDATED": lambda names: ToolChoice("allowed", names) if names else ToolChoice("auto"),
+    "VALIDATED": lambda names: _some_of(names),
 }
+
+
+def _some_of(names: list[str]) -> ToolChoice:
+    return ToolChoice("allowed", names) if names else ToolChoice("auto")
 
 
 def _any_of(names: list[str]) -> ToolChoice:

@@ -114,7 +114,8 @@ def _merge(target: JsonObject, part: JsonObject) -> None:
 
 def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
     """JSON Schema of an OpenAPI-style `parameters` or `responseSchema`: types in small letters, `nullable` as a
-    type, no `propertyOrdering`. Google's own SDK writes some names with underscores."""
+    type, no `propertyOrdering`, no format that says no more than the type. Google's own SDK writes some names with
+    underscores."""
     if depth == 0:
         return {}
     written: JsonObject = {}
@@ -132,12 +133,14 @@ def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
             written[name] = _count(value)
         elif name == "$ref" and isinstance(value, str):
             written[name] = value.replace("#/defs/", "#/$defs/", 1)
-        elif name not in ("nullable", "propertyOrdering"):
+        elif name not in ("nullable", "propertyOrdering") and not (name == "format" and value in _OPENAPI_FORMATS):
             written[name] = value
     return _nullable(written) if schema.get("nullable") is True else written
 
 
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+# Formats of OpenAPI's that JSON Schema does not have: vendors that enforce schemas refuse them.
+_OPENAPI_FORMATS: Final = ("enum", "int32", "int64", "float", "double")
 _CAMEL_CASE: Final = {
     "any_of": "anyOf",
     "additional_properties": "additionalProperties",
