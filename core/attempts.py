@@ -401,13 +401,17 @@ class Attempts:
             if head is None:
                 return None
             racer.head = head
-            if head.status >= 400:
+            if head.status >= 300:
                 await self._raise_error_answer(racer, head)
         if not self.stream:
             return await self._read_whole(racer, racer.head, until)
         return await self._read_start(racer, racer.head, until)
 
     async def _raise_error_answer(self, racer: _Racer, head: Head) -> None:
+        if head.status < 400:
+            name = racer.attempt.candidate.backend.name
+            message = f"Backend {name} redirects (status {head.status}); its base_url is not where it answers."
+            raise upstream_fault("upstream", message, 502)
         body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
         body = redacted(body, racer.prepared.request.headers)
         raise racer.prepared.read_error(head.status, head.headers, body)

@@ -184,3 +184,18 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         if len(value) < _LONGEST_NUMBER and value.replace(".", "", 1).isdecimal():
             return float(value) / scale
     return None
+
+
+# An error's body is quoted so far.
+_LONGEST_QUOTE = 2000
+
+
+def words_of(status: int, body: bytes) -> str:
+    """What is told of an error whose body has no message in a known place: its plain text, or its JSON; a proxy's page
+    says nothing to a client."""
+    text = body[: _LONGEST_QUOTE * 4].decode("utf-8", "replace").strip()
+    if not text or text.startswith("<") or text in ("{}", "[]", "null"):
+        return f"The backend answered with status {status}."
+    if text.startswith(("{", "[", '"')):
+        text = f"The backend answered with status {status}: {text}"
+    return text[:_LONGEST_QUOTE]

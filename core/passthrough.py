@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -179,3 +180,20 @@ def default_members(format_name: str, defaults: Mapping[str, Any], values: Mappi
         elif isinstance(current, dict) and inner not in current:
             added[outer] = {**current, inner: value}
     return added
+
+
+def is_error_of(format_name: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether an error answer has what SDKs of the format look for; a proxy's has some shape of its own, and half of
+    one has none."""
+    try:
+        error = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    if format_name in ("converse", "invoke"):
+        return isinstance(error, dict) and "x-amzn-errortype" in headers
+    if format_name == "generate_content" and isinstance(error, list) and error:
+        error = error[0]  # as streams have it
+    if not isinstance(error, dict) or (format_name == "messages" and error.get("type") != "error"):
+        return False
+    inside = error.get("error")
+    return isinstance(inside, dict) and isinstance(inside.get("message"), str)

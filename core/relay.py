@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
 from core.formats.contract import Observation, Wire
@@ -91,6 +91,7 @@ class PassThroughPipe:
         self.observation = observer.observation
         self.started = self.alive = self.finished = False
         self.error: UpstreamFault | None = None
+        self._torn = False  # a frame has gone out in pieces
 
     def feed(self, data: bytes) -> bytes:
         frames = self._buffer.feed(data)
@@ -98,6 +99,7 @@ class PassThroughPipe:
             if len(self._buffer.rest) <= LARGEST_HELD_FRAME:
                 return b""
             frames, self._buffer.rest = self._buffer.rest, b""
+            self._torn = True
         frames = self._observed(frames, frames)
         # Comments are no good start: OpenRouter sends them while it still looks for a provider.
         if not self.alive and self.error is None:
@@ -105,16 +107,24 @@ class PassThroughPipe:
         return self._renamer.frames(frames, self.observation) if self._renamer else frames
 
     def close(self) -> bytes:
-        """A last frame without its empty line goes out as it came if the stream is complete with it."""
+        """A last frame that lacks nothing but its empty line goes out as it came if the stream is complete with it; an
+        error, which readers would pass over so, gets its empty line. Half a frame says nothing."""
         rest, self._buffer.rest = self._buffer.rest, b""
-        if rest:
-            rest = self._observed(rest if self.finished else rest + b"\n\n", rest)
-        if not rest or not self.finished:
+        if not rest or not self._is_text() or not (self._torn or _is_whole_frame(rest)):
+            return b""
+        rest = self._observed(rest + b"\n\n", rest)
+        if self.error is not None:
+            return rest + b"\n\n"
+        if not self.finished:
             return b""
         return self._renamer.frames(rest, self.observation) if self._renamer else rest
 
     def fail(self, error: GatewayError, request_id: str) -> bytes:
-        return self._wire.error_event(error, request_id)
+        event = self._wire.error_event(error, request_id)
+        return b"\n\n" + event if self._torn else event
+
+    def _is_text(self) -> bool:
+        return self._wire.STREAM_CONTENT_TYPE.startswith("text/")
 
     def _observed(self, copy: bytes, frames: bytes) -> bytes:
         """`frames` as they may go on, once the observer has read the `copy` of them."""
@@ -125,7 +135,15 @@ class PassThroughPipe:
             return frames
         self.error, self.alive = observer.error, False
         redact(observer.error, self._headers)
-        return redacted_frames(frames, self._headers, not self._wire.STREAM_CONTENT_TYPE.startswith("text/"))
+        return redacted_frames(frames, self._headers, not self._is_text())
+
+
+def _is_whole_frame(frame: bytes) -> bool:
+    """Whether the data of a frame of server-sent events that lacks its empty line came to its end: JSON, or a mark such
+    as [DONE]."""
+    found = re.findall(rb"^data: ?(.*)$", frame.replace(b"\r", b"\n"), re.MULTILINE)
+    data = b"\n".join(found).strip()
+    return data == b"[DONE]" or _object(data) is not None
 
 
 class Renamer:
@@ -211,11 +229,25 @@ class WholeAnswer:
         self.observation = observation
 
 
-def _is_object(body: bytes) -> bool:
+# What an answer has in it, in one format or another, to one operation or another.
+_CONTENT = frozenset(
+    {
+        "choices", "content", "output", "candidates", "promptFeedback", "data", "embedding", "embeddings",
+        "input_tokens", "inputTokens", "totalTokens",
+    }
+)  # fmt: skip
+
+
+def _is_answer(body: bytes) -> bool:
+    return not _CONTENT.isdisjoint(_object(body) or ())
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(body), dict)
+        value = json.loads(body)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def pass_through_whole(wire: Wire, body: bytes, renamer: Renamer | None) -> WholeAnswer:
@@ -225,6 +257,6 @@ def pass_through_whole(wire: Wire, body: bytes, renamer: Renamer | None) -> Whol
     if observation.error is not None:
         raise observation.error  # an error inside a 200: the next candidate may do better
     said_nothing = observation.response_id is None and observation.model is None and not observation.usage.raw
-    if said_nothing and not _is_object(body):
-        raise upstream_fault("upstream", "The backend's answer is not a JSON object.", 502)
+    if said_nothing and not _is_answer(body):
+        raise upstream_fault("upstream", "The backend's answer is no answer of a model.", 502)
     return WholeAnswer(renamer.whole(body, observation.model) if renamer else body, observation)

@@ -19,7 +19,7 @@ from core.generation import Generation, read_generation
 from core.http import HeaderList, Request, Response, listed
 from core.native import prepare_native
 from core.overload import InFlight
-from core.passthrough import returned_headers
+from core.passthrough import is_error_of, returned_headers
 from core.ports import BackendRequest, Clock, KeptResponses, Log, Media, Random, Transport, TransportFault
 from core.redaction import without_secrets
 from core.routes import Endpoint
@@ -478,7 +478,9 @@ class Run:
             return None
         if error.kind == "context_length" and not any(word in raw.body for word in _OVERFLOW[self._endpoint.format]):
             return None
-        if raw.status < 400 or not raw.headers.get("content-type", "").startswith("application/json"):
+        if not 400 <= raw.status < 600 or not raw.headers.get("content-type", "").startswith("application/json"):
+            return None
+        if not is_error_of(self._endpoint.format, raw.headers, raw.body):
             return None
         headers = [item for item in self._returned(raw.headers) if item[0] not in ("retry-after", "retry-after-ms")]
         if error.retry_after is not None:

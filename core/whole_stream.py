@@ -14,8 +14,12 @@ from core.routing.registry import Candidate
 
 
 def as_stream(format_name: FormatName, body: bytes, candidate: Candidate) -> bytes | None:
-    """The stream of `format_name` that says what `body` says; None for one that is an error, or no answer."""
-    found = load_wire(format_name).observe_response(body)
+    """The stream of `format_name` that says what `body` says, or that it is under another content type; None for one
+    that is an error, or no answer."""
+    wire = load_wire(format_name)
+    if body.startswith((b"data:", b"event:", b":", b"id:")) and wire.STREAM_CONTENT_TYPE.startswith("text/"):
+        return body
+    found = wire.observe_response(body)
     if found.error is not None or found.stop is None:
         return None
     provider = candidate.backend.provider.name

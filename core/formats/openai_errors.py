@@ -20,6 +20,7 @@ from core.errors import (
     UpstreamFault,
     retry_after_seconds,
     upstream_fault,
+    words_of,
 )
 from core.formats.contract import ErrorAnswer
 from core.http import HeaderList
@@ -58,6 +59,7 @@ _KIND_OF_WORD: dict[str, Kind] = {
     "too_many_requests": "rate_limit",
     "provider_overloaded": "overloaded",
     "server_is_overloaded": "overloaded",
+    "overloaded": "overloaded",
     "overloaded_error": "overloaded",
     "slow_down": "overloaded",
     "temporarily_unavailable": "overloaded",
@@ -151,11 +153,12 @@ def read_openai_error(status: int, headers: Mapping[str, str], body: bytes) -> U
     Also for a 200 whose body is an error (OpenRouter): its own `code` is then the status, 502 without one.
     """
     found = _find(_parse(body))
+    answered = status
     if found.http_code is not None and status < 400:
         status = found.http_code
     if status < 400:
         status = 502
-    message = found.message or _plain_text(body) or f"The backend answered with status {status}."
+    message = found.message or words_of(answered, body)
     kind = _kind_of(status, found, message)
     fault = upstream_fault(kind, message, status, retry_after=retry_after_seconds(headers))
     fault.code = found.code or None
@@ -234,12 +237,6 @@ def _parse(body: bytes) -> Any:
         return None
 
 
-def _plain_text(body: bytes) -> str:
-    """A body that is no JSON, when it is short plain text; a proxy's HTML page says nothing to a client."""
-    text = body[: _LONGEST_MESSAGE * 4].decode("utf-8", "replace").strip()
-    return "" if text.startswith(("<", "{", "[")) else text[:_LONGEST_MESSAGE]
-
-
 def _find(value: Any) -> _Found:
     """The error inside a parsed body: enveloped (OpenAI), flat (Databricks, API Management), or in a list."""
     if isinstance(value, list) and value:
@@ -291,8 +288,8 @@ def _http_code(code: Any) -> int | None:
 
 def _kind_of(status: int, found: _Found, message: str) -> Kind:
     kind = next((_KIND_OF_WORD[word] for word in found.words if word in _KIND_OF_WORD), None)
-    if kind is None:
-        kind = KIND_OF_STATUS.get(status, "bad_request" if 400 <= status < 500 else "upstream")
+    if kind is None or kind == "upstream":  # "server_error" says less than a status does
+        kind = KIND_OF_STATUS.get(status, kind or ("bad_request" if 400 <= status < 500 else "upstream"))
     if kind in _KINDS_THAT_WORDING_DECIDES and status < 500:
         lowered = message.lower()
         if any(wording in lowered for wording in _CONTEXT_WORDINGS):

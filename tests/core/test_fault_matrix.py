@@ -151,6 +151,8 @@ EITHER: dict[str, MakePlay] = {
     "garbage": lambda name: play(name, [b"\x00\xff\xfe{[ garbage \n\n"]),
     "wrong content type": lambda name: Play(200, HTML, [b"<html>It works!</html>"]),
     "JSON that is no answer": lambda name: Play(200, JSON, [b'["nothing"]']),
+    "an object that is no answer": lambda name: Play(200, JSON, [b'{"status": "ok"}']),
+    "an error inside a 200": lambda name: Play(200, JSON, [error_answer(name, 503)]),
     "an error's body is cut": lambda name: Play(503, JSON, [b'{"err', TransportFault("body", "reset")]),
     "an error of another kind of body": lambda name: Play(502, HTML, [b"<h1>Bad gateway</h1>"]),
     **{f"status {status}": _status(status) for status in
@@ -161,7 +163,6 @@ EITHER: dict[str, MakePlay] = {
 EARLY: dict[str, MakePlay] = {
     "only a comment": lambda name: play(name, [b": hello\n\n"]),
     "half a frame": lambda name: play(name, [FRAMES[name][0][:-3]]),
-    "an error's JSON instead of a stream": lambda name: Play(200, JSON, [error_answer(name, 503)]),
 }
 
 
@@ -303,7 +304,8 @@ class TestBeforeTheCommit:
     async def test_a_refused_request_is_not_tried_elsewhere(
         self, client: str, backend: str, stream: bool, status: int
     ) -> None:
-        plays = [Play(status, JSON, [error_answer(backend, status)]), second(backend, stream)]
+        headers = {**JSON, "x-amzn-errortype": "ValidationException"}
+        plays = [Play(status, headers, [error_answer(backend, status)]), second(backend, stream)]
         outcome = await ask(client, backend, plays, stream)
         assert outcome.response.status in ((status,) if client == backend else (400, status))
         assert b"the backend's words" in outcome.body

@@ -47,7 +47,8 @@ def test_an_error_in_an_unfinished_last_frame_is_one() -> None:
     under_test = pipe()
     under_test.feed(frames[0])
     error = b'event: error\ndata: {"type": "error", "error": {"type": "api_error", "message": "broke"}}'
-    assert under_test.feed(error) == under_test.close() == b""
+    assert under_test.feed(error) == b""
+    assert under_test.close() == error + b"\n\n"
     assert under_test.error is not None and not under_test.alive and not under_test.finished
 
 

@@ -11,7 +11,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import KIND_OF_STATUS, GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
+from core.errors import (
+    KIND_OF_STATUS,
+    GatewayError,
+    Kind,
+    RawError,
+    UpstreamFault,
+    retry_after_seconds,
+    upstream_fault,
+    words_of,
+)
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.converse.usage import read_stop, read_usage
 from core.framing.eventstream import CorruptFrame, Decoder, Frame, encode
@@ -122,7 +131,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     """The fault behind a backend's answer of `status` >= 400. `headers` have lower-case names."""
     parsed = object_of(body)
     name = headers.get("x-amzn-errortype") or parsed.get("__type") or parsed.get("code") or ""
-    message = _message_of(parsed) or _text_of(body) or f"the backend answered with status {status}"
+    message = _message_of(parsed) or words_of(status, body)
     fault = _fault(_plain_name(name), message, status, parsed)
     fault.retry_after = retry_after_seconds(headers)
     fault.raw = RawError(status, headers, body)
@@ -298,8 +307,3 @@ def _message_of(body: JsonObject) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
-
-
-def _text_of(body: bytes) -> str:
-    text = body[:500].decode("utf-8", "replace").strip()
-    return "" if text.startswith(("<", "{", "[")) else text

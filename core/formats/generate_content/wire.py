@@ -11,7 +11,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.errors import KIND_OF_STATUS, GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
+from core.errors import (
+    KIND_OF_STATUS,
+    GatewayError,
+    Kind,
+    RawError,
+    UpstreamFault,
+    retry_after_seconds,
+    upstream_fault,
+    words_of,
+)
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.framing import sse
@@ -89,7 +98,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     A streaming call's error stands in an array of one element.
     """
     error = _error_of(_parsed(body))
-    message = _text(error.get("message")) or _plain_text(body) or f"the backend answered with status {status}"
+    message = _text(error.get("message")) or words_of(status, body)
     fault = _fault(error, message, status)
     if fault.retry_after is None:
         fault.retry_after = retry_after_seconds(headers)
@@ -128,10 +137,11 @@ def error_event(error: GatewayError, request_id: str) -> bytes:
 
 
 def observe_response(body: bytes) -> Observation:
-    """What a whole answer says of its model, stop reason and usage. Never raises."""
+    """What a whole answer says of its model, stop reason, usage and error (a proxy's, in a 200). Never raises."""
     observation = Observation()
     parsed = _parsed(body)
     if isinstance(parsed, dict):
+        observation.error = chunk_error(parsed)
         _observe(observation, parsed)
     return observation
 
@@ -260,11 +270,6 @@ def _parsed(text: bytes | str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _plain_text(body: bytes) -> str:
-    text = body[:500].decode("utf-8", "replace").strip()
-    return "" if text.startswith(("<", "{", "[")) else text
 
 
 def _text(value: Any) -> str | None:

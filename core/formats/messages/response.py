@@ -9,10 +9,11 @@ from core.conversation import Answer, Block, FormatName, JsonObject, Origin, Ref
 from core.errors import UpstreamFault, upstream_fault
 from core.formats.carriers import carrier_of
 from core.formats.contract import Reply, Target
-from core.formats.messages.answer_blocks import write_block
+from core.formats.messages.answer_blocks import signature_of, write_block
 from core.formats.messages.members import Invalid, each, list_of
 from core.formats.messages.read_blocks import BlockReader
 from core.formats.messages.usage import STOP_WORDS, read_stop, read_usage, write_usage
+from core.formats.messages.wire import frame_error
 from core.usage import Usage
 
 _KNOWN = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
@@ -21,7 +22,9 @@ _TURN_OVER = frozenset({"end_turn", "tool_use"})
 
 
 def read_response(body: JsonObject, target: Target) -> Answer:
-    """The answer in a Messages backend's body. Raises UpstreamFault when it cannot be understood."""
+    """The answer in a Messages backend's body. Raises UpstreamFault when it is an error or cannot be understood."""
+    if body.get("type") == "error":
+        raise frame_error(body)
     try:
         content = each(list_of(body.get("content"), "content"), "content", block_reader(target).read)
     except Invalid as invalid:
@@ -46,18 +49,21 @@ def read_response(body: JsonObject, target: Target) -> Answer:
 def write_response(answer: Answer, reply: Reply) -> JsonObject:
     """The body of `answer` for a Messages client."""
     own = answer.format == "messages"
-    written: list[JsonObject | None] = []
+    written: list[JsonObject] = []
     for block in answer.content:
-        carrier = carrier_of(block)
-        signed = [_write(block, own), None if carrier is None else write_block(carrier)]
-        # A call's signature stands before it, a text's behind it: so a stream can tell both in time.
-        written += reversed(signed) if isinstance(block, ToolCall) else signed
+        told = _write(block, own)
+        if told is not None:
+            # A signature stands before what it signs: agents take the last block for the answer.
+            carrier = carrier_of(block, ahead=True)
+            if carrier is not None:
+                written.append({"type": "thinking", "thinking": "", "signature": signature_of(carrier)})
+            written.append(told)
     return {
         "id": message_id(answer.id, reply),
         "type": "message",
         "role": "assistant",
         "model": reply.model,
-        "content": [block for block in written if block is not None],
+        "content": written,
         **write_stop(answer.stop, answer.content, answer.format),
         "usage": answer_usage(answer.usage, answer.format),
         **(answer.extra if own else {}),

@@ -10,7 +10,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.errors import KIND_OF_STATUS, GatewayError, Kind, RawError, UpstreamFault, retry_after_seconds, upstream_fault
+from core.errors import (
+    KIND_OF_STATUS,
+    GatewayError,
+    Kind,
+    RawError,
+    UpstreamFault,
+    retry_after_seconds,
+    upstream_fault,
+    words_of,
+)
 from core.formats.contract import ErrorAnswer, Observation
 from core.formats.messages.usage import later_usage, read_stop, read_usage
 from core.framing import sse
@@ -90,7 +99,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     """
     parsed = _object(body)
     error = _member(parsed, "error")
-    message = _message_of(parsed) or _text_of(body) or f"the backend answered with status {status}"
+    message = _message_of(parsed) or words_of(status, body)
     fault = _fault(error, message, status)
     fault.retry_after = retry_after_seconds(headers)
     fault.raw = RawError(status, headers, body)
@@ -123,9 +132,12 @@ def error_event(error: GatewayError, request_id: str) -> bytes:
 
 
 def observe_response(body: bytes) -> Observation:
-    """What a whole answer says of its model, stop reason and usage. Never raises."""
+    """What a whole answer says of its model, stop reason, usage and error (a proxy's, in a 200). Never raises."""
     observation = Observation()
-    _observe_message(observation, _object(body))
+    answer = _object(body)
+    if answer.get("type") == "error":
+        observation.error = frame_error(answer)
+    _observe_message(observation, answer)
     return observation
 
 
@@ -288,11 +300,6 @@ def _message_of(body: JsonObject) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
-
-
-def _text_of(body: bytes) -> str:
-    text = body[:500].decode("utf-8", "replace").strip()
-    return "" if text.startswith(("<", "{", "[")) else text
 
 
 def _object(text: bytes | str) -> JsonObject:

@@ -78,10 +78,10 @@ def test_errors_are_read(status: int, name: str, message: str, kind: str, retrya
     [
         (b'{"Message": "capital", "__type": "ThrottlingException"}', "capital"),
         (b"plain words", "plain words"),
-        (b"<html>", "the backend answered with status 429"),
-        (b"[1]", "the backend answered with status 429"),
-        (b'{"message": 5}', "the backend answered with status 429"),
-        (b"[" * 100_000, "the backend answered with status 429"),
+        (b"<html>", "The backend answered with status 429."),
+        (b"[1]", "The backend answered with status 429: [1]"),
+        (b'{"message": 5}', 'The backend answered with status 429: {"message": 5}'),
+        (b"[" * 100_000, ("The backend answered with status 429: " + "[" * 2000)[:2000]),
         (b"\xff", "\ufffd"),
     ],
 )

@@ -39,12 +39,15 @@ def test_read_error(name: str, status: int, kind: Kind, retryable: bool, retry_a
 @pytest.mark.parametrize(
     ("status", "body", "kind", "message"),
     [
-        (502, b"<html>bad</html>", "upstream", "the backend answered with status 502"),
+        (502, b"<html>bad</html>", "upstream", "The backend answered with status 502."),
         (500, b"plain words", "upstream", "plain words"),
-        (401, b"{}", "authentication", "the backend answered with status 401"),
+        (401, b"{}", "authentication", "The backend answered with status 401."),
         (404, b'{"error": "gone"}', "not_found", "gone"),
-        (422, b"[]", "bad_request", "the backend answered with status 422"),
-        (400, b'{"error": {"message": 5, "details": [1]}}', "bad_request", "the backend answered with status 400"),
+        (422, b"[]", "bad_request", "The backend answered with status 422."),
+        (
+            400, b'{"error": {"message": 5, "details": [1]}}', "bad_request",
+            'The backend answered with status 400: {"error": {"message": 5, "details": [1]}}',
+        ),
     ],
 )
 def test_read_error_of_any_body(status: int, body: bytes, kind: Kind, message: str) -> None:

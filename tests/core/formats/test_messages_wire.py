@@ -55,14 +55,14 @@ def test_errors_are_read(status: int, type_name: str, message: str, kind: Kind) 
 
 # Bodies that are no Anthropic errors: a CDN's page, AWS's shape, another gateway's.
 FOREIGN_CASES: list[tuple[int, bytes, Kind, str]] = [
-    (418, b"", "bad_request", "the backend answered with status 418"),
+    (418, b"", "bad_request", "The backend answered with status 418."),
     (503, b"upstream connect error", "overloaded", "upstream connect error"),
-    (502, b"<html>Bad gateway</html>", "upstream", "the backend answered with status 502"),
+    (502, b"<html>Bad gateway</html>", "upstream", "The backend answered with status 502."),
     (403, b'{"message": "not authorized"}', "permission", "not authorized"),
     (400, b'{"error": "just text"}', "bad_request", "just text"),
     (400, b'{"detail": "wrong"}', "bad_request", "wrong"),
-    (400, b"[1]", "bad_request", "the backend answered with status 400"),
-    (500, b'{"error": []}', "upstream", "the backend answered with status 500"),
+    (400, b"[1]", "bad_request", "The backend answered with status 400: [1]"),
+    (500, b'{"error": []}', "upstream", 'The backend answered with status 500: {"error": []}'),
 ]
 
 
