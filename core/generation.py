@@ -28,7 +28,7 @@ _CONTENT_MEMBERS: dict[tuple[str, str], tuple[str, tuple[type, ...]]] = {
 _TURN_MEMBERS = frozenset({"messages", "input", "contents"})
 _PREFIX_MEMBERS = _TURN_MEMBERS | {"system", "instructions", "tools", "systemInstruction", "toolConfig"}
 
-# The format whose streams are a JSON array unless the query asks for events (wire-formats, section 5).
+# The format whose streams are a JSON array unless the query asks for events (`alt=sse`).
 ARRAY_FORMAT = "generate_content"
 
 _TYPE_NAMES: dict[type, str] = {list: "a list", str: "a string", dict: "an object"}

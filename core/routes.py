@@ -76,7 +76,7 @@ def _static_routes() -> dict[str, dict[str, Endpoint]]:
     add("GET", "/health", Endpoint("health", "chat_completions"))
     add("GET", "/ready", Endpoint("ready", "chat_completions"))
     add("GET", "/", Endpoint("root", "chat_completions"))
-    # Claude Code's start-up probe and its telemetry (field-failures, "Claude Code and a gateway").
+    # What Claude Code asks for at its start, and the telemetry that it posts: both are answered with nothing.
     add("GET", "/api/hello", Endpoint("quiet", "messages"))
     add("POST", "/api/event_logging/batch", Endpoint("quiet", "messages"))
     return table

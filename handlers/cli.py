@@ -189,7 +189,7 @@ def _validate_apart(options: argparse.Namespace, variables: dict[str, str]) -> N
 def _validate(options: argparse.Namespace, variables: dict[str, str]) -> list[str]:
     from core.forms import chosen_configuration  # noqa: PLC0415
     from handlers.composition import find_configuration  # noqa: PLC0415
-    from handlers.configuration_check import check_file  # noqa: PLC0415  # pydantic, at authoring time only
+    from handlers.configuration_check import check_file, check_variables  # noqa: PLC0415  # pydantic, now only
     from handlers.io.configuration_files import configuration_path  # noqa: PLC0415
 
     named = options.config or variables.get("MODEL_CONFIG_PATH")
@@ -199,7 +199,7 @@ def _validate(options: argparse.Namespace, variables: dict[str, str]) -> list[st
     if not problems:
         configuration = find_configuration(variables, options.config)[0]
         absent = _absent(configuration.registry) if in_file else []
-        for warning in (*configuration.warnings, *absent):
+        for warning in (*configuration.warnings, *absent, *check_variables(variables)):
             print(f"warning: {warning}", file=sys.stderr)
     return problems
 

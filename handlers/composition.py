@@ -114,7 +114,7 @@ class _LazyDemo:
 
     def __init__(self, clock: SystemClock, variables: Mapping[str, str]) -> None:
         self._clock = clock
-        self._pace = float(variables.get("SKYBRIDGE_DEMO_PACE", "0.02"))
+        self._pace = _number(variables, "SKYBRIDGE_DEMO_PACE", 0.02)
         self._transport: Transport | None = None
 
     async def send(self, request: BackendRequest) -> Exchange:
@@ -122,6 +122,15 @@ class _LazyDemo:
             demo = import_module("core.providers.demo.transport")
             self._transport = cast(Transport, demo.DemoTransport(self._clock, self._pace))
         return await self._transport.send(request)
+
+
+def _number(variables: Mapping[str, str], name: str, default: float) -> float:
+    """A variable that is a number. Raises ConfigurationError."""
+    text = variables.get(name) or str(default)
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigurationError(name, f"expected a number; got {text!r}") from error
 
 
 class _LazyConsole:
@@ -332,7 +341,11 @@ def _observe(
     outside = make(variables, ports.transports["https"], ports.clock, ports.random, ports.log)
     if _asked(variables, _BODIES):
         module = import_module("handlers.io.body_log")
-        bodies = module.make_body_log(outside)
+        try:
+            bodies = module.make_body_log(outside)
+        except OSError as error:
+            problem = f"the folder cannot be made: {error}. `off` keeps no bodies"
+            raise ConfigurationError("SKYBRIDGE_BODY_LOG", problem) from error
         keepers.append(bodies)
         served = cast("Gateway", module.BodyLoggingGateway(gateway, bodies))
         after.extend(bodies.after)

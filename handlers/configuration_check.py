@@ -203,6 +203,23 @@ def check_file(path: Path, variables: Mapping[str, str]) -> list[str]:
     return []
 
 
+# Variables of few values. Any other one does nothing, which nobody meant who set it.
+_CHOICES = {
+    "LOG_LEVEL": ("debug", "info", "warning", "error"),
+    "SKYBRIDGE_AUTH": ("platform",),
+    "SKYBRIDGE_BODY_LOG_PERSONAL": ("redact", "off"),
+}
+
+
+def check_variables(variables: Mapping[str, str]) -> list[str]:
+    """What is wrong with the values of the environment, a line of text each."""
+    return [
+        f"{name}: expected {' or '.join(choices)}; got {variables[name]!r}"
+        for name, choices in _CHOICES.items()
+        if variables.get(name) and variables[name].lower() not in choices
+    ]
+
+
 type Place = Sequence[str | int]
 
 

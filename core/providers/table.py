@@ -2,7 +2,7 @@
 
 Paths are joined to the backend's base URL; `{model}` is one percent-encoded segment, `{api_version}` the
 configured version. The formats stand in order of richness: the first one is taken for a client that speaks
-none of them. Sources: wire-formats sections 1.1, 2, 3.6, 4.1, 5 and 6.
+none of them.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ _RESPONSES_SINCE = "2025-03-01"
 
 
 def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing: str | None = None) -> Backend:
-    """A backend from checked options (the keys of design section 5). `options` hold expanded values."""
+    """A backend from checked options (docs/configuration.md lists them). `options` hold expanded values."""
     provider = PROVIDERS[type_name]
     api_version = str(options.get("api_version") or "")
     format_name = options.get("format")

@@ -92,6 +92,36 @@ def test_what_the_environment_lacks_is_a_warning(capsys: pytest.CaptureFixture[s
     assert shown.startswith("warning: backend c: ANTHROPIC_API_KEY not set in environment; requests to it are")
 
 
+def test_values_of_variables_that_would_do_nothing_are_warned_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("models.yaml", GOOD)
+    for name, value in (("LOG_LEVEL", "WARNING"), ("SKYBRIDGE_BODY_LOG_PERSONAL", "redact")):
+        monkeypatch.setenv(name, value)
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().err == ""
+    for name in ("LOG_LEVEL", "SKYBRIDGE_AUTH", "SKYBRIDGE_BODY_LOG_PERSONAL"):
+        monkeypatch.setenv(name, "loud")
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: LOG_LEVEL: expected debug or info or warning or error; got 'loud'",
+        "warning: SKYBRIDGE_AUTH: expected platform; got 'loud'",
+        "warning: SKYBRIDGE_BODY_LOG_PERSONAL: expected redact or off; got 'loud'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SKYBRIDGE_DEMO_PACE", "fast", "SKYBRIDGE_DEMO_PACE: expected a number; got 'fast'"),
+        ("SKYBRIDGE_BODY_LOG", "/proc/nowhere", "SKYBRIDGE_BODY_LOG: the folder cannot be made: "),
+    ],
+)
+def test_variables_that_cannot_be_used_are_named(name: str, value: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        compose({name: value, "LOG_LEVEL": "error"}, str(write("m.yaml", GOOD)), local=True)
+
+
 def test_a_secret_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     write("models.json", json.dumps({"providers": [{"name": "a", "type": "x", "api_key": ["sk-secret"]}]}))
     assert cli.main(["check", "--config", "models.json"]) == 1
