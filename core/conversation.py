@@ -53,6 +53,7 @@ class Source:
     media_type: str = ""
     blocks: list[Block] = field(default_factory=list)
     extra: JsonObject = field(default_factory=dict)
+    note: JsonObject | None = None
 
 
 @slotted

@@ -26,6 +26,7 @@ from core.conversation import (
 from core.formats.chat_completions.fields import Fields, missing, text_at, wrong_type, wrong_value
 from core.formats.chat_completions.reasoning_slots import read_thinking_block
 from core.formats.chat_completions.tool_arguments import arguments_text
+from core.formats.openai_files import media_type_of
 
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "audio/x-wav": "audio/wav"}
 _AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
@@ -139,7 +140,9 @@ def _file(fields: Fields) -> Block:
     elif data.startswith(("data:", "http://", "https://")):
         source = read_source(data)
     else:
-        source = Source("base64", data, "application/pdf" if (name or "").lower().endswith(".pdf") else "")
+        source = Source("base64", data)
+    if source.kind == "base64":
+        source.media_type = media_type_of(name, source.media_type)
     if inner is not fields:
         source.extra = inner.rest
     return Document(source, name, cache=read_cache(fields), extra=fields.rest)

@@ -99,13 +99,14 @@ def _part(block: Block, writing: Writing, path: str) -> JsonObject:
             if block.citations:
                 writing.drop(f"{path}.citations", "Chat Completions takes no citations back")
         case Image():
-            part = {"type": "image_url", "image_url": _image_url(block, path)}
+            part = {"type": "image_url", "image_url": _image_url(block, writing, path)}
         case Document():
             part = _document(block, writing, path)
         case Audio():
-            part = {"type": "input_audio", "input_audio": _audio(block, path)}
+            part = {"type": "input_audio", "input_audio": _audio(block, writing, path)}
         case Video() if writing.dialect.video or writing.same_format:
-            part = {"type": "video_url", "video_url": {"url": _url(block.source, path), **block.source.extra}}
+            video = _of(block.source, {"url": _url(block.source, path)}, writing, path)
+            part = {"type": "video_url", "video_url": video}
         case Opaque() if block.format == "chat_completions":
             return block.raw
         case _:
@@ -120,9 +121,15 @@ def _no_place(block: Block, path: str) -> Unsupported:
     return Unsupported(path, f"{path}: Chat Completions has no place for {name} content here.")
 
 
-def _image_url(image: Image, path: str) -> JsonObject:
+def _of(source: Source, written: JsonObject, writing: Writing, path: str) -> JsonObject:
+    """`written` with the members that the source of a client of this very format has beside."""
+    writing.put_extra(written, source.extra, path)
+    return written
+
+
+def _image_url(image: Image, writing: Writing, path: str) -> JsonObject:
     detail = {} if image.detail is None else {"detail": image.detail}
-    return {"url": _url(image.source, path), **detail, **image.source.extra}
+    return _of(image.source, {"url": _url(image.source, path), **detail}, writing, path)
 
 
 def _url(source: Source, path: str) -> str:
@@ -133,12 +140,12 @@ def _url(source: Source, path: str) -> str:
     raise Unsupported(path, f"{path}: this backend takes the bytes or a URL, not a {source.kind} source.")
 
 
-def _audio(audio: Audio, path: str) -> JsonObject:
+def _audio(audio: Audio, writing: Writing, path: str) -> JsonObject:
     source = audio.source
     if source.kind != "base64":
         raise Unsupported(path, f"{path}: audio must come as base64 data here.")
     format_ = _AUDIO_FORMATS.get(source.media_type) or source.media_type.removeprefix("audio/")
-    return {"data": source.data, "format": format_, **source.extra}
+    return _of(source, {"data": source.data, "format": format_}, writing, path)
 
 
 def _document(document: Document, writing: Writing, path: str) -> JsonObject:
@@ -151,12 +158,12 @@ def _document(document: Document, writing: Writing, path: str) -> JsonObject:
         return {"type": "text", "text": _document_text(document, path)}
     name = {} if document.name is None else {"filename": document.name}
     if source.kind == "file_id":
-        return {"type": "file", "file": {"file_id": source.data, **name, **source.extra}}
+        return {"type": "file", "file": _of(source, {"file_id": source.data, **name}, writing, path)}
     if source.kind == "url" and not (writing.dialect.document_urls or writing.same_format):
         raise Unsupported(path, f"{path}: this backend takes documents as data, not by URL.")
     if source.kind == "base64" and not writing.same_format:
         name = {"filename": file_name(document.name, suffix_of(source.media_type), "pdf")}
-    return {"type": "file", "file": {**name, "file_data": _url(source, path), **source.extra}}
+    return {"type": "file", "file": _of(source, {**name, "file_data": _url(source, path)}, writing, path)}
 
 
 def _document_text(document: Document, path: str) -> str:

@@ -21,7 +21,7 @@ from core.conversation import (
     Source,
     Text,
 )
-from core.formats.openai_files import file_name
+from core.formats.openai_files import file_name, media_type_of, suffix_of
 from core.formats.responses import members
 
 _DATA_URI = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*?);base64,", re.IGNORECASE)
@@ -35,20 +35,6 @@ _PLAIN_TEXT = frozenset({"type", "text", "annotations"})
 _TEXT_MEMBERS = _PLAIN_TEXT | {"prompt_cache_breakpoint", "logprobs"}
 
 _CACHE_LIFETIMES = {"5m": "30m", "1h": "12h"}
-
-# Media types for file data that came without any; OpenAI goes by the file name there.
-_MEDIA_OF_SUFFIX = {
-    "pdf": "application/pdf",
-    "txt": "text/plain",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "json": "application/json",
-    "html": "text/html",
-    "xml": "text/xml",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-}
 
 
 def read_content(owner: JsonObject, name: str, path: str, *, assistant: bool) -> tuple[list[Block], bool]:
@@ -111,9 +97,8 @@ def write_citation(citation: Citation, text_length: int, *, own: bool) -> JsonOb
 
 def data_uri(source: Source) -> str:
     """The data URI of a base64 source, spelt as it came where it came as one."""
-    prefix = source.extra.get("prefix")
-    if isinstance(prefix, str):
-        return prefix + source.data
+    if source.note is not None:
+        return f"{source.note['prefix']}{source.data}"
     return f"data:{source.media_type or 'application/octet-stream'};base64,{source.data}"
 
 
@@ -163,7 +148,7 @@ def _read_file(part: JsonObject, path: str) -> Document:
     data, url = members.text(part, "file_data", path), members.text(part, "file_url", path)
     file_id = members.text(part, "file_id", path)
     if data is not None:
-        source = _source_of_file_data(data, name or "", members.join(path, "file_data"))
+        source = _source_of_file_data(data, name, members.join(path, "file_data"))
     elif url is not None:
         source = _source_of_url(url, members.join(path, "file_url"))
     elif file_id is not None:
@@ -211,16 +196,19 @@ def _source_of_data_uri(uri: str) -> Source | None:
     media_type = _MEDIA_ALIASES.get(stated, stated)
     source = Source("base64", uri[match.end() :], media_type)
     if match[0] != f"data:{media_type};base64,":
-        source.extra["prefix"] = match[0]
+        source.note = {"prefix": match[0]}
     return source
 
 
-def _source_of_file_data(data: str, name: str, path: str) -> Source:
+def _source_of_file_data(data: str, name: str | None, path: str) -> Source:
     """File data is a data URI, or bare base64 of a file whose name tells its type."""
-    if data[:5].lower() == "data:":
-        return _source_of_url(data, path)
-    media_type = _MEDIA_OF_SUFFIX.get(name.rpartition(".")[2].lower(), "")
-    return Source("base64", data, media_type, extra={"prefix": ""})
+    if data[:5].lower() != "data:":
+        return Source("base64", data, media_type_of(name), note={"prefix": ""})
+    source = _source_of_url(data, path)
+    stated, source.media_type = source.media_type, media_type_of(name, source.media_type)
+    if source.media_type != stated and source.note is None:
+        source.note = {"prefix": f"data:{stated};base64,"}
+    return source
 
 
 _READERS: dict[str, Callable[[JsonObject, str], Block]] = {
@@ -274,7 +262,7 @@ def write_file(block: Document, *, own: bool) -> JsonObject:
     else:
         part["file_id" if source.kind == "file_id" else "file_url"] = source.data
     if source.kind == "base64" and not own:
-        part["filename"] = file_name(block.name, _suffix_of(source.media_type), "bin")
+        part["filename"] = file_name(block.name, suffix_of(source.media_type), "bin")
     elif block.name is not None:
         part["filename"] = block.name
     return _with_extra(part, block.extra, block.cache, own)
@@ -302,7 +290,3 @@ def add_cache(part: JsonObject, cache: CacheMark | None) -> None:
     if cache.ttl is not None:
         mark["ttl"] = _CACHE_LIFETIMES.get(cache.ttl, cache.ttl)
     part["prompt_cache_breakpoint"] = mark
-
-
-def _suffix_of(media_type: str) -> str | None:
-    return next((suffix for suffix, known in _MEDIA_OF_SUFFIX.items() if known == media_type), None)

@@ -24,6 +24,7 @@ from core.conversation import (
     Role,
     ServerToolCall,
     ServerToolResult,
+    Source,
     Text,
     ToolCall,
     ToolResult,
@@ -237,12 +238,12 @@ class ItemWriter:
             case Refusal():
                 yield {"type": "input_text", "text": block.text}
             case Image():
-                self._check_source(block.source.kind, "an image")
+                self._check_source(block.source, "an image")
                 yield write_image(block, own=self._own)
             case Document():
                 yield from self._document(block)
             case Audio():
-                self._check_source(block.source.kind, "audio")
+                self._check_source(block.source, "audio")
                 yield write_audio(block, own=self._own)
             case Video():
                 raise Unsupported("messages", "The Responses API takes no video.")
@@ -265,10 +266,12 @@ class ItemWriter:
             yield from [{"type": "input_text", "text": source.data}] if source.kind == "text" else []
             yield from self._parts(source.blocks)
             return
-        self._check_source(source.kind, "a document")
+        self._check_source(source, "a document")
         yield write_file(block, own=self._own)
 
-    def _check_source(self, kind: str, what: str) -> None:
+    def _check_source(self, source: Source, what: str) -> None:
+        self._check_extra(source.extra)
+        kind = source.kind
         if kind == "file_id" and self._client_format not in _SAME_FILES:
             raise Unsupported("messages", f"The file id of {what} is known to its own vendor only.")
         if kind not in ("base64", "url", "file_id"):
