@@ -18,8 +18,8 @@ class ModelFacts:
 
     `vendor` is whose opaque state (signatures, encrypted reasoning) its models read. `thinking`: the values
     of Anthropic's `thinking.type` that are accepted. `efforts`: accepted effort levels, () for none.
-    `sampling`: whether temperature, top_p and top_k may be sent; `sampling_while_thinking` the same while it
-    reasons. `forced_tool_choice`: whether a tool may be required or named. `prefill`: whether the
+    `sampling`: whether temperature, top_p, top_k and penalties may be sent; `sampling_while_thinking`: the first
+    three while it reasons. `forced_tool_choice`: whether a tool may be required or named. `prefill`: whether the
     conversation may end with an assistant turn. `mid_system`: whether a system message may stand later on.
     `chat_tools_with_reasoning`: False where function tools with reasoning need the Responses API.
     `thinking_levels`: Gemini's thinkingLevel (3 and later) instead of thinkingBudget. `budget_minimum` and

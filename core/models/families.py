@@ -299,11 +299,14 @@ _GEMINI_3 = replace(
     budget_maximum=None,
 )
 _GEMINI_3_PRO = replace(_GEMINI_3, family="gemini-3-pro", efforts=_LOW_TO_HIGH)
-# From 3.5 Flash Lite and 3.6 on, the sampling parameters are refused.
-_GEMINI_3_FIXED = replace(_GEMINI_3, family="gemini-3.6", sampling=False, sampling_while_thinking=False)
+# From 3.5 Flash Lite and 3.6 on, sampling parameters and an ending with the model's turn are refused
+# (https://ai.google.dev/gemini-api/docs/generate-content/whats-new-gemini-3.6).
+_GEMINI_3_FIXED = replace(_GEMINI_3, family="gemini-3.6", sampling=False, sampling_while_thinking=False, prefill=False)
 
 GOOGLE: Final[tuple[Row, ...]] = (
     ("gemini-3.5-flash-lite*", replace(_GEMINI_3_FIXED, family="gemini-3.5-flash-lite")),
+    # The Gemini API hands this one's requests to 3.6 Flash.
+    ("gemini-3.5-flash*", replace(_GEMINI_3, family="gemini-3.5-flash", prefill=False)),
     ("gemini-3.[78]*", replace(_GEMINI_3_FIXED, family="gemini-3.7", efforts=_LOW_TO_HIGH)),
     ("gemini-3.[69]*", _GEMINI_3_FIXED),
     ("gemini-3*-pro*", _GEMINI_3_PRO),
@@ -313,7 +316,8 @@ GOOGLE: Final[tuple[Row, ...]] = (
     ("gemini-2.5*", _GEMINI_2_5),
     ("gemini-[12]*", _GEMINI_2),
     ("gemini-[4-9]*", replace(_GEMINI_3_FIXED, family="gemini-next", efforts=_LOW_TO_HIGH)),
-    ("gemini*", replace(_GEMINI_3, family="gemini")),
+    # Aliases of the latest: what all of them take.
+    ("gemini*", replace(_GEMINI_3, family="gemini", efforts=_LOW_TO_HIGH, prefill=False)),
     ("gemma*", replace(_GEMINI_2, family="gemma", vendor="google", audio=False, documents=False)),
 )
 

@@ -18,7 +18,8 @@ from core.translation.rules import FormatRules
 DEFAULT_MAX_TOKENS: Final = 8_192
 _LEAST_BUDGET: Final = 1_024
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
-_MORE_OF_OPENAI: Final = ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
+_PENALTIES: Final = ("presence_penalty", "frequency_penalty")
+_MORE_OF_OPENAI: Final = (*_PENALTIES, "logit_bias", "logprobs", "top_logprobs")
 
 
 def fitted_sampling(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> Sampling:
@@ -29,7 +30,7 @@ def fitted_sampling(conversation: Conversation, rules: FormatRules, facts: Model
         sampling = replace(sampling, logprobs=None, top_logprobs=None)
     reasons = is_reasoning(conversation.reasoning, facts)
     if not (facts.sampling_while_thinking if reasons and facts.sampling else facts.sampling):
-        more = _MORE_OF_OPENAI if facts.reasoning_model else ()
+        more = _MORE_OF_OPENAI if facts.reasoning_model else () if facts.sampling else _PENALTIES
         refused = [name for name in (*_SAMPLING, *more) if getattr(sampling, name) is not None]
         for name in refused:
             losses.add(name, "the model refuses it" + (" while it reasons" if facts.sampling else ""))
