@@ -97,10 +97,11 @@ type Event = Started | PartStarted | PartDelta | PartEnded | Finished | Failed |
 
 
 def empty_copy(block: Block) -> Block:
-    """The skeleton of `block` for PartStarted: what its deltas will fill is empty."""
+    """The skeleton of `block` for PartStarted: what its deltas will fill is empty. A text's signature that is known by
+    then is told at once."""
     match block:
         case Text():
-            return replace(block, text="", citations=[], signature=None)
+            return replace(block, text="", citations=[])
         case Reasoning() if block.redacted is None:
             return replace(block, texts=[], signature=None, encrypted=None)
         case ToolCall():

@@ -9,20 +9,22 @@ from collections.abc import Sequence
 
 from core.conversation import Block, Reasoning, Text, ToolCall
 
-# Members of the carrier's `extra`: the id of the call that it signs; that it signs the text before it.
+# Members of the carrier's `extra`: the id of the call that it signs; that it signs the text before it, or the one
+# after it (_NEXT).
 SIGNS_CALL = "signs_call"
 SIGNS_TEXT = "signs_text"
+_NEXT = "next"
 
 
-def carrier_of(block: Block) -> Reasoning | None:
+def carrier_of(block: Block, *, ahead: bool = False) -> Reasoning | None:
     """The reasoning to seal for the signature on `block`, None when it has none.
 
-    It is written before a call and after a text.
+    It is written before a call, and after a text (`ahead`: before it).
     """
     if isinstance(block, ToolCall) and block.signature:
         return Reasoning(signature=block.signature, origin=block.origin, extra={SIGNS_CALL: block.id})
     if isinstance(block, Text) and block.signature:
-        return Reasoning(signature=block.signature, origin=block.origin, extra={SIGNS_TEXT: True})
+        return Reasoning(signature=block.signature, origin=block.origin, extra={SIGNS_TEXT: _NEXT if ahead else True})
     return None
 
 
@@ -49,5 +51,6 @@ def _signed_by(carrier: Reasoning, blocks: Sequence[Block], place: int) -> ToolC
     call_id = carrier.extra.get(SIGNS_CALL)
     if call_id is not None:
         return next((block for block in blocks if isinstance(block, ToolCall) and block.id == call_id), None)
-    before = blocks[place - 1] if place else None
-    return before if isinstance(before, Text) else None
+    signed = place + 1 if carrier.extra[SIGNS_TEXT] == _NEXT else place - 1
+    beside = blocks[signed] if 0 <= signed < len(blocks) else None
+    return beside if isinstance(beside, Text) else None

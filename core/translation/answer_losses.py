@@ -47,6 +47,8 @@ class AnswerLosses:
         self._shows_media = _MEDIA[client_format]
         self._dropped = dropped
         self._format: FormatName | None = None
+        self._signed: str | None = None
+        self._signed_late = False
 
     def begin(self, format_name: FormatName | None, extra: JsonObject) -> None:
         """The answer came in this format, with these members beside its content."""
@@ -61,6 +63,8 @@ class AnswerLosses:
             self._add("pause_turn")
         if self._client_format == "converse" != self._format and stop.explanation:
             self._add("explanation")
+        if self._signed_late:
+            self._add("signature")
 
     def members(self, extra: JsonObject) -> None:
         """Members beside its content."""
@@ -71,7 +75,9 @@ class AnswerLosses:
 
     def block(self, block: Block) -> None:
         """A block of the answer, as it begins."""
+        self._signed_late = False
         if isinstance(block, Text):
+            self._signed = block.signature
             return
         match block:
             case ServerToolCall() | ServerToolResult() | Opaque():
@@ -84,11 +90,19 @@ class AnswerLosses:
         """A block of the answer, whole. Citations are known at its end."""
         if not isinstance(block, Text):
             return
+        if block.signature is not None:
+            self._signature(block)
         citations = block.citations
         if block.note is not None and self._client_format != self._format and phase_of(block.note):
             self._add("phase")
         if citations and self._client_format not in (self._format, "converse"):
             self._citations(citations)
+
+    def _signature(self, block: Text) -> None:
+        """Gemini's on a text. A Messages client has it before the text, or before the block that follows."""
+        if self._client_format == "responses" or (self._client_format == "messages" and not block.text):
+            self._add("signature")
+        self._signed_late = self._client_format == "messages" and block.signature != self._signed
 
     def _citations(self, citations: Sequence[Citation]) -> None:
         if any(citation.url is None and not self._is_own(citation.raw) for citation in citations):

@@ -20,6 +20,7 @@ from core.conversation import (
     Image,
     Message,
     Opaque,
+    Origin,
     Reasoning,
     Refusal,
     ServerToolCall,
@@ -236,3 +237,10 @@ def test_converse_has_no_place_for_the_reason_of_a_refusal() -> None:
     answer = Answer("id", "m", [], Stop("refusal", explanation="It is forbidden."), format="messages")
     AnswerLosses("converse", dropped).whole(answer)
     assert dropped == ["answer.explanation"]
+
+
+def test_a_signature_on_a_text_has_no_place_in_responses() -> None:
+    dropped: list[str] = []
+    text = Text("Hi", signature="U0lH", origin=Origin("google"))
+    AnswerLosses("responses", dropped).whole(Answer("id", "m", [text], format="generate_content"))
+    assert dropped == ["answer.signature"]

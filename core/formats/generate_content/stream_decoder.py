@@ -173,7 +173,7 @@ class StreamDecoder:
         if not self._extends(block):
             events.extend(self._end_part())
             self._open = _opened(block)
-            events.append(PartStarted(self._index, empty_copy(self._open)))
+            events.append(PartStarted(self._index, empty_copy(block)))
         assert self._open is not None
         events.extend(self._delta(replace(delta, index=self._index)) for delta in deltas)
         return events

@@ -52,6 +52,11 @@ class StreamEncoder:
         self._piece = 0
         self._heads: dict[str, str] = {}
         self._content: list[Block] = []
+        # A text that begins with its signature, until its first piece; whether the open text's signature stands before
+        # it; one that came with a text's end, until a block follows: agents take the last block for the answer.
+        self._unopened: Text | None = None
+        self._told = False
+        self._waiting: Reasoning | None = None
 
     def emit(self, event: Event) -> bytes:
         """The bytes for `event`, b"" for one that says nothing to a Messages client."""
@@ -95,8 +100,11 @@ class StreamEncoder:
         if self._origin == "messages":
             start.update(block.extra)  # type: ignore[union-attr]
         opened = self._ensure_started()
-        if isinstance(block, ToolCall):
-            opened += self._carried(block)
+        if isinstance(block, Text) and block.signature:
+            self._unopened = block
+            return opened  # opens with its first piece: there may be none
+        if isinstance(block, ToolCall) and block.signature:
+            opened += self._carried(carrier_of(block))
         opened += self._open_block(start)
         if isinstance(block, Reasoning) and block.texts:
             # Another vendor's encrypted block came whole, with a readable text beside it.
@@ -126,19 +134,20 @@ class StreamEncoder:
         return opened + _event("content_block_delta", event)
 
     def _open_block(self, start: JsonObject) -> str:
+        carrier, self._waiting = self._waiting, None
+        before = "" if carrier is None else self._carried(carrier)
         self._index += 1
         self._open = True
         self._piece = 0
         self._heads = {}
-        return _event(
-            "content_block_start",
-            {"type": "content_block_start", "index": self._index, "content_block": start},
-        )
+        event = {"type": "content_block_start", "index": self._index, "content_block": start}
+        return before + _event("content_block_start", event)
 
     def _part_delta(self, event: PartDelta) -> str:
         kind = event.kind
         if not self._open or kind == "signature":
-            return ""  # a signature goes out whole, right before the block's stop
+            # A signature goes out whole, right before the block's stop.
+            return "" if kind == "signature" or self._unopened is None else self._begin(self._unopened, event)
         if kind == "citation":
             return self._citation(event)
         head = self._heads.get(kind) or self._head(kind)
@@ -147,6 +156,12 @@ class StreamEncoder:
             self._piece = event.piece
             return head + encode_basestring("\n\n") + _DELTA_END + head + encode_basestring(event.value) + _DELTA_END
         return head + encode_basestring(event.value) + _DELTA_END
+
+    def _begin(self, text: Text, first: PartDelta) -> str:
+        """A signed text, up to its first piece."""
+        self._unopened, self._told = None, True
+        signature = self._carried(carrier_of(text, ahead=True))
+        return signature + self._open_block(_empty_text(text)) + self._part_delta(first)
 
     def _head(self, kind: str) -> str:
         delta, member = _DELTAS[kind]
@@ -168,21 +183,23 @@ class StreamEncoder:
         block = event.block
         self._content.append(block)
         if not self._open:
+            self._unopened = None
             return ""
         last = ""
         if isinstance(block, Reasoning) and not is_redacted(block) and (signature := signature_of(block)):
             last = self._head("signature") + encode_basestring(signature) + _DELTA_END
-        return last + self._stop_block() + (self._carried(block) if isinstance(block, Text) else "")
+        if isinstance(block, Text) and block.signature:
+            self._waiting = None if self._told else carrier_of(block)
+            self._told = False
+        return last + self._stop_block()
 
     def _stop_block(self) -> str:
         self._open = False
         stop = f'{{"type":"content_block_stop","index":{self._index}}}'
         return f"event: content_block_stop\ndata: {stop}\n\n"
 
-    def _carried(self, block: Block) -> str:
-        carrier = carrier_of(block)
-        if carrier is None:
-            return ""
+    def _carried(self, carrier: Reasoning | None) -> str:
+        assert carrier is not None
         start = self._open_block({"type": "thinking", "thinking": "", "signature": ""})
         signature = self._head("signature") + encode_basestring(signature_of(carrier)) + _DELTA_END
         return start + signature + self._stop_block()

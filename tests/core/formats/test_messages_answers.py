@@ -189,7 +189,7 @@ def test_foreign_state_comes_back_as_it_was(block: Any) -> None:
     if isinstance(block, Reasoning) and block.origin is None:
         block.origin = Origin("")
     assert back == [block]
-    carrier = body["content"][-1 if isinstance(block, Text) else 0]
+    carrier = body["content"][0]
     assert carrier["type"] == "thinking"
     assert envelope.is_sealed(carrier["signature"])
 

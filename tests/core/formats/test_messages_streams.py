@@ -38,11 +38,13 @@ from core.events import (
     answer_of,
     events_of,
 )
+from core.formats import load_format
 from core.formats.contract import Reply, Target
 from core.formats.messages import StreamDecoder, StreamEncoder, write_response
 from core.formats.messages.tool_input import read_input
 from core.framing.sse import records_of
 from core.models.facts import ModelFacts
+from core.translation.answer_losses import AnswerLosses
 from core.usage import Usage
 from tests.wire.anthropic_judge import streamed_message_of
 from tests.wire.fixtures import fixture, fixture_parameters
@@ -486,3 +488,48 @@ def test_the_sdk_raises_what_a_failed_stream_says() -> None:
 )
 def test_the_input_of_a_server_tool_is_put_together(pieces: list[str], read: dict[str, Any]) -> None:
     assert read_input("".join(pieces)) == read
+
+
+GEMINIS: dict[str, tuple[list[dict[str, Any]], list[str], bool]] = {
+    "with the text": ([{"text": "Hi", "thoughtSignature": "U0lH"}], ["thinking", "text"], True),
+    "at its end": ([{"text": "H"}, {"text": "i"}, {"text": "", "thoughtSignature": "U0lH"}], ["text"], False),
+    "before a call": (
+        [{"text": "Hi"}, {"text": "", "thoughtSignature": "U0lH"}, {"functionCall": {"name": "f", "args": {}}}],
+        ["text", "thinking", "tool_use"],
+        True,
+    ),
+    "of no text": (
+        [{"text": "Hm", "thought": True}, {"text": "", "thoughtSignature": "U0lH"}],
+        ["thinking"],
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "kinds", "carried"), GEMINIS.values(), ids=list(GEMINIS))
+def test_a_texts_signature_is_never_the_last_block(parts: list[Any], kinds: list[str], carried: bool) -> None:
+    """Claude Code takes the last block for the answer, and Anthropic takes no thinking there."""
+    backend = load_format("generate_content").StreamDecoder(TARGET)
+    chunks = [{"candidates": [{"content": {"role": "model", "parts": [part]}}], "responseId": "r"} for part in parts]
+    chunks[-1]["candidates"][0]["finishReason"] = "STOP"  # type: ignore[index]
+    events = [event for chunk in chunks for event in backend.feed(f"data: {json.dumps(chunk)}\n\n".encode())]
+    events += backend.close()
+    dropped: list[str] = []
+    losses = AnswerLosses("messages", dropped)
+    for event in events:
+        match event:
+            case PartStarted():
+                losses.block(event.block)
+            case PartEnded():
+                losses.ended(event.block)
+            case Finished():
+                losses.finished(event.stop, event.extra)
+    data = encoded(events)
+    assert [block["type"] for block in streamed_message_of(data)["content"]] == kinds
+    assert (b"skybridge1." in data) is (carried or "Hm" in str(parts))
+    assert dropped == ([] if carried else ["answer.signature"])
+
+
+def test_a_signature_without_a_text_is_no_block_of_a_whole_answer() -> None:
+    answer = Answer("id", "m", [Text("", signature="U0lH", origin=Origin("google"))], format="generate_content")
+    assert write_response(answer, Reply("m", "S" * 20, 1, Conversation("m", []), "req"))["content"] == []
