@@ -19,15 +19,14 @@ GIGABYTE: Final = 2**30
 
 @slotted(frozen=True)
 class ComputePrice:
-    """Picodollars for a gigabyte of memory and a second of work, for a request, for a gigabyte that is streamed beyond
-    the free first bytes of an answer, and for a gigabyte and a second of an instance that is kept ready. A period of
-    work counts in whole `step`s, and for `shortest` at least: milliseconds."""
+    """Picodollars for a gigabyte of memory and a second of work, for a request, and for a gigabyte that is streamed
+    beyond the free first bytes of an answer. A period of work counts in whole `step`s, and for `shortest` at least:
+    milliseconds."""
 
     gigabyte_second: int
     request: int
     streamed_gigabyte: int = 0
     free_bytes: int = 0
-    ready_gigabyte_second: int = 0
     step: int = 1
     shortest: int = 1
 
@@ -38,7 +37,7 @@ COMPUTE_PRICES: Final[Mapping[str, ComputePrice]] = {
     "lambda/arm64": ComputePrice(13_333_400, 200_000, 8_000_000_000, 6 * 2**20),
     "lambda/x86_64": ComputePrice(16_666_700, 200_000, 8_000_000_000, 6 * 2**20),
     "flex": ComputePrice(26_000_000, 400_000, step=100, shortest=1000),
-    "flex/always-ready": ComputePrice(16_000_000, 400_000, ready_gigabyte_second=4_000_000, step=100, shortest=1000),
+    "flex/always-ready": ComputePrice(16_000_000, 400_000, step=100, shortest=1000),
 }
 
 
@@ -54,11 +53,6 @@ def work_cost(price: ComputePrice, megabytes: int, milliseconds: float, streamed
     time = round(price.gigabyte_second * megabytes * milliseconds / (MEGABYTES_OF_A_GIGABYTE * 1000))
     beyond = max(0, streamed - price.free_bytes)
     return time + price.request + -(-beyond * price.streamed_gigabyte // GIGABYTE)
-
-
-def ready_cost(price: ComputePrice, megabytes: int, instances: int, seconds: float) -> int:
-    """Instances that are kept ready for so long, whether they work or not."""
-    return round(price.ready_gigabyte_second * megabytes * instances * seconds / MEGABYTES_OF_A_GIGABYTE)
 
 
 class SharedTime:

@@ -6,12 +6,9 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from core.telemetry.measures import METRICS, Distribution, Labels, Measures, Metric
 from core.usage import in_usd
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 type Gauges = Mapping[str, Mapping[Labels, float]]
 

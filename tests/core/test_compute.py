@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.compute import COMPUTE_PRICES, SharedTime, billed_milliseconds, ready_cost, work_cost
+from core.compute import COMPUTE_PRICES, SharedTime, billed_milliseconds, work_cost
 from core.usage import in_usd
 
 ARM, X86 = COMPUTE_PRICES["lambda/arm64"], COMPUTE_PRICES["lambda/x86_64"]
-FLEX, READY = COMPUTE_PRICES["flex"], COMPUTE_PRICES["flex/always-ready"]
+FLEX = COMPUTE_PRICES["flex"]
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,6 @@ def test_streamed_bytes_beyond_the_first_six_megabytes() -> None:
 )  # fmt: skip
 def test_billed_time(seconds: float, arm: int, flex: int) -> None:
     assert (billed_milliseconds(seconds, ARM), billed_milliseconds(seconds, FLEX)) == (arm, flex)
-
-
-def test_an_instance_that_is_kept_ready() -> None:
-    month = 730 * 3600
-    assert in_usd(ready_cost(READY, 2048, 1, month)) == "21.024"
-    assert ready_cost(FLEX, 2048, 1, month) == 0
 
 
 def test_one_request_pays_for_its_time_alone() -> None:

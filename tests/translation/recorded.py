@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,11 +153,3 @@ _FINDERS = {
     "generate_content": _generate_content,
     "invoke": _invoke,
 }
-
-
-def is_json(body: bytes) -> bool:
-    """Whether `body` is a JSON object: what an answer that is not streamed must be."""
-    try:
-        return isinstance(json.loads(body), dict)
-    except ValueError:
-        return False

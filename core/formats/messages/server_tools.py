@@ -10,7 +10,6 @@ from typing import Any
 
 from core.conversation import JsonObject, ServerToolCall, ServerToolResult
 
-CALL_TYPES = frozenset({"server_tool_use", "mcp_tool_use"})
 RESULT_SUFFIX = "_tool_result"
 
 # Members of a result, or of an item in it, that a reader of another format can make sense of; best first.

@@ -1,4 +1,4 @@
-"""Requests that lean on earlier ones: previous_response_id and item_reference, with a store or without.
+"""Requests that lean on earlier ones: previous_response_id and item_reference.
 
 OpenAI keeps each answer (unless `store` is false) and lets a request name it. Here the caller reads the earlier
 turns through a port and these functions put them in the request's place; nothing is read or kept here.
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.conversation import Conversation, Dropped, JsonObject, Message, Opaque
+from core.conversation import JsonObject
 from core.errors import ClientFault
 from core.formats.responses import members
-from core.slotted import replace, slotted
+from core.slotted import slotted
 
 REFERENCE = "item_reference"
 
@@ -66,39 +66,6 @@ def unknown_response(response_id: str) -> ClientFault:
         f"Previous response with id '{response_id}' not found.",
         "previous_response_not_found",
     )
-
-
-def without_store(conversation: Conversation) -> tuple[Conversation, list[Dropped]]:
-    """The conversation for a backend that keeps no Responses, on a gateway without a store.
-
-    A reference to reasoning is dropped with a warning: the model loses a thought, not what was said. Any other
-    reference, and `previous_response_id`, stand for content: ClientFault.
-    """
-    if conversation.previous_response_id is not None:
-        message = (
-            "previous_response_id needs a store, and this gateway has none for this model: "
-            "send the whole conversation as input instead, with store: false."
-        )
-        raise members.invalid("previous_response_id", message, "unsupported_parameter")
-    dropped: list[Dropped] = []
-    messages = [_without_references(message, dropped) for message in conversation.messages]
-    kept = [message for message in messages if message is not None]
-    return replace(conversation, messages=kept), dropped
-
-
-def _without_references(message: Message, dropped: list[Dropped]) -> Message | None:
-    """`message` without references to reasoning, None when nothing else was in it."""
-    references = [block for block in message.content if isinstance(block, Opaque) and block.kind == REFERENCE]
-    if not references:
-        return message
-    for reference in references:
-        item_id = reference.raw.get("id")
-        if reference.content:
-            text = f"Item '{item_id}' is not known here: item_reference needs a store, and this gateway has none."
-            raise members.invalid("input", f"{text} Send the item itself.", "unsupported_parameter")
-        dropped.append(Dropped("input", f"the reasoning '{item_id}' was named by reference and is not kept here"))
-    content = [block for block in message.content if block not in references]
-    return replace(message, content=content) if content else None
 
 
 def _input_items(body: JsonObject) -> list[JsonObject]:

@@ -51,7 +51,6 @@ RECORDED = [
     for folder in ("pydantic-ai-cassettes", "openllmetry-anthropic")
     for pair in recorded_pairs(folder, "api.anthropic.com/v1/messages")
 ]
-FACTS = ModelFacts("claude", "anthropic")
 OLD, NEW = "2023-06-01", "2026-10-21"
 
 
