@@ -189,7 +189,7 @@ def _validate_apart(options: argparse.Namespace, variables: dict[str, str]) -> N
 def _validate(options: argparse.Namespace, variables: dict[str, str]) -> list[str]:
     from core.forms import chosen_configuration  # noqa: PLC0415
     from handlers.composition import find_configuration  # noqa: PLC0415
-    from handlers.configuration_check import check_file, check_variables  # noqa: PLC0415  # pydantic, now only
+    from handlers.configuration_check import check_file, check_variables  # noqa: PLC0415  # pydantic
     from handlers.io.configuration_files import configuration_path  # noqa: PLC0415
 
     named = options.config or variables.get("MODEL_CONFIG_PATH")

@@ -86,6 +86,17 @@ def test_a_pass_through_route_loads_no_translation(name: str) -> None:
     assert not any(module.startswith("core.translation") for module in loaded)
 
 
+def test_the_tree_of_the_document_is_the_tree() -> None:
+    """ARCHITECTURE.md names each module of the three large folders and each package of the core, and no other."""
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## The tree")[2].partition("```\n\n")[0]
+    told = set(re.findall(r"\w+", text))
+    folders = (ROOT / "core", ROOT / "handlers", ROOT / "handlers" / "io")
+    modules = {path.stem for folder in folders for path in folder.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in (ROOT / "core").glob("*/__init__.py")}
+    assert (modules | packages) - told == set()
+    assert {word for word in told if "_" in word} - modules == set()
+
+
 def test_dispatch_is_by_table() -> None:
     """No comparison with a provider's or a format's name outside the tables."""
     names = "|".join(map(re.escape, [*PROVIDERS, *FORMATS]))

@@ -1,5 +1,5 @@
-"""A message with other content. Every step of a translation makes these, so they are made without dataclasses'
-generic `replace`, and not at all where nothing changed."""
+"""A message with other content. Every step of a translation makes these, so they are made without the generic
+`replace`, and not at all where nothing changed."""
 
 from __future__ import annotations
 
