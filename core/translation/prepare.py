@@ -126,7 +126,7 @@ def prepare(
     # From here on `prepared` is a copy of our own.
     prepared.tools = fitted_strict(prepared, rules, facts, losses)
     if conversation.format != rules.format:
-        prepared.tools = argument_schemas(strict_tools(prepared, rules, losses), rules)
+        prepared.tools = argument_schemas(strict_tools(prepared, rules, facts, losses), rules)
     _check_tools(prepared, facts)
     _lose_members(conversation, rules, survey, losses)
     mapping = tool_map(prepared, rules, facts)
@@ -215,6 +215,8 @@ def _shaped(
     is_plain = survey.is_plain()
     if survey.cited or not is_plain:
         messages = ContentFitter(conversation, rules, facts, losses).fitted(messages)
+    if not (is_plain or rules.assistant_media or conversation.format == rules.format):
+        messages = turns.without_drawn_media(messages)
     messages = turns.answered_calls(messages, rules)
     messages = turns.without_bare_ending(messages, losses)
     if survey.blank or survey.has_reasoning() or not is_plain:

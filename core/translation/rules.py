@@ -28,6 +28,7 @@ class FormatRules:
     calls that another model made need a sentinel for a signature.
     `reasoning`: the words in which reasoning is asked for. `max_stop` 0: no stop sequences at all.
     `falling_cache_times`: a cache mark may not last longer than one before it.
+    `assistant_media`: the assistant's turns may hold images and sounds.
     `any_output_root`: structured output may be a list, a word or a number at its top, not an object only.
     """
 
@@ -67,6 +68,7 @@ class FormatRules:
     max_tokens_required: bool = False
     json_object: bool = False
     any_output_root: bool = False
+    assistant_media: bool = False
 
 
 # URLs that Gemini reads by itself (https://ai.google.dev/gemini-api/docs/files).
@@ -166,6 +168,7 @@ GENERATE_CONTENT: Final = FormatRules(
     max_temperature=2.0,
     json_object=True,
     any_output_root=True,
+    assistant_media=True,
 )
 
 # Bedrock's Messages surfaces take no URLs and run no search

@@ -13,7 +13,9 @@ from typing import Final
 
 from core.conversation import (
     SYSTEM_ROLES,
+    Audio,
     Block,
+    Document,
     Image,
     Message,
     OutputFormat,
@@ -21,6 +23,7 @@ from core.conversation import (
     Text,
     ToolCall,
     ToolResult,
+    Video,
     leading_system,
 )
 from core.models.facts import ModelFacts
@@ -36,6 +39,9 @@ CONTINUE: Final = (
     "Continue your last reply exactly where it stops. Do not repeat any of it and do not comment on this request."
 )
 IMAGE_FOLLOWS: Final = "[The image is in the next user message.]"
+MEDIA_FOLLOW: Final = "[What stood here is in the next user message.]"
+MEDIA_OF_ANSWER: Final = "[From your last answer:]"
+_MEDIA: Final = (Image, Document, Audio, Video)
 BILLING_HEADER: Final = "x-anthropic-billing-header"
 _STRIP_BILLING_HEADER: Final = frozenset({"anthropic"})
 
@@ -104,6 +110,27 @@ def _reminder(message: Message, losses: Losses | None) -> Message:
         else:
             content.append(block)
     return Message("user", content)
+
+
+def without_drawn_media(messages: list[Message]) -> list[Message]:
+    """The messages for targets whose assistant has words only: what another one drew or spoke moves to the user's next
+    turn, where its model sees it all the same."""
+    result: list[Message] = []
+    media: list[Block] = []
+    for message in messages:
+        if message.role == "assistant":
+            content: list[Block] = []
+            for block in message.content:
+                if isinstance(block, _MEDIA):
+                    media += [block] if media else [Text(MEDIA_OF_ANSWER), block]
+                    block = Text(MEDIA_FOLLOW)
+                content.append(block)
+            message = with_content(message, content)
+        elif media:
+            result.append(Message("user", media))
+            media = []
+        result.append(message)
+    return [*result, Message("user", media)] if media else result
 
 
 def answered_calls(messages: list[Message], rules: FormatRules) -> list[Message]:

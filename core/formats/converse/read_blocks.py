@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from typing import Any
 
@@ -340,8 +339,8 @@ class BlockReader:
             raise Invalid("redactedContent", "must be base64 text")
         try:
             text = base64.b64decode(content, validate=True).decode("ascii")
-        except binascii.Error:
-            raise Invalid("redactedContent", "must be base64 text") from None
         except UnicodeDecodeError:
             return Reasoning(redacted=content, origin=self._origin, extra={BINARY_REDACTED: True})
+        except ValueError:
+            raise Invalid("redactedContent", "must be base64 text") from None
         return envelope.unseal(text) or Reasoning(redacted=text, origin=self._origin)

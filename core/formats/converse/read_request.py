@@ -16,10 +16,13 @@ from core.conversation import (
     Message,
     Origin,
     OutputFormat,
+    Reasoning,
     Role,
     Sampling,
     Tool,
+    ToolCall,
     ToolChoice,
+    ToolResult,
 )
 from core.formats.contract import Call
 from core.formats.converse.members import (
@@ -43,6 +46,14 @@ from core.formats.converse.read_blocks import BlockReader, read_cache
 from core.models.resolve import facts_for
 
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+
+# In whose messages alone a block may stand, and what Bedrock says elsewhere.
+_ONLY_IN: dict[type, tuple[Role, ...]] = {ToolCall: ("assistant",), Reasoning: ("assistant",), ToolResult: ("user",)}
+_MISPLACED: dict[type, str] = {
+    ToolCall: "toolUse blocks can only be in assistant messages",
+    Reasoning: "reasoningContent blocks can only be in assistant messages",
+    ToolResult: "toolResult blocks can only be in user messages",
+}
 
 _TOP = frozenset(
     {
@@ -105,8 +116,11 @@ def _read_messages(body: JsonObject, reader: BlockReader) -> list[Message]:
         role = _ROLES.get(required_text(raw, "role"))
         if role is None:
             raise Invalid("role", "must be 'user' or 'assistant'")
-        content = list_of(raw.get("content"), "content")
-        return Message(role, reader.read_all(content), extra=rest_of(raw, _MESSAGE))
+        content = reader.read_all(list_of(raw.get("content"), "content"))
+        for block in content:
+            if role not in _ONLY_IN.get(type(block), (role,)):
+                raise Invalid("content", _MISPLACED[type(block)])
+        return Message(role, content, extra=rest_of(raw, _MESSAGE))
 
     if body.get("messages") == []:
         raise Invalid("messages", "A conversation must start with a user message.")

@@ -131,10 +131,10 @@ class StreamDecoder:
 
     def _block_start(self, event: JsonObject) -> None:
         self._end_part()
-        ((kind, start),) = event["start"].items()
-        reader = _STARTS.get(kind)
-        if reader is not None:
-            reader(self, event["contentBlockIndex"], start)
+        for kind, start in event["start"].items():  # none for a text, from servers that announce every block
+            reader = _STARTS.get(kind)
+            if reader is not None:
+                reader(self, event["contentBlockIndex"], start)
 
     def _tool_use_start(self, number: int, start: JsonObject) -> None:
         call_id, name = _text(start, "toolUseId"), _text(start, "name")

@@ -121,18 +121,20 @@ def test_what_is_read() -> None:
 
 
 def test_members_that_are_not_known_yet_go_back() -> None:
+    answer = [
+        {"reasoningContent": {"reasoningText": {"text": "a", "new": 1}}},
+        {"toolUse": {"toolUseId": "t", "name": "f", "input": {}, "new": 1}},
+    ]
     blocks = [
         {"image": {"format": "png", "source": {"bytes": "AAAA"}, "new": 1}},
         {"guardContent": {"image": {"format": "png", "source": {"bytes": "AAAA"}, "new": 1}}},
-        {"reasoningContent": {"reasoningText": {"text": "a", "new": 1}}},
         {"searchResult": {"source": "s", "title": "t", "content": [], "new": 1}},
-        {"toolUse": {"toolUseId": "t", "name": "f", "input": {}, "new": 1}},
         {"toolResult": {"toolUseId": "t", "content": [{"newPart": {}}], "new": 1}},
         {"citationsContent": {"content": [], "new": 1}},
         {"cachePoint": {"type": "default", "new": 1}},
     ]
     body = {
-        "messages": [{"role": "user", "content": blocks, "new": 1}],
+        "messages": [{"role": "assistant", "content": answer}, {"role": "user", "content": blocks, "new": 1}],
         "toolConfig": {
             "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {}}, "new": 1}}],
             "toolChoice": {"any": {"new": 1}},
@@ -140,7 +142,7 @@ def test_members_that_are_not_known_yet_go_back() -> None:
         },
     }
     written = write_request(read(body), target_of(CLAUDE)).body
-    blocks[6]["citationsContent"]["citations"] = []
+    blocks[4]["citationsContent"]["citations"] = []
     assert written == body
 
 
@@ -302,6 +304,13 @@ def shaped(structure: Any, kind: str = "json_schema") -> dict[str, Any]:
             said({"reasoningContent": {"redactedContent": "%"}}),
             "messages[0].content[0].reasoningContent.redactedContent",
         ),
+        (
+            said({"reasoningContent": {"redactedContent": "\u00e9"}}),
+            "messages[0].content[0].reasoningContent.redactedContent",
+        ),
+        (said({"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}), "messages[0].content"),
+        (said({"reasoningContent": {"reasoningText": {"text": "a"}}}), "messages[0].content"),
+        (said({"toolResult": {"toolUseId": "t", "content": []}}, role="assistant"), "messages[0].content"),
         (
             said({"reasoningContent": {"redactedContent": 5}}),
             "messages[0].content[0].reasoningContent.redactedContent",

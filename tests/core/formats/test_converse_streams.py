@@ -336,7 +336,7 @@ def test_exceptions_are_failures() -> None:
         OPENING + b"\0" * 20,
         frame("contentBlockDelta", 5),
         frame("contentBlockDelta", {"delta": {}}),
-        frame("contentBlockStart", {"contentBlockIndex": 0, "start": {}}),
+        frame("contentBlockStart", {"contentBlockIndex": 0, "start": []}),
         frame("contentBlockStart", {"contentBlockIndex": 0}),
         encode({":event-type": "contentBlockDelta", ":message-type": "event"}, b"{"),
         encode({":event-type": "contentBlockDelta", ":message-type": "event"}, b"\xff"),
@@ -356,6 +356,11 @@ def test_broken_and_cut_streams_fail(data: bytes) -> None:
     assert isinstance(found[-1], Failed)
     assert found[-1].error.kind == "upstream" and found[-1].error.retryable
     assert sum(isinstance(event, Failed) for event in found) == 1
+
+
+def test_a_start_that_announces_nothing_is_none() -> None:
+    found = events(OPENING + start(0, {}) + delta(0, {"text": "a"}) + stop(0) + ending())
+    assert [type(event) for event in found] == [Started, PartStarted, PartDelta, PartEnded, Finished]
 
 
 SAMPLE = b"".join(

@@ -14,6 +14,8 @@ from core.translation.rules import CHAT_COMPLETIONS, CONVERSE, MESSAGES, RESPONS
 from core.translation.turns import (
     CONTINUE,
     IMAGE_FOLLOWS,
+    MEDIA_FOLLOW,
+    MEDIA_OF_ANSWER,
     MISSING_RESULT,
     PLACEHOLDER,
     answered_calls,
@@ -22,6 +24,7 @@ from core.translation.turns import (
     placed_system,
     without_bare_ending,
     without_billing_header,
+    without_drawn_media,
     without_empty_text,
     without_prefill,
 )
@@ -150,6 +153,23 @@ def test_images_of_results_follow_in_a_user_message() -> None:
     assert shape(answered_calls(messages, RESPONSES))[1:] == [("tool", ["result 1: see Image"]), ("user", ["next"])]
     plain = [said("assistant", call("1")), said("tool", result("1"))]
     assert len(answered_calls(plain, CHAT_COMPLETIONS)) == 2
+
+
+def test_what_the_assistant_drew_follows_in_a_user_message() -> None:
+    one, two = Image(Source("url", "https://e/1")), Image(Source("url", "https://e/2"))
+    messages = [
+        said("user", "draw"), said("assistant", "first", one, call()), said("assistant", two), said("tool", result()),
+        said("user", "more"), said("assistant", one),
+    ]  # fmt: skip
+    moved = without_drawn_media(messages)
+    assert [message.role for message in moved] == ["user", "assistant", "assistant", "user", "tool", "user",
+                                                   "assistant", "user"]  # fmt: skip
+    assert moved[1].content == [Text("first"), Text(MEDIA_FOLLOW), call()]
+    assert moved[3].content == [Text(MEDIA_OF_ANSWER), one, two]
+    assert moved[7].content == [Text(MEDIA_OF_ANSWER), one]
+    placed = answered_calls(moved, MESSAGES)
+    assert [message.role for message in placed] == ["user", "assistant", "tool", "user", "user", "assistant", "user"]
+    assert without_drawn_media(messages[:1]) == messages[:1]
 
 
 def test_turns_are_merged_for_formats_whose_roles_alternate() -> None:
