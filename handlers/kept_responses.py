@@ -22,9 +22,12 @@ SECOND_LOOK = 0.3
 MOST_WAITING = 100
 
 
+# The caller whose it is, and its id: servers that count their answers from one give the same ids to all.
+type Key = tuple[str, str]
+
+
 @slotted(frozen=True)
 class _Waiting:
-    owner: str
     document: StoredDocument
     expires: float
 
@@ -37,13 +40,13 @@ class ResponseKeeper:
         self._clock = clock
         self._log = log
         self._days = days
-        self._waiting: dict[str, _Waiting] = {}
-        self._writing: set[str] = set()
+        self._waiting: dict[Key, _Waiting] = {}
+        self._written: dict[Key, asyncio.Event] = {}  # of those that are being written
 
     async def response(self, owner: str, response_id: str) -> StoredDocument | None:
-        waiting = self._waiting.get(response_id)
+        waiting = self._waiting.get((owner, response_id))
         if waiting is not None:
-            return waiting.document if waiting.owner == owner else None
+            return waiting.document
         found = await read_large(self._store, _folder(owner), response_id)
         if found is None:
             await self._clock.sleep(SECOND_LOOK)
@@ -55,8 +58,8 @@ class ResponseKeeper:
         return {item_id: item for item_id, item in zip(ids, found, strict=True) if item is not None}
 
     async def _item(self, owner: str, item_id: str) -> JsonObject | None:
-        for waiting in self._waiting.values():
-            if waiting.owner == owner:
+        for (caller, _), waiting in self._waiting.items():
+            if caller == owner:
                 for item in waiting.document["output"]:
                     if item.get("id") == item_id:
                         return dict(item)
@@ -67,10 +70,12 @@ class ResponseKeeper:
         if len(self._waiting) >= MOST_WAITING:
             self._log.event("error", "response_not_kept", reason="the store is away", response=response_id)
             return
-        self._waiting[response_id] = _Waiting(owner, document, self._clock.time() + self._days * DAY)
+        self._waiting[owner, response_id] = _Waiting(document, self._clock.time() + self._days * DAY)
 
     async def delete(self, owner: str, response_id: str) -> bool:
         await self.flush()
+        if (written := self._written.get((owner, response_id))) is not None:
+            await written.wait()
         document = await read_large(self._store, _folder(owner), response_id)
         if document is None:
             return False
@@ -81,31 +86,40 @@ class ResponseKeeper:
     async def flush(self) -> None:
         """Writes what waits. What the store does not take waits on; nothing is raised. Answers end side by side, and
         each of them flushes: what another one writes already is left to it."""
-        for response_id, waiting in list(self._waiting.items()):
-            if response_id in self._writing or response_id not in self._waiting:
+        for key in list(self._waiting):
+            if key in self._written:
                 continue
-            self._writing.add(response_id)
+            written = self._written[key] = asyncio.Event()
             try:
-                await self._write(response_id, waiting)
+                await self._write_latest(key)
             except StoreFault as fault:
                 self._log.event("warning", "store_fault", during="keeping responses", error=str(fault))
                 return
-            except TooLarge as fault:
-                self._log.event("warning", "response_not_kept", reason=f"too large: {fault}", response=response_id)
             finally:
-                self._writing.discard(response_id)
-            self._waiting.pop(response_id, None)
+                del self._written[key]
+                written.set()
 
-    async def _write(self, response_id: str, waiting: _Waiting) -> None:
+    async def _write_latest(self, key: Key) -> None:
+        """What waits under `key`, and what took its place in the meantime."""
+        while (waiting := self._waiting.get(key)) is not None:
+            try:
+                await self._write(key, waiting)
+            except TooLarge as fault:
+                self._log.event("warning", "response_not_kept", reason=f"too large: {fault}", response=key[1])
+            if self._waiting.get(key) is waiting:
+                del self._waiting[key]
+
+    async def _write(self, key: Key, waiting: _Waiting) -> None:
         """The items first: a response that can be found has all of them. May be done twice without harm."""
-        folder = _items_folder(waiting.owner)
+        owner, response_id = key
+        folder = _items_folder(owner)
         items = {str(item["id"]): item for item in waiting.document["output"] if _item_id(item)}
         writes = (
             write_large(self._store, folder, item_id, {"item": item}, waiting.expires)
             for item_id, item in items.items()
         )
         await asyncio.gather(*writes)
-        await write_large(self._store, _folder(waiting.owner), response_id, waiting.document, waiting.expires)
+        await write_large(self._store, _folder(owner), response_id, waiting.document, waiting.expires)
 
 
 def _folder(owner: str) -> str:

@@ -26,7 +26,13 @@ class AwayStore:
             raise StoreFault("away")
         await asyncio.sleep(0)
         self.calls += 1
-        self.written |= documents
+        self.written |= {f"{folder}/{name}": document for name, document in documents.items()}
+
+    async def read(self, folder: str, name: str) -> StoredDocument | None:
+        return self.written.get(f"{folder}/{name}")
+
+    async def delete(self, folder: str, name: str) -> None:
+        del self.written[f"{folder}/{name}"]
 
 
 def document(*output: Any) -> dict[str, Any]:
@@ -55,6 +61,39 @@ async def test_answers_that_end_side_by_side_write_each_response_once() -> None:
     assert store.calls == 20 == len(store.written)
 
 
+async def outputs(keeper: ResponseKeeper, *owners: str) -> list[Any]:
+    found = [await keeper.response(owner, "resp_1") for owner in owners]
+    return [None if each is None else each["output"][0]["text"] for each in found]
+
+
+async def test_an_answer_under_the_id_of_one_that_is_being_written() -> None:
+    store = AwayStore()
+    store.back = True
+    keeper = ResponseKeeper(store, VirtualClock(), RecordingLog(), 1)  # type: ignore[arg-type]
+    keeper.keep("a", "resp_1", document({"text": "first"}))
+    writing = asyncio.create_task(keeper.flush())
+    await asyncio.sleep(0)
+    keeper.keep("a", "resp_1", document({"text": "second"}))
+    keeper.keep("b", "resp_1", document({"text": "another caller's"}))
+    await keeper.flush()
+    assert await outputs(keeper, "a", "b", "c") == ["second", "another caller's", None]
+    await writing
+    assert await outputs(keeper, "a", "b", "c") == ["second", "another caller's", None]
+    assert store.calls == 3
+
+
+async def test_what_is_deleted_while_it_is_being_written_is_gone() -> None:
+    store = AwayStore()
+    store.back = True
+    keeper = ResponseKeeper(store, VirtualClock(), RecordingLog(), 1)  # type: ignore[arg-type]
+    keeper.keep("a", "resp_1", document({"text": "first"}))
+    writing = asyncio.create_task(keeper.flush())
+    await asyncio.sleep(0)
+    assert await keeper.delete("a", "resp_1")
+    await writing
+    assert store.written == {}
+
+
 async def test_what_is_too_large_is_logged() -> None:
     store, log = AwayStore(), RecordingLog()
     store.back = True
@@ -63,4 +102,4 @@ async def test_what_is_too_large_is_logged() -> None:
     keeper.keep("a", "resp_2", document())
     await keeper.flush()
     assert log.lines[0][1] == "response_not_kept"
-    assert list(store.written) == ["resp_2"]
+    assert list(store.written) == ["responses:a/resp_2"]
