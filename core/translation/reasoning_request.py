@@ -55,7 +55,8 @@ def _display(request: ReasoningRequest, client_format: FormatName, facts: ModelF
     if request.display is not None:
         return request.display if facts.vendor != "anthropic" else _SUMMARIES.get(request.display, request.display)
     if client_format == "chat_completions":
-        return "summary"  # Chat clients that show reasoning have no member to ask for it
+        # Chat clients that show reasoning have no member to ask for it; who wants none shows none.
+        return None if request.mode == "off" else "summary"
     if client_format in ("messages", "converse"):
         # Claude models that take a budget show their thoughts unasked; others must be asked to.
         if facts.vendor == "anthropic":

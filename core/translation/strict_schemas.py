@@ -63,6 +63,33 @@ _ENFORCED_BY_OPENAI: Final = frozenset(
         "multipleOf",
     }
 )
+# What it refuses in one with "... is not permitted".
+_REFUSED_BY_OPENAI: Final = frozenset(
+    {
+        "allOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "default",
+        "dependentRequired",
+        "dependentSchemas",
+        "prefixItems",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "patternProperties",
+        "minLength",
+        "maxLength",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+    }
+)
 _FORMATS_OF_OPENAI: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 )
@@ -218,7 +245,10 @@ def _references(schema: JsonObject) -> set[str]:
 
 
 def is_strict(schema: JsonObject) -> bool:
-    """Whether OpenAI enforces `schema`: every object in it is closed, and requires all of its members."""
+    """Whether OpenAI enforces `schema`: every object in it is closed, and requires all of its members, and nothing that
+    it refuses stands there."""
+    if not _REFUSED_BY_OPENAI.isdisjoint(schema) or str(schema.get("format", "date")) not in _FORMATS_OF_OPENAI:
+        return False
     if _is_object(schema):
         members = schema.get("properties", {})
         required = schema.get("required", [])
@@ -243,12 +273,24 @@ def strict_output(conversation: Conversation, rules: FormatRules, losses: Losses
     return replace(conversation, output_format=replace(wanted, schema=_with_closed_objects(wanted.schema), strict=True))
 
 
-def strict_tools(conversation: Conversation, rules: FormatRules, losses: Losses) -> list[Tool]:
+def strict_tools(
+    conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses
+) -> list[Tool]:
     """The tools, strict ones as OpenAI enforces them, where the client's format enforces more: Gemini's are closed, a
-    schema that OpenAI would refuse is not enforced, which is a warning."""
-    if rules.format not in _WANT_PROPERTIES or conversation.format in _WANT_PROPERTIES:
+    schema that OpenAI would refuse is not enforced, which is a warning. In the Responses format OpenAI's models are
+    strict about every schema that they can enforce, unless they are told not to be."""
+    if rules.format not in _WANT_PROPERTIES:
         return conversation.tools
+    if conversation.format in _WANT_PROPERTIES:
+        by_default = conversation.format == "responses" and facts.vendor == "openai"
+        return [_strict_by_default(tool) for tool in conversation.tools] if by_default else conversation.tools
     return [_strict_tool(tool, conversation, losses) if tool.strict else tool for tool in conversation.tools]
+
+
+def _strict_by_default(tool: Tool) -> Tool:
+    if tool.strict is None and tool.kind == "function" and tool.parameters is not None and is_strict(tool.parameters):
+        return replace(tool, strict=True)
+    return tool
 
 
 def _strict_tool(tool: Tool, conversation: Conversation, losses: Losses) -> Tool:

@@ -90,7 +90,7 @@ def fitted_vendor_tools(
     where there is none."""
     result: list[Tool] = []
     for index, tool in enumerate(conversation.tools):
-        path = f"{client_path(conversation.format, 'tools')}[{index}]"
+        path = _path_of(tool, index, conversation.format)
         if tool.kind == "client":
             result.append(_client_tool(tool, rules, facts, path))
         elif tool.kind == "server":
@@ -104,6 +104,12 @@ def fitted_vendor_tools(
         else:
             result.append(tool)
     return result
+
+
+def _path_of(tool: Tool, index: int, client_format: FormatName) -> str:
+    """Where the tool stood: Chat Completions asks for a search beside its tools."""
+    beside = "web_search_options"
+    return beside if beside in tool.raw else f"{client_path(client_format, 'tools')}[{index}]"
 
 
 def _excludes_functions(tool: Tool, conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
@@ -156,7 +162,8 @@ def _unsearchable(tool: Tool, conversation: Conversation, rules: FormatRules, pa
 
 
 def _search_options(tool: Tool) -> JsonObject:
-    """What vendors' declarations of a web search have in common: allowed domains and the user's place."""
+    """What vendors' declarations of a web search have in common: allowed domains, the user's place, and how much of
+    what was found the model reads."""
     raw = tool.raw
     filters = raw.get("filters")
     options = raw.get("web_search_options")
@@ -168,32 +175,33 @@ def _search_options(tool: Tool) -> JsonObject:
     place = source.get("user_location")
     if isinstance(place, dict):
         found["place"] = {**place, **_nested_place(place)}
+    size = source.get("search_context_size")
+    if size is not None:
+        found["size"] = size
     return found
 
 
 def _lose_search_options(tool: Tool, rules: FormatRules, losses: Losses, path: str) -> None:
-    """Gemini's search has options of its own alone; how much of it the model reads is OpenAI's to choose."""
+    """Gemini's search has options of its own alone; only OpenAI lets choose how much of it the model reads."""
     for member in ("googleSearch", "googleSearchRetrieval"):
         own = tool.raw.get(member)
         for name in own if isinstance(own, dict) else ():
             losses.add(f"{path}.{member}.{name}", "the target's search has no such option")
     options = _search_options(tool)
-    lost = [name for name in options if rules.format == "generate_content"]
-    nested = tool.raw.get("web_search_options")
-    source = {**tool.raw, **(nested if isinstance(nested, dict) else {})}
-    lost += [name for name in _SEARCH_KNOBS if source.get(name) and rules.format not in _SEARCH_KNOBS[name]]
+    lost = [name for name in options if name not in _TAKEN_OPTIONS.get(rules.format, ())]
+    lost += [name for name in _SEARCH_KNOBS if tool.raw.get(name)]
     for name in lost:
         spelled = _OPTION_NAMES.get(name, name)
         losses.add(f"{path}.{spelled}", "the target's search has no such option")
 
 
-_OPTION_NAMES: Final = {"domains": "allowed_domains", "place": "user_location"}
-# Options that are not carried, and the formats that have them too.
-_SEARCH_KNOBS: Final[dict[str, frozenset[str]]] = {
-    "search_context_size": frozenset(),
-    "blocked_domains": frozenset(),
-    "max_uses": frozenset(),
+_OPTION_NAMES: Final = {"domains": "allowed_domains", "place": "user_location", "size": "search_context_size"}
+_TAKEN_OPTIONS: Final[dict[FormatName, tuple[str, ...]]] = {
+    "messages": ("domains", "place"),
+    "responses": ("domains", "place", "size"),
 }
+# Options that are not carried.
+_SEARCH_KNOBS: Final = ("blocked_domains", "max_uses")
 
 
 def _nested_place(place: JsonObject) -> JsonObject:
@@ -217,7 +225,8 @@ def _anthropic_search(options: JsonObject) -> JsonObject:
 
 def _openai_search(options: JsonObject) -> JsonObject:
     filters = {"filters": {"allowed_domains": options["domains"]}} if "domains" in options else {}
-    return {"type": "web_search", **filters, **_place(options)}
+    size = {"search_context_size": options["size"]} if "size" in options else {}
+    return {"type": "web_search", **filters, **_place(options), **size}
 
 
 def _google_search(_options: JsonObject) -> JsonObject:

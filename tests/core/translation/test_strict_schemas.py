@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from core.conversation import FormatName, OutputFormat, Tool
+from core.models.resolve import facts_for
+from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rules import RULES
 from core.translation.strict_schemas import (
@@ -75,6 +77,11 @@ CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required":
         ({**CLOSED, "$defs": {"d": {"type": "object"}}}, False),
         ({"anyOf": [CLOSED, {"type": "array", "items": {"type": "object"}}]}, False),
         ({"anyOf": [CLOSED, {"type": "array", "items": CLOSED}]}, True),
+        ({**CLOSED, "properties": {"a": {"type": "string", "default": "x"}}}, False),
+        ({**CLOSED, "properties": {"a": {"oneOf": [{"type": "string"}]}}}, False),
+        ({**CLOSED, "properties": {"a": {"type": "string", "format": "uri"}}}, False),
+        ({**CLOSED, "properties": {"a": {"type": "string", "format": "date"}}, "$schema": "x"}, True),
+        ({**CLOSED, "properties": {"default": {"type": "string"}}, "required": ["default"]}, True),
     ],
 )
 def test_openai_enforces_closed_objects_with_all_members_required(schema: dict[str, Any], strict: bool) -> None:
@@ -200,9 +207,26 @@ OPTIONAL: dict[str, Any] = {**CLOSED, "required": []}
 def test_openai_enforces_what_tools_it_can(schema: Any, origin: FormatName, to: str, written: Any, strict: Any) -> None:
     losses = Losses(origin)
     source = conversation(format=origin, tools=[Tool("a", parameters=schema, strict=True), Tool("b", parameters=THING)])
-    tool, other = strict_tools(source, RULES[to], losses)
+    tool, other = strict_tools(source, RULES[to], facts_for("gpt-5"), losses)
     assert (tool.parameters, tool.strict, other) == (written, strict, source.tools[1])
     assert bool(losses.dropped) is (strict is None)
+
+
+@pytest.mark.parametrize(
+    ("model", "strict"), [("gpt-5", [True, None, False, None, None]), ("llama3-1-8b", [None, None, False, None, None])]
+)
+def test_tools_of_the_responses_format_are_strict_unless_they_say_otherwise(model: str, strict: list[Any]) -> None:
+    tools = [
+        Tool("a", parameters=CLOSED),
+        Tool("b", parameters=OPTIONAL),
+        Tool("c", parameters=CLOSED, strict=False),
+        Tool("d"),
+        Tool("e", kind="custom"),
+    ]
+    source = conversation(format="responses", tools=tools)
+    written = strict_tools(source, RULES["chat_completions"], facts_for(model), Losses("responses"))
+    assert [tool.strict for tool in written] == strict
+    assert [replace(tool, strict=None) for tool in written] == [replace(tool, strict=None) for tool in tools]
 
 
 @pytest.mark.parametrize(
