@@ -33,7 +33,7 @@ class FaultyStore(SqliteStore):
     """A store of which calls fail, or are done without an answer, counted from 0 for each method."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, busy_seconds=60.0)  # machines are slow at times
         self.failing: dict[str, set[int]] = {}
         self.lost: set[int] = set()
         self._calls: dict[str, int] = {}

@@ -114,7 +114,7 @@ def resident() -> int:
 
 def settings(url: str) -> dict[str, Any]:
     options = {
-        "type": "anthropic", "base_url": url, "api_key": "k", "first_byte_timeout": 0.5, "idle_timeout": 0.5,
+        "type": "anthropic", "base_url": url, "api_key": "k", "first_byte_timeout": 2.0, "idle_timeout": 2.0,
     }  # fmt: skip
     rows = [{"backend": "a", "priority": 1}, {"backend": "b", "priority": 2}]
     return {
