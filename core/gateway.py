@@ -255,4 +255,5 @@ def _no_route(request: Request, no_route: NoRoute) -> GatewayError:
             error.headers["upgrade"] = "HTTP/1.1"
         error.headers["allow"] = allowed
         return error
-    return ClientFault("not_found", f"There is no {request.method} {request.path} on this gateway.")
+    asked = f"{request.method} {request.path}"
+    return ClientFault("not_found", f"There is no {asked} on this gateway; /docs lists its paths.")

@@ -127,7 +127,7 @@ async def _answer_http_exception(request: WebRequest, error: HTTPException) -> W
         fault = ClientFault("method_not_allowed", f"{request.method} is not allowed on {path}.")
         fault.headers["allow"] = ", ".join(_allowed(path))
     elif error.status_code == 404:
-        fault = ClientFault("not_found", f"There is no {request.method} {path} on this gateway.")
+        fault = ClientFault("not_found", f"There is no {request.method} {path} on this gateway; /docs lists its paths.")
     else:
         fault = ClientFault("bad_request", str(error.detail))
     return await _answer_fault(request, fault)
