@@ -30,11 +30,12 @@ _MODEL_MEMBER = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 class FrameBuffer(Protocol):
-    """Cuts bytes at frame ends; core.framing.sse and core.framing.eventstream have one each."""
+    """Cuts bytes at frame ends; core.framing.sse and core.framing.eventstream have one each. `size`: bytes held."""
 
-    rest: bytes
-
+    @property
+    def size(self) -> int: ...
     def feed(self, data: bytes) -> bytes: ...
+    def close(self) -> bytes: ...
 
 
 class Pipe(Protocol):
@@ -96,9 +97,9 @@ class PassThroughPipe:
     def feed(self, data: bytes) -> bytes:
         frames = self._buffer.feed(data)
         if not frames:
-            if len(self._buffer.rest) <= LARGEST_HELD_FRAME:
+            if self._buffer.size <= LARGEST_HELD_FRAME:
                 return b""
-            frames, self._buffer.rest = self._buffer.rest, b""
+            frames = self._buffer.close()
             self._torn = True
         frames = self._observed(frames, frames)
         # Comments are no good start: OpenRouter sends them while it still looks for a provider.
@@ -109,7 +110,7 @@ class PassThroughPipe:
     def close(self) -> bytes:
         """A last frame that lacks nothing but its empty line goes out as it came if the stream is complete with it; an
         error, which readers would pass over so, gets its empty line. Half a frame says nothing."""
-        rest, self._buffer.rest = self._buffer.rest, b""
+        rest = self._buffer.close()
         if not rest or not self._is_text() or not (self._torn or _is_whole_frame(rest)):
             return b""
         rest = self._observed(rest + b"\n\n", rest)

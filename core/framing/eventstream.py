@@ -152,15 +152,20 @@ class FrameBuffer:
     """
 
     def __init__(self) -> None:
-        self.rest = b""
+        self._rest = b""
         self._corrupt = False
+
+    @property
+    def size(self) -> int:
+        """Bytes held back."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> bytes:
         """The whole frames that are complete now; the incomplete rest is kept."""
-        buffer = self.rest + data if self.rest else data
+        buffer = self._rest + data if self._rest else data
         end = len(buffer) if self._corrupt else self._end(buffer)
-        self.rest = buffer[end:]
-        return buffer[:end] if self.rest else buffer
+        self._rest = buffer[end:]
+        return buffer[:end] if self._rest else buffer
 
     def _end(self, buffer: bytes) -> int:
         end = 0
@@ -177,7 +182,7 @@ class FrameBuffer:
 
     def close(self) -> bytes:
         """What is left at the stream's end: an unfinished frame."""
-        rest, self.rest = self.rest, b""
+        rest, self._rest = self._rest, b""
         return rest
 
 

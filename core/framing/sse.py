@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 
+from core.errors import upstream_fault
 from core.slotted import slotted
 
 _FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 # One frame of one event, as most of what arrives is.
-_LONE_FRAME = re.compile(rb"(?:event: ([^\r\n]*+)\n)?data: ([^\r\n]*+)\n\n")
+_LONE_FRAME = re.compile(rb"(?:event: ([^\r\n]*+)\n)?data: ([^\r\n]++)\n\n")
+# A decoder has to hold a whole frame: generated images come in frames of megabytes, no answer in one of this size.
+LARGEST_FRAME = 64 * 1024 * 1024
 
 
 @slotted
@@ -26,20 +29,39 @@ class Record:
 
 
 class FrameBuffer:
-    """Cuts a byte stream at frame ends, so that what is passed on is always whole frames."""
+    """Cuts a byte stream at frame ends, so that what is passed on is always whole frames. `size`: bytes held back.
+
+    A frame that comes in many pieces is put together once, when its end is there.
+    """
 
     def __init__(self) -> None:
-        self.rest = b""
+        self.size = 0
+        self._held: list[bytes] = []
+        self._tail = b""  # the last bytes held back: an end may lie across two pieces
 
     def feed(self, data: bytes) -> bytes:
         """The whole frames that are complete now; the incomplete rest is kept."""
-        buffer = self.rest + data if self.rest else data
-        end = buffer.rfind(b"\n\n") + 2 if b"\r" not in buffer else self._end_with_returns(buffer)
+        if self._held:
+            seam = self._tail + data
+            if b"\n\n" not in seam and (b"\r" not in seam or _FRAME_END.search(seam) is None):
+                self._hold(data, seam)
+                return b""
+            data = self.close() + data
+        end = data.rfind(b"\n\n") + 2 if b"\r" not in data else self._end_with_returns(data)
         if end < 2:
-            self.rest = buffer
+            self._hold(data, data)
             return b""
-        self.rest = buffer[end:]
-        return buffer[:end]
+        if end == len(data):
+            return data
+        rest = data[end:]
+        self._hold(rest, rest)
+        return data[:end]
+
+    def _hold(self, data: bytes, seam: bytes) -> None:
+        if data:
+            self._held.append(data)
+            self.size += len(data)
+            self._tail = seam[-3:]
 
     @staticmethod
     def _end_with_returns(buffer: bytes) -> int:
@@ -53,12 +75,15 @@ class FrameBuffer:
 
     def close(self) -> bytes:
         """What is left at the stream's end: an unfinished frame, or one that a lone CR ended."""
-        rest, self.rest = self.rest, b""
+        rest = b"".join(self._held)
+        self._held.clear()
+        self.size = 0
         return rest
 
 
 def records_of(frames: bytes) -> list[Record]:
-    """The events of whole frames. Comments, `id` and `retry` are passed over; a frame without data is none."""
+    """The events of whole frames. Comments, `id` and `retry` are passed over; a frame without data is none, nor is one
+    whose data is empty, as some servers keep connections alive."""
     if lone := _LONE_FRAME.fullmatch(frames):
         name, value = lone.groups(b"")
         return [Record(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))]
@@ -72,9 +97,9 @@ def records_of(frames: bytes) -> list[Record]:
             value = line[6:] if line[5:6] == b" " else line[5:]
             data.append(value.decode("utf-8", "replace"))
         elif not line:
-            if data:
+            if any(data):
                 records.append(Record(event, "\n".join(data)))
-                data = []
+            data = []
             event = ""
         elif line.startswith(b"event:"):
             event = line[6:].decode("utf-8", "replace").removeprefix(" ")
@@ -90,9 +115,13 @@ class Decoder:
         self._buffer = FrameBuffer()
 
     def feed(self, data: bytes) -> list[Record]:
-        """The events that are complete now."""
+        """The events that are complete now. Raises UpstreamFault when there is no end to one."""
         frames = self._buffer.feed(data)
-        return records_of(frames) if frames else []
+        if frames:
+            return records_of(frames)
+        if self._buffer.size > LARGEST_FRAME:
+            raise upstream_fault("upstream", "The backend's stream holds an event without an end.", 502)
+        return []
 
     def close(self) -> list[Record]:
         """The event that a stream ended in without its empty line: the specification drops it, but servers

@@ -153,3 +153,18 @@ def test_an_error_behind_a_piece_of_a_frame_is_a_frame_of_its_own() -> None:
     pipe.feed(b"data: " + b"x" * LARGEST_HELD_FRAME)
     assert pipe.fail(GatewayError("upstream", "m"), "r").startswith(b"\n\nevent: error\n")
     assert pipe.feed(b"more") == pipe.close() == b""
+
+
+@pytest.mark.parametrize("client", ["chat_completions", "messages"])
+async def test_an_end_of_nothing_is_no_answer(client: str) -> None:
+    outcome = await ask(client, "chat_completions", [play("chat_completions", [b"data: [DONE]\n\n"])])
+    assert outcome.response.status == 502
+    assert outcome.bench.records[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("format_name", [name for name in FORMATS if name != "converse"])
+async def test_events_without_data_are_passed_over(format_name: str) -> None:
+    chunks = [part for frame in FRAMES[format_name] for part in (b"data:\n\n", b"event: x\ndata: \n\n", frame)]
+    for client in FORMATS:
+        outcome = await ask(client, format_name, [play(format_name, chunks)])
+        assert outcome.text == TEXT and outcome.bench.records[0].outcome == "complete"

@@ -101,7 +101,7 @@ class StreamObserver:
         for record in sse.records_of(frames):
             data = record.data
             if data.strip() == "[DONE]":
-                self.finished = True
+                self.finished = self.started  # behind nothing it ends no answer
             elif record.event == "error":
                 self._failed(_json_object(data))
             else:

@@ -165,14 +165,14 @@ def test_what_is_no_frame_is_passed_on_unchanged() -> None:
     good = eventstream.encode({"a": "b"}, b"1")
     assert buffer.feed(good + b'{"message": "not a frame"}') == good + b'{"message": "not a frame"}'
     assert buffer.feed(b"more") == b"more"
-    assert buffer.rest == b""
+    assert buffer.size == 0
 
 
 def test_the_rest_is_given_at_the_end() -> None:
     buffer = FrameBuffer()
     good = eventstream.encode({"a": "b"}, b"1")
     assert buffer.feed(good + good[:20]) == good
-    assert buffer.rest == good[:20]
+    assert buffer.size == 20
     assert buffer.close() == good[:20]
     assert buffer.close() == b""
 

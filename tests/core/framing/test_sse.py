@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.framing.sse import Decoder, FrameBuffer, Record, comment, encode, records_of
+from core.errors import UpstreamFault
+from core.framing.sse import LARGEST_FRAME, Decoder, FrameBuffer, Record, comment, encode, records_of
 
 STREAMS: list[tuple[bytes, list[Record]]] = [
     (b"data: a\n\n", [Record("", "a")]),
@@ -14,7 +15,8 @@ STREAMS: list[tuple[bytes, list[Record]]] = [
     (b"event: x\ndata: 1\ndata: 2\n\n", [Record("x", "1\n2")]),
     (b"event:x\r\ndata: 1\r\n\r\n", [Record("x", "1")]),
     (b"data: 1\r\rdata: 2\r\r", [Record("", "1"), Record("", "2")]),
-    (b": comment\n\ndata\n\n", [Record("", "")]),
+    (b": comment\n\ndata\n\ndata: \n\ndata:\n\n", []),
+    (b"data\ndata: 1\ndata\n\n", [Record("", "\n1\n")]),
     (b"event: lost\n\ndata: 1\nid: 7\nretry: 3\n\n", [Record("", "1")]),
     ("data: \u2028\x85\x0b\n\n".encode(), [Record("", "\u2028\x85\x0b")]),
     (b"\xef\xbb\xbfdata: bom\n\n", [Record("", "bom")]),
@@ -53,3 +55,20 @@ def test_written_frames_are_read_again() -> None:
     assert records_of(frames) == [Record("", '{"a":1}'), Record("message_stop", "2")]
     assert Decoder().close() == []
     assert Decoder().feed(b"") == []
+
+
+def test_a_frame_without_an_end_is_not_held_for_ever() -> None:
+    decoder = Decoder()
+    piece = b"data: " + b"x" * (LARGEST_FRAME // 2)
+    assert decoder.feed(piece) == []
+    with pytest.raises(UpstreamFault, match="without an end"):
+        decoder.feed(piece)
+
+
+def test_a_frame_in_pieces_is_put_together() -> None:
+    buffer = FrameBuffer()
+    for piece in (b"data: a", b"b\r", b"\n", b"x: \r"):
+        assert buffer.feed(piece) == b""
+    assert buffer.size == len(b"data: ab\r\nx: \r")
+    assert buffer.feed(b"\ndata: c\r\n\r\nrest") == b"data: ab\r\nx: \r\ndata: c\r\n\r\n"
+    assert (buffer.close(), buffer.size) == (b"rest", 0)
