@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
 from core.conversation import (
-    SYSTEM_ROLES,
     Audio,
     Block,
     CacheMark,
@@ -21,6 +20,7 @@ from core.conversation import (
     ToolCall,
     ToolResult,
     Video,
+    leading_system,
 )
 from core.models.facts import ModelFacts
 from core.slotted import replace, slotted
@@ -68,14 +68,15 @@ def _found(conversation: Conversation) -> Iterator[_Found]:
     for tool in conversation.tools:
         if tool.cache is not None:
             yield _Found(tool.cache, "tool", at_call=True)
-    for message in conversation.messages:
+    head = leading_system(conversation.messages)
+    for index, message in enumerate(conversation.messages):
         for block in message.content:
             if isinstance(block, ToolResult):
                 for inner in block.content:
                     if (mark := _cache_of(inner)) is not None:
                         yield _Found(mark, "message", at_call=True)
             if (mark := _cache_of(block)) is not None:
-                place: Literal["system", "message"] = "system" if message.role in SYSTEM_ROLES else "message"
+                place: Literal["system", "message"] = "system" if index < head else "message"
                 yield _Found(mark, place, isinstance(block, ToolCall | ToolResult))
     # The automatic mark falls on the last block: it is one more only where that has none of its own.
     if conversation.cache is not None and not _ends_marked(conversation):

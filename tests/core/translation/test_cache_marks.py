@@ -42,6 +42,25 @@ def test_cache_marks(to: str, model: str, expected: str, warned: int) -> None:
     assert len(losses.dropped) == warned
 
 
+def test_system_text_between_turns_is_no_more_than_a_message() -> None:
+    head = [said("system", marked("S1"), marked("S2"))]
+    turns = [
+        said("user", marked("1")),
+        said("system", marked("late")),
+        said("assistant", "a"),
+        said("user", marked("2")),
+    ]
+    source = conversation(*head, *turns, tools=[Tool("T", cache=CacheMark())])
+    kept = fitted_cache_marks(source, RULES["messages"], facts_for("claude-opus-4-8"), Losses("messages"))
+    texts = [
+        block.text
+        for message in kept.messages
+        for block in message.content
+        if isinstance(block, Text) and block.cache
+    ]
+    assert texts == ["S1", "S2", "2"]
+
+
 def test_few_cache_marks_stay() -> None:
     source = conversation(said("user", marked("1")), cache=CacheMark())
     assert fitted_cache_marks(source, RULES["messages"], facts_for("claude-opus-5"), Losses("messages")) is source
