@@ -20,7 +20,7 @@ from core.ports import StoreFault
 from core.slotted import replace
 from core.usage import in_usd
 from core.usage_report import DEFAULT_DAYS, DEFAULT_GROUPS, GROUPS, PARTS, Report, UsageQuery, is_group, read_groups
-from handlers.cli import LOCAL_STORE, number
+from handlers.cli_options import LOCAL_STORE, duration
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
 from handlers.io.log import JsonLog
@@ -64,7 +64,7 @@ def add_commands(commands: Any) -> list[argparse.ArgumentParser]:
     update.add_argument("--owner")
     _add_terms(update)
     rotate = actions.add_parser("rotate", help="a new key with the terms and the budget of an old one")
-    rotate.add_argument("--overlap-hours", type=number, default=OVERLAP_HOURS, help="the old one's rest (%(default)s)")
+    rotate.add_argument("--overlap-hours", type=duration, default=OVERLAP_HOURS, help="of the old one (%(default)s)")
     revoke = actions.add_parser("revoke", help="end a key; it is refused everywhere within 30 s")
     for action in (update, rotate, revoke):
         action.add_argument("key", help="its id, or its beginning as `list` shows it")

@@ -8,20 +8,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from math import inf, nan
 from pathlib import Path
 
 from core.configuration import ConfigurationError
 from core.errors import NotConfigured
 from core.ports import StoreFault
 from core.routing.registry import Registry
-
-# Where `keys` and `usage` keep things in a folder without SKYBRIDGE_STORE.
-LOCAL_STORE = "sqlite:.skybridge/skybridge.db"
+from handlers.cli_options import LOCAL_STORE, duration, port
 
 # As many of the models' names as a start says.
 _SHOWN_NAMES = 12
-_LAST_PORT = 65_535
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
@@ -45,8 +41,8 @@ def _parser(*, serves: bool) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve the gateway on this machine")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
-    serve.add_argument("--port", type=_port, default=8000, help="port; 0 takes a free one (default: %(default)s)")
-    serve.add_argument("--grace", type=number, default=25.0, help="seconds for streams at SIGTERM (%(default)s)")
+    serve.add_argument("--port", type=port, default=8000, help="port; 0 takes a free one (default: %(default)s)")
+    serve.add_argument("--grace", type=duration, default=25.0, help="seconds for streams at SIGTERM (%(default)s)")
     serve.add_argument("--store", help="where sessions and usage are kept, without asking for keys (sqlite:PATH)")
     serve.add_argument("--faults", action="store_true", help="obey x-skybridge-fault headers (SKYBRIDGE_FAULTS=1)")
     check = commands.add_parser("check", help="check a configuration without serving it")
@@ -62,23 +58,6 @@ def _parser(*, serves: bool) -> argparse.ArgumentParser:
         command.add_argument("--env", metavar="NAME", help="read .env.NAME instead of .env")
     commands.add_parser("bench", help="measure the gateway beside others, as `make bench` does")
     return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to {_LAST_PORT}; got {text!r}")
-    return int(text)
-
-
-def number(text: str) -> float:
-    """The value of an option that is a time. Raises ArgumentTypeError for anything but a number from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = nan
-    if not 0 <= value < inf:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 on; got {text!r}")
-    return value
 
 
 def _bench(options: argparse.Namespace) -> int:
