@@ -30,3 +30,8 @@ class Stop:
     sequence: str | None = None
     explanation: str | None = None
     details: JsonObject | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        """The words for which the model, or a filter behind it, ended the answer; None for other reasons."""
+        return self.explanation or None if self.reason in ("refusal", "content_filter") else None

@@ -478,9 +478,11 @@ def _gemini() -> tuple[genai.Client, list[httpx.Response]]:
 def _gemini_reading(chunks: list[types.GenerateContentResponse]) -> Reading:
     reading = Reading()
     finish = None
+    said = ""
     for chunk in chunks:
         for candidate in chunk.candidates or []:
             finish = candidate.finish_reason or finish
+            said = candidate.finish_message or said
             for part in (candidate.content.parts if candidate.content else None) or []:
                 if part.text is not None:
                     if part.thought:
@@ -491,12 +493,15 @@ def _gemini_reading(chunks: list[types.GenerateContentResponse]) -> Reading:
                     reading.call(part.function_call.name or "", part.function_call.args or {})
         if chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason is not None:
             reading.ending = "refusal"
+            said = chunk.prompt_feedback.block_reason_message or said
         if chunk.usage_metadata is not None:
             _gemini_usage(reading, chunk.usage_metadata)
     if finish is not None:
         reading.ending = _GEMINI_ENDINGS.get(finish.value, "refusal")
         if reading.calls and reading.ending == "stop":
             reading.ending = "tool_calls"
+    if reading.ending == "refusal":
+        reading.explanation = said
     return reading
 
 

@@ -156,8 +156,8 @@ def write_message(answer: Answer, reply: Reply) -> JsonObject:
     """The assistant message of a whole answer."""
     content = _joined_text(answer.content)
     refusals = [block.text for block in answer.content if isinstance(block, Refusal)]
-    if answer.stop.reason == "refusal" and answer.stop.explanation and not refusals:
-        refusals = [answer.stop.explanation]
+    if answer.stop.refusal is not None and not refusals:
+        refusals = [answer.stop.refusal]
     calls = [block for block in answer.content if isinstance(block, ToolCall)]
     message: JsonObject = {
         "role": "assistant",

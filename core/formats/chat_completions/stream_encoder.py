@@ -116,8 +116,8 @@ class StreamEncoder:
         frames = b""
         if self._annotations:
             frames += self._chunk({"annotations": self._annotations})
-        if event.stop.reason == "refusal" and event.stop.explanation and not self._refused:
-            frames += self._chunk({"refusal": event.stop.explanation})
+        if event.stop.refusal is not None and not self._refused:
+            frames += self._chunk({"refusal": event.stop.refusal})
         word = _encoded(finish_reason(event.stop, same_format=self._same_format))
         if self._function and word == b'"tool_calls"':
             word = b'"function_call"'

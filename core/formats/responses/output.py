@@ -167,9 +167,7 @@ class OutputWriter:
 
 def unsaid_refusal(stop: Stop, *, refused: bool) -> Refusal | None:
     """The refusal part for an explanation that came beside the answer; `refused`: the answer says it itself."""
-    if stop.reason != "refusal" or refused or not stop.explanation:
-        return None
-    return Refusal(stop.explanation)
+    return None if refused or stop.refusal is None else Refusal(stop.refusal)
 
 
 def is_spoken(block: Block) -> TypeGuard[Spoken]:
