@@ -22,6 +22,8 @@ class FormatRules:
     between turns stands `in_place`, or there `if_model` accepts it, or is `never` accepted.
     `native_custom_tools`, `native_namespaces`: the format has them. `web_search`: the vendor's own search can
     be asked for. `call_signatures`: a tool call has a slot for its thought signature.
+    `named_server_tools`: the vendor's own tools have names, which no other tool may have. `repeated_tools`: two tools
+    may have one name.
     `tools_with_history`: tools must be declared when the history has tool blocks.
     `document_names`: documents must have unique plain names. `google_files`: it reads GOOGLE_READS,
     although it takes no URLs in general. `bedrock_schemas`: structured output is Bedrock's own. `call_sentinels`:
@@ -45,6 +47,8 @@ class FormatRules:
     tool_choice_none: bool = True
     tools_with_history: bool = False
     web_search: bool = False
+    named_server_tools: bool = False
+    repeated_tools: bool = False
     merged_turns: bool = True
     mid_system: Literal["in_place", "if_model", "never"] = "never"
     developer_role: bool = False
@@ -85,6 +89,7 @@ CHAT_COMPLETIONS: Final = FormatRules(
     tool_name_length=64,
     call_id=re.compile(r"[\x21-\x7e]{1,40}"),
     native_custom_tools=True,
+    repeated_tools=True,
     allowed_tools=True,
     merged_turns=False,
     mid_system="in_place",
@@ -121,6 +126,7 @@ MESSAGES: Final = FormatRules(
     tool_name_length=64,
     call_id=re.compile(r"[a-zA-Z0-9_-]{1,64}"),
     web_search=True,
+    named_server_tools=True,
     mid_system="if_model",
     falling_cache_times=True,
     max_tokens_required=True,

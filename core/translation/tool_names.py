@@ -42,7 +42,8 @@ class _Original:
 @slotted
 class ToolMap:
     """Both directions of the renaming. `wraps_custom`: free-text tools go out as functions. `calls`: the alias of the
-    tool of each call in the history, by the client's id of it; `repeats`: an id occurs twice."""
+    tool of each call in the history, by the client's id of it; `repeats`: an id occurs twice. `taken`: names of the
+    vendor's own tools."""
 
     rules: FormatRules
     wraps_custom: bool
@@ -50,6 +51,7 @@ class ToolMap:
     originals: dict[str, _Original] = field(default_factory=dict)
     calls: dict[str, str] = field(default_factory=dict)
     repeats: bool = False
+    taken: set[str] = field(default_factory=set)
 
     def alias(self, name: str, namespace: str | None) -> str:
         """The name under which the target knows a tool; unknown names are aliased on the spot."""
@@ -62,7 +64,7 @@ class ToolMap:
         if key in self.aliases:
             return self.aliases[key]
         alias = self._fitting(name, namespace)
-        if alias in self.originals:
+        if alias in self.originals or alias in self.taken:
             alias = self._hashed(alias, f"{namespace}\0{name}")
         self.aliases[key] = alias
         self.originals[alias] = _Original(name, namespace, kind)
@@ -113,11 +115,13 @@ def tool_map(conversation: Conversation, rules: FormatRules, facts: ModelFacts) 
     """The renaming that the tools of `conversation` need for a target of these rules and facts. `mapped_messages` adds
     the tools that its history alone knows."""
     mapping = ToolMap(rules, not (rules.native_custom_tools and facts.custom_tools))
+    if rules.named_server_tools and conversation.format != rules.format:
+        mapping.taken.update([tool.name for tool in conversation.tools if tool.kind == "server"])
     odd: list[Tool] = []
     for tool in conversation.tools:
         if tool.kind == "server":
             continue
-        if tool.namespace is None and rules.tool_name.fullmatch(tool.name):
+        if tool.name not in mapping.taken and tool.namespace is None and rules.tool_name.fullmatch(tool.name):
             mapping.register(tool.name, None, "custom" if tool.kind == "custom" else "function")
         else:
             odd.append(tool)
@@ -127,8 +131,10 @@ def tool_map(conversation: Conversation, rules: FormatRules, facts: ModelFacts) 
 
 
 def mapped_tools(tools: list[Tool], mapping: ToolMap, losses: Losses) -> list[Tool]:
-    """The tools on offer under their aliases; free-text ones wrapped where the target has none."""
+    """The tools on offer under their aliases, each once where the target wants that; free-text ones wrapped where the
+    target has none."""
     result: list[Tool] = []
+    offered: set[tuple[str | None, str]] = set()
     for tool in tools:
         if tool.kind == "server":
             result.append(tool)
@@ -139,7 +145,13 @@ def mapped_tools(tools: list[Tool], mapping: ToolMap, losses: Losses) -> list[To
             if tool.grammar:
                 losses.add("tools", f"the grammar of the custom tool {tool.name!r} is advice only, not enforced")
         namespace = tool.namespace if mapping.rules.native_namespaces else None
+        if namespace is None and ((tool.note or {}).get("namespace") or {}).get("description"):
+            losses.add("tools", f"the target has no description of the namespace {tool.namespace!r}")
         alias = mapping.alias(tool.name, tool.namespace)
+        if (namespace, alias) in offered and not mapping.rules.repeated_tools:
+            losses.add("tools", f"a second tool of the name {tool.name!r} was left out")
+            continue
+        offered.add((namespace, alias))
         if alias != mapped.name or namespace != mapped.namespace:
             mapped = replace(mapped, name=alias, namespace=namespace)
         result.append(mapped)
