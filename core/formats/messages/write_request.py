@@ -295,6 +295,26 @@ class RequestWriter:
         for name, value in kept.items():
             # `metadata` and `output_config` are partly neutral: what was left of them joins the rest.
             body[name] = {**body[name], **value} if name in body else value
+        if "context_management" in body and not self._thinks(body):
+            self._keep_thoughtless_edits(body)
+
+    def _thinks(self, body: JsonObject) -> bool:
+        if "thinking" in body:
+            return bool(body["thinking"].get("type") != "disabled")
+        return self._target.facts.thinking_default != "off"
+
+    def _keep_thoughtless_edits(self, body: JsonObject) -> None:
+        """Without thinking an edit that clears it is refused: "`clear_thinking_20251015` strategy requires `thinking`
+        to be enabled or adaptive". https://platform.claude.com/docs/en/build-with-claude/context-editing"""
+        management = body["context_management"]
+        edits = management.get("edits") if isinstance(management, dict) else None
+        kept = [edit for edit in edits if not _clears_thinking(edit)] if isinstance(edits, list) else edits
+        if kept == edits:
+            return
+        self._losses.add("context_management.edits", "there is no thinking to clear: it is off for this request")
+        body["context_management"] = {**management, "edits": kept}
+        if not kept:
+            del body["context_management"]
 
     def _lose_unserved(self, where: str, names: list[str]) -> None:
         for name in names:
@@ -321,6 +341,10 @@ _ROLES = {
     "tool": "user",
     "assistant": "assistant",
 }
+
+
+def _clears_thinking(edit: object) -> bool:
+    return isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking")
 
 
 def _plain_text(message: Message) -> str | None:
