@@ -287,8 +287,8 @@ class DeltaReader:
                 url=_string(inner.get("url")) or None,
                 title=_string(inner.get("title")) or None,
                 cited_text=_string(inner.get("content")) or None,
-                start=start if isinstance(start, int) else None,
-                end=end if isinstance(end, int) else None,
+                start=start if type(start) is int else None,
+                end=end if type(end) is int else None,
                 raw=annotation,
             )
         )

@@ -97,7 +97,7 @@ class ChunkReader:
             Started(
                 self._reader.response_id,
                 _string(chunk.get("model")),
-                created=created if isinstance(created, int) else None,
+                created=created if type(created) is int else None,
                 format="chat_completions",
             )
         )

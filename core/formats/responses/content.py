@@ -71,8 +71,8 @@ def read_citation(annotation: JsonObject) -> Citation:
     return Citation(
         url=url if isinstance(url, str) else None,
         title=title if isinstance(title, str) else None,
-        start=start if isinstance(start, int) else None,
-        end=end if isinstance(end, int) else None,
+        start=start if type(start) is int else None,
+        end=end if type(end) is int else None,
         raw=annotation,
     )
 

@@ -111,7 +111,7 @@ def test_what_is_no_answer_is_an_upstream_fault(body: dict[str, Any], kind: str,
 
 
 def test_odd_members_of_an_answer_are_passed_over() -> None:
-    body = {"id": 7, "model": 7, "created": "x", "choices": [{"message": 7, "finish_reason": None}], "usage": 7}
+    body = {"id": 7, "model": 7, "created": True, "choices": [{"message": 7, "finish_reason": None}], "usage": 7}
     assert read_response(body, target()) == Answer("", "", format="chat_completions", stop=Stop("end_turn"))
 
 

@@ -98,6 +98,16 @@ def test_what_is_no_answer_is_a_fault(body: dict[str, Any], kind: str) -> None:
     assert caught.value.kind == kind
 
 
+@pytest.mark.parametrize("odd", [True, -1, float("inf"), float("nan"), "1", 2**60])
+def test_a_time_that_is_none_is_passed_over(odd: Any) -> None:
+    note = {"type": "url_citation", "url": "https://e.x", "title": "t", "start_index": odd, "end_index": None}
+    said = {"type": "output_text", "text": "Hi", "annotations": [note]}
+    body = {"output": [{"type": "message", "role": "assistant", "content": [said]}], "created_at": odd}
+    answer = read_response(body, target())
+    assert answer.created is None
+    assert answer.content[0].citations[0].start is (odd if type(odd) is int else None)  # type: ignore[union-attr]
+
+
 def test_an_answer_may_leave_much_out() -> None:
     item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": None}
     answer = read_response({"output": [5, item, {"type": "message", "role": "assistant", "content": []}]}, target())
