@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core.conversation import Answer, Text, Tool, ToolCall, ToolChoice
 from core.events import Event, PartDelta, PartEnded, PartStarted, Ping
 from core.models.resolve import facts_for
+from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rules import CHAT_COMPLETIONS, CONVERSE, GENERATE_CONTENT, MESSAGES, RESPONSES
 from core.translation.tool_names import (
@@ -60,7 +61,11 @@ def test_namespaces_are_flattened_and_restored() -> None:
     choice = mapped_choice(source.tool_choice, source, mapping)
     assert choice == ToolChoice("named", ["functions__run"])
     native = tool_map(source, RESPONSES, GPT)
-    assert [tool.namespace for tool in mapped_tools(tools, native, Losses("responses"))] == ["functions", None]
+    described = [replace(tools[0], note={"namespace": {"description": "All of them."}}), tools[1]]
+    losses, kept = Losses("responses"), Losses("responses")
+    assert [tool.namespace for tool in mapped_tools(described, native, kept)] == ["functions", None]
+    mapped_tools(described, mapping, losses)
+    assert ([item.path for item in losses.dropped], kept.dropped) == (["tools"], [])
     assert mapped_choice(ToolChoice("auto"), source, mapping) == ToolChoice("auto")
 
 
