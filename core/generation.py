@@ -79,7 +79,14 @@ class Generation:
 
 def read_generation(request: Request, endpoint: Endpoint) -> Generation:
     """Reads the body. Raises ClientFault (400) that names the member that is wrong."""
-    document = read_object(request.body)
+    try:
+        document = read_object(request.body)
+    except ClientFault:
+        coding = request.headers.get("content-encoding", "identity")
+        if coding == "identity":
+            raise
+        message = f"The request body has the content-encoding {coding!r}; send it as it is."
+        raise ClientFault("bad_request", message, status=415) from None
     values = document.values
     model = endpoint.model if endpoint.model is not None else values.get("model")
     if model is None:

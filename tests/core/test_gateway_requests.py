@@ -63,6 +63,14 @@ async def test_a_bad_body_is_a_400_that_says_why(format_name: str, body: bytes, 
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
+async def test_a_compressed_body_is_refused_by_its_coding(format_name: str) -> None:
+    bench = native_bench(format_name, [])
+    response = await bench.post(path_of(format_name), b"\x1f\x8b\x08", content_encoding="gzip")
+    assert "the content-encoding 'gzip'; send it as it is" in (await error_of(response))["message"]
+    assert response.status == (400 if format_name == "messages" else 415)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("stream", ['"yes"', "1", "[]", "{}"])
 async def test_stream_must_be_a_boolean(format_name: str, stream: str) -> None:
     body = request_body(format_name).replace(b'"stream":false', f'"stream":{stream}'.encode())
