@@ -194,11 +194,7 @@ def write_response(answer: Answer, reply: Reply) -> JsonObject:
     candidate: JsonObject = {"content": {"role": "model", "parts": parts}}
     candidate.update(write_stop(answer.stop, own=own))
     candidate["index"] = 0
-    sources = [citation for block in answer.content for citation in citation_sources(block)]
-    if own:
-        candidate.update(answer.extra)
-    elif sources:
-        candidate["citationMetadata"] = {"citationSources": sources}
+    candidate.update(answer.extra if own else grounding_of(answer.content))
     return {
         "candidates": [candidate],
         "usageMetadata": write_usage(answer.usage),
@@ -232,12 +228,39 @@ def _shown_id(call: ToolCall) -> str:
     return call.id.replace(MINTED, "call_", 1)
 
 
-def citation_sources(block: Block) -> list[JsonObject]:
-    """The citations of a text that have an address, as `citationSources`."""
-    if not isinstance(block, Text):
-        return []
-    return [
-        {"startIndex": citation.start or 0, "endIndex": citation.end or len(block.text), "uri": citation.url}
-        for citation in block.citations
-        if citation.url
-    ]
+def grounding_of(blocks: Iterable[Block]) -> JsonObject:
+    """`groundingMetadata` with the citations that have an address; nothing where there are none. The segments count
+    bytes of the whole answer's text, which is what clients apply them to: a stream has no parts to count in.
+
+    https://ai.google.dev/gemini-api/docs/google-search
+    """
+    chunks: dict[tuple[str, str | None], int] = {}
+    supports: list[JsonObject] = []
+    begin = 0
+    for block in blocks:
+        if not isinstance(block, Text):
+            continue
+        for citation in block.citations:
+            if citation.url:
+                place = chunks.setdefault((citation.url, citation.title), len(chunks))
+                segment = _segment(block.text, begin, citation)
+                if supports and supports[-1]["segment"] == segment:
+                    supports[-1]["groundingChunkIndices"].append(place)
+                else:
+                    supports.append({"segment": segment, "groundingChunkIndices": [place]})
+        begin += _length(block.text)
+    if not supports:
+        return {}
+    web = [{"web": {"uri": uri, **({"title": title} if title else {})}} for uri, title in chunks]
+    return {"groundingMetadata": {"groundingChunks": web, "groundingSupports": supports}}
+
+
+def _segment(text: str, begin: int, citation: Citation) -> JsonObject:
+    start, end = citation.start or 0, citation.end or len(text)
+    first = begin + _length(text[:start])
+    return {"startIndex": first, "endIndex": first + _length(text[start:end]), "text": text[start:end]}
+
+
+def _length(text: str) -> int:
+    """In bytes of UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

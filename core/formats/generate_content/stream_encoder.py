@@ -12,7 +12,7 @@ from core.conversation import JsonObject, Reasoning, Text, ToolCall
 from core.events import Event, Failed, Finished, PartDelta, PartEnded, Ping, Started
 from core.formats.contract import Reply
 from core.formats.generate_content.parts import signature_of
-from core.formats.generate_content.response import citation_sources, write_part
+from core.formats.generate_content.response import grounding_of, write_part
 from core.formats.generate_content.usage import write_stop, write_usage
 from core.formats.generate_content.wire import PING, dump, error_object
 
@@ -28,7 +28,7 @@ class ChunkWriter:
         self._id = f"resp_{reply.id_suffix}"
         self._own = False
         self._piece = 0
-        self._sources: list[JsonObject] = []
+        self._texts: list[Text] = []
 
     def chunks(self, event: Event) -> list[JsonObject]:
         """The chunks for one event, often none."""
@@ -62,7 +62,7 @@ class ChunkWriter:
         block = event.block
         self._piece = 0
         if isinstance(block, Text):
-            self._sources.extend(citation_sources(block))
+            self._texts.append(block)
             if not block.signature:
                 return []
             return [self._chunk([{"text": "", "thoughtSignature": block.signature}])]
@@ -89,10 +89,7 @@ class ChunkWriter:
         chunk = self._chunk([{"text": ""}])
         candidate = chunk["candidates"][0]
         candidate.update(write_stop(event.stop, own=self._own))
-        if self._own:
-            candidate.update(event.extra)
-        elif self._sources:
-            candidate["citationMetadata"] = {"citationSources": self._sources}
+        candidate.update(event.extra if self._own else grounding_of(self._texts))
         chunk["usageMetadata"] = write_usage(event.usage)
         return chunk
 

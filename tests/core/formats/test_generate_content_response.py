@@ -170,12 +170,17 @@ def test_a_foreign_answer() -> None:
     body = write_response(FOREIGN, reply())
     (candidate,) = body["candidates"]
     assert candidate["finishReason"] == "STOP"
-    assert candidate["citationMetadata"] == {"citationSources": [{"startIndex": 0, "endIndex": 2, "uri": "https://a"}]}
+    assert candidate["groundingMetadata"] == {
+        "groundingChunks": [{"web": {"uri": "https://a"}}],
+        "groundingSupports": [
+            {"segment": {"startIndex": 0, "endIndex": 2, "text": "He"}, "groundingChunkIndices": [0]}
+        ],
+    }
     kinds = [next(iter(part)) for part in candidate["content"]["parts"]]
     assert kinds == ["text", "text", "text", "functionCall", "functionCall", "inlineData"]
     assert body["modelVersion"] == "asked"
     bare = write_response(replace(FOREIGN, content=[Text("a")]), reply())
-    assert "citationMetadata" not in bare["candidates"][0]
+    assert "groundingMetadata" not in bare["candidates"][0]
     assert body["responseId"] == "msg_1"
     assert write_response(replace(FOREIGN, id=""), reply())["responseId"] == "resp_" + "x" * 20
 

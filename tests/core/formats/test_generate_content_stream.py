@@ -137,7 +137,7 @@ def test_a_stream_says_what_the_whole_answer_says() -> None:
     chunks = [json.loads(line.removeprefix("data: ")) for line in data.decode().split("\n\n") if line]
     assert {chunk["responseId"] for chunk in chunks} == {"msg_1"}
     last = chunks[-1]["candidates"][0]
-    assert last["citationMetadata"]["citationSources"][0]["uri"] == "https://a"
+    assert last["groundingMetadata"]["groundingChunks"] == [{"web": {"uri": "https://a"}}]
     texts = [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"]]
     assert "".join(part["text"] for part in texts if "text" in part and not part.get("thought")) == "Hellono"
 
