@@ -686,6 +686,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
 output AZURE_FUNCTION_NAME string = app.name
 output GATEWAY_URL string = 'https://${app.properties.defaultHostName}'
 output KEY_VAULT_NAME string = vault.name
+output INSIGHTS string = insights.name
 output CLIENT_ID string = identity.properties.clientId
 
 @description('client_id and tenant_id of the backend at AWS.')
