@@ -66,14 +66,15 @@ def fitted_stop(stop: list[str], rules: FormatRules, facts: ModelFacts, losses: 
 def fitted_max_tokens(conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses) -> int | None:
     """The token limit: there where the format insists on one, above the reasoning budget, and not above what
     the model can write. `conversation.reasoning` is final but for its budget."""
-    limit = conversation.max_tokens
-    if limit is None and rules.max_tokens_required:
+    limit, request = conversation.max_tokens, conversation.reasoning
+    budget = 0 if request is None or not counts_within(rules, facts) else request.budget or 0
+    # Bedrock's own limit, where none is asked for, is below most budgets.
+    if limit is None and (rules.max_tokens_required or budget):
         limit = facts.max_output or DEFAULT_MAX_TOKENS
     if limit is None:
         return None
-    request = conversation.reasoning
-    if request is not None and request.budget and limit <= request.budget and counts_within(rules, facts):
-        limit += request.budget
+    if budget and limit <= budget:
+        limit += budget
         limit = min(limit, facts.max_output or limit)
         if conversation.max_tokens is not None and limit > conversation.max_tokens:
             losses.add("max_tokens", f"raised to {limit}: the model's reasoning counts, and has its own budget within")

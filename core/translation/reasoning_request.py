@@ -211,7 +211,7 @@ def _effort(wish: _Wish) -> ReasoningRequest | None:
         if request.mode == "adaptive" and not facts.thinking:
             wish.lose("the model does not reason")
         return None
-    if not facts.efforts:
+    if not facts.efforts or (level == "none" and "none" not in facts.efforts and "disabled" in facts.thinking):
         return _without_levels(wish, level)
     accepted = nearest(level, facts.efforts)
     if level == "none" and accepted != "none":
