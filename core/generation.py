@@ -110,6 +110,15 @@ def _read_stream(values: dict[str, Any], endpoint: Endpoint) -> bool:
     return bool(stream)
 
 
+def is_of_another_format(values: dict[str, Any]) -> bool:
+    """Whether a body on the Chat path is of the Responses format, or offers Anthropic's tools: Cursor sends both."""
+    if "messages" not in values:
+        return True
+    tools = values.get("tools")
+    first = tools[0] if isinstance(tools, list) and tools else None
+    return isinstance(first, dict) and "input_schema" in first
+
+
 def _check_content(values: dict[str, Any], endpoint: Endpoint) -> None:
     expected = _CONTENT_MEMBERS.get((endpoint.operation, endpoint.format))
     if expected is None:

@@ -15,7 +15,7 @@ from core.configuration import Configuration
 from core.errors import GatewayError, NotConfigured, UpstreamFault, upstream_fault
 from core.formats import load_wire
 from core.formats.contract import Reply
-from core.generation import Generation, read_generation
+from core.generation import Generation, is_of_another_format, read_generation
 from core.http import HeaderList, Request, Response, listed
 from core.native import prepare_native
 from core.overload import InFlight
@@ -417,8 +417,8 @@ class Run:
         another vendor's in an envelope of ours, which only a translation takes out."""
         if generation.endpoint.operation == "embeddings":
             return True
-        if generation.native_format == "chat_completions" and "messages" not in generation.document.values:
-            return False  # a Responses body on the Chat path, as Cursor sends it
+        if generation.native_format == "chat_completions" and is_of_another_format(generation.document.values):
+            return False
         if generation.array or self._continues():
             return False  # backends are asked for events
         speaks = candidate.backend.speaks(generation.native_format, candidate.api_model)

@@ -450,6 +450,21 @@ async def test_a_responses_body_on_the_chat_path_is_translated() -> None:
     assert json.loads(await body_of(response))["choices"][0]["message"]["content"] == "Hi"
 
 
+async def test_anthropics_tools_and_blocks_on_the_chat_path_are_translated() -> None:
+    bench = native_bench("chat_completions", [Play(headers=JSON, chunks=[answer_body("chat_completions")])])
+    bench.gateway.configuration.registry.backends["b1"].format = "chat_completions"
+    use = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "r"}
+    asked = [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    body = {"model": "m", "messages": asked, "tools": [{"name": "f", "input_schema": {"type": "object"}}]}
+    response = await bench.post("/v1/chat/completions", json.dumps(body).encode())
+    assert response.status == 200
+    sent = json.loads(bench.transport.requests[0].body)
+    assert sent["tools"] == [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    assert [message["role"] for message in sent["messages"]] == ["assistant", "tool"]
+    assert sent["messages"][0]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
+
+
 GEMINI_PATH = "/v1beta/models/m:streamGenerateContent"
 GEMINI_BODY = b'{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}'
 
