@@ -12,7 +12,7 @@ from core.formats.contract import Reply, Target
 from core.formats.messages.answer_blocks import signature_of, write_block
 from core.formats.messages.members import Invalid, each, list_of
 from core.formats.messages.read_blocks import BlockReader
-from core.formats.messages.usage import STOP_WORDS, read_stop, read_usage, write_usage
+from core.formats.messages.usage import STOP_WORDS, read_stop, read_usage, settled_stop, write_usage
 from core.formats.messages.wire import frame_error
 from core.usage import Usage
 
@@ -33,12 +33,13 @@ def read_response(body: JsonObject, target: Target) -> Answer:
     extra = {name: value for name, value in body.items() if name not in _KNOWN}
     if details is not None:
         del extra["stop_details"]
+    stop = read_stop(body.get("stop_reason"), body.get("stop_sequence"), details)
     usage = body.get("usage")
     return Answer(
         id=text_or_empty(body.get("id")),
         model=text_or_empty(body.get("model")),
         content=content,
-        stop=read_stop(body.get("stop_reason"), body.get("stop_sequence"), details) or Stop("end_turn"),
+        stop=settled_stop(stop or Stop("end_turn"), called=ToolCall in map(type, content)),
         usage=read_usage(usage),
         service_tier=service_tier_of(usage),
         format="messages",

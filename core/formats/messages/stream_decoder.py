@@ -19,9 +19,9 @@ from core.errors import UpstreamFault, upstream_fault
 from core.events import Event, Failed, Finished, Ping, Started
 from core.formats.contract import Target
 from core.formats.messages.members import Invalid
-from core.formats.messages.open_blocks import IMPLIED, OpenBlock, Parts, open_block
+from core.formats.messages.open_blocks import IMPLIED, OpenBlock, OpenToolUse, Parts, open_block
 from core.formats.messages.response import block_reader, service_tier_of, text_or_empty, unreadable
-from core.formats.messages.usage import later_usage, read_stop, read_usage
+from core.formats.messages.usage import later_usage, read_stop, read_usage, settled_stop
 from core.formats.messages.wire import frame_error
 from core.framing import sse
 from core.json_edit import load
@@ -66,6 +66,7 @@ class EventDecoder:
         self._parts = Parts(reader.origin, reader.read)
         self._started = False
         self._over = False
+        self._called = False
         self._usage = Usage()
         self._stop: Stop | None = None
         self._extra: JsonObject = {}
@@ -135,6 +136,7 @@ class EventDecoder:
             return
         self.ensure_started(events)
         self._block = open_block(raw, self._parts, events)
+        self._called = self._called or isinstance(self._block, OpenToolUse)
         self._block.wire_index = wire_index
 
     def _delta(self, event: JsonObject, events: list[Event]) -> None:
@@ -181,7 +183,7 @@ class EventDecoder:
             return
         self.ensure_started(events)
         self._over = True
-        stop = self._stop or Stop("end_turn")
+        stop = settled_stop(self._stop or Stop("end_turn"), called=self._called)
         events.append(Finished(stop, self._usage, service_tier_of(self._usage.raw), self._extra))
 
     def _ping(self, _event: JsonObject, events: list[Event]) -> None:

@@ -95,6 +95,13 @@ def read_stop(reason: Any, sequence: Any = None, details: Any = None) -> Stop | 
     )
 
 
+def settled_stop(stop: Stop, *, called: bool) -> Stop:
+    """`stop`, where a turn that is over has calls for the client or has none, whatever its server's word for it is."""
+    if stop.reason == ("end_turn" if called else "tool_use"):
+        return Stop("tool_use" if called else "end_turn", stop.raw, stop.sequence, stop.explanation, stop.details)
+    return stop
+
+
 def _cache_writes(raw: JsonObject) -> tuple[int | None, int | None]:
     total = _count(raw.get("cache_creation_input_tokens"))
     split = raw.get("cache_creation")
