@@ -12,7 +12,7 @@ from core.formats.contract import Wire
 from core.framing import frame_buffer
 from core.generation import Generation
 from core.http import HeaderList
-from core.passthrough import backend_headers, edit_body, endpoint_url
+from core.passthrough import backend_headers, edit_body, endpoint_url, unsaid_defaults
 from core.ports import BackendRequest
 from core.providers.bedrock import OPTION_NAMES, option_headers, option_members
 from core.relay import PassThroughPipe, Pipe, Renamer, UsageHider, WholeAnswer, pass_through_whole
@@ -70,6 +70,8 @@ def prepare_native(generation: Generation, candidate: Candidate) -> NativeReques
     if backend.provider.signing_service:
         headers = _add_options(backend, format_name, headers, forced)
     body, edits = edit_body(generation.document, generation.request.body, candidate, format_name, forced)
+    if candidate.defaults:
+        dropped = [*dropped, *unsaid_defaults(format_name, candidate.defaults)]
     url = endpoint_url(backend, _path(generation, candidate), candidate.api_model, _query(generation))
     renamer = None
     if candidate.api_model != generation.model and format_name in MODEL_IN_BODY:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from core.http import HeaderList
 from core.json_edit import Document
+from core.ports import Clock
 from core.routing.registry import Backend, Candidate
 
 # Request headers that mean something to a backend. Everything else stays here: a client's credential above all.
@@ -34,6 +36,9 @@ _RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-amzn-bedrock-"
 # They say whose account at the backend the gateway uses, which is not the client's to know.
 _ACCOUNTS = ("organization", "organization-id", "project", "workspace-id", "cookie")
 
+
+# How vendors call their own id of a request, which their support asks for.
+REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
 # In the place of a member's value: the backend refuses the member.
 REMOVED = object()
@@ -62,6 +67,23 @@ def returned_headers(headers: Mapping[str, str]) -> HeaderList:
     if "x-request-id" in headers:
         kept.append(("x-skybridge-backend-request-id", headers["x-request-id"]))
     return kept
+
+
+def told_headers(headers: Mapping[str, str], client_format: str, clock: Clock) -> HeaderList:
+    """What a backend's headers say to a client of another format: its id of the request, and its rate limits."""
+    name, tells_rates = _told_names(tuple(headers))
+    found = [] if name is None else [("x-skybridge-backend-request-id", headers[name])]
+    if tells_rates:
+        rates = import_module("core.rate_headers").rate_headers_for
+        found += rates(client_format, headers, clock.time())
+    return found
+
+
+@lru_cache(maxsize=256)
+def _told_names(names: tuple[str, ...]) -> tuple[str | None, bool]:
+    """The name of the backend's id, and whether any tells rate limits."""
+    found = next((name for name in REQUEST_IDS if name in names), None)
+    return found, any(name.startswith(("x-ratelimit-", "anthropic-ratelimit-")) for name in names)
 
 
 @lru_cache(maxsize=256)
@@ -129,12 +151,24 @@ def limit_member(candidate: Candidate) -> str:
     return dialect.reasoning_max_tokens if reasons else dialect.max_tokens
 
 
-# How each format calls a candidate's defaults: the member, and the path inside it.
+# Claude's own words, whatever they are framed in.
+_CLAUDES: dict[str, tuple[str, ...]] = {
+    "max_tokens": ("max_tokens",),
+    "reasoning_effort": ("output_config", "effort"),
+    "summary_level": (),
+    "verbosity_level": (),
+    "truncation_strategy": (),
+}
+
+# How each format calls a candidate's defaults: the member, and the path inside it; () where it has no word for one, or
+# none that fits every model.
 _DEFAULT_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "chat_completions": {
         "max_tokens": ("max_completion_tokens",),
         "reasoning_effort": ("reasoning_effort",),
+        "summary_level": (),
         "verbosity_level": ("verbosity",),
+        "truncation_strategy": (),
     },
     "responses": {
         "max_tokens": ("max_output_tokens",),
@@ -143,19 +177,29 @@ _DEFAULT_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "verbosity_level": ("text", "verbosity"),
         "truncation_strategy": ("truncation",),
     },
-    "messages": {
-        "max_tokens": ("max_tokens",),
-        "reasoning_effort": ("output_config", "effort"),
-    },
+    "messages": _CLAUDES,
+    "invoke": _CLAUDES,
     "converse": {
         "max_tokens": ("inferenceConfig", "maxTokens"),
         "temperature": ("inferenceConfig", "temperature"),
         "top_p": ("inferenceConfig", "topP"),
+        "top_k": (),
+        "service_tier": ("serviceTier", "type"),
+        "reasoning_effort": (),
+        "summary_level": (),
+        "verbosity_level": (),
+        "truncation_strategy": (),
     },
     "generate_content": {
         "max_tokens": ("generationConfig", "maxOutputTokens"),
         "temperature": ("generationConfig", "temperature"),
         "top_p": ("generationConfig", "topP"),
+        "top_k": ("generationConfig", "topK"),
+        "service_tier": ("serviceTier",),
+        "reasoning_effort": (),
+        "summary_level": (),
+        "verbosity_level": (),
+        "truncation_strategy": (),
     },
 }
 
@@ -169,6 +213,8 @@ def default_members(format_name: str, defaults: Mapping[str, Any], values: Mappi
     names = _DEFAULT_MEMBERS.get(format_name, {})
     for knob, value in defaults.items():
         path = names.get(knob, (knob,))
+        if not path:
+            continue
         if len(path) == 1:
             if path[0] not in values and not any(name in values for name in _SAME_KNOB.get(path[0], ())):
                 added[path[0]] = value
@@ -180,6 +226,12 @@ def default_members(format_name: str, defaults: Mapping[str, Any], values: Mappi
         elif isinstance(current, dict) and inner not in current:
             added[outer] = {**current, inner: value}
     return added
+
+
+def unsaid_defaults(format_name: str, defaults: Mapping[str, Any]) -> list[str]:
+    """The knobs among `defaults` that a request in this format does not say."""
+    names = _DEFAULT_MEMBERS.get(format_name, {})
+    return [knob for knob in defaults if names.get(knob) == ()]
 
 
 def is_error_of(format_name: str, headers: Mapping[str, str], body: bytes) -> bool:

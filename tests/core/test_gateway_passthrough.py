@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.http import Request
+from core.passthrough import default_members, unsaid_defaults
 from core.ports import TransportFault
-from tests.gateways import Bench, body_of, native_bench, path_of
+from tests.gateways import TYPES, Bench, body_of, native_bench, path_of
 from tests.samples import PATHS, answer_body, error_body, error_frame, request_body, stream_frames
 from tests.scripted import Play, refused
 
@@ -514,6 +515,56 @@ async def test_nested_defaults_fill_what_the_client_left_open() -> None:
     sent = json.loads(bench.transport.requests[1].body)
     assert sent["reasoning"] == {"effort": "high", "summary": "auto"}
     assert sent["text"] == {"verbosity": "low"}
+
+
+KNOBS = {
+    "max_tokens": 77, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "service_tier": "flex", "reasoning_effort": "low",
+    "summary_level": "auto", "verbosity_level": "low", "truncation_strategy": "auto",
+}  # fmt: skip
+SAID: dict[str, tuple[dict[str, object], list[str]]] = {
+    "chat_completions": (
+        {"max_completion_tokens": 77, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "service_tier": "flex",
+         "reasoning_effort": "low", "verbosity": "low"},
+        ["summary_level", "truncation_strategy"],
+    ),
+    "responses": (
+        {"max_output_tokens": 77, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "service_tier": "flex",
+         "reasoning": {"effort": "low", "summary": "auto"}, "text": {"verbosity": "low"}, "truncation": "auto"},
+        [],
+    ),
+    "messages": (
+        {"max_tokens": 77, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "service_tier": "flex",
+         "output_config": {"effort": "low"}},
+        ["summary_level", "verbosity_level", "truncation_strategy"],
+    ),
+    "converse": (
+        {"inferenceConfig": {"maxTokens": 77, "temperature": 0.5, "topP": 0.9}, "serviceTier": {"type": "flex"}},
+        ["top_k", "reasoning_effort", "summary_level", "verbosity_level", "truncation_strategy"],
+    ),
+    "generate_content": (
+        {"generationConfig": {"maxOutputTokens": 77, "temperature": 0.5, "topP": 0.9, "topK": 40},
+         "serviceTier": "flex"},
+        ["reasoning_effort", "summary_level", "verbosity_level", "truncation_strategy"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format_name", sorted(SAID))
+def test_defaults_are_said_in_the_words_of_the_format(format_name: str) -> None:
+    """A knob under a name that the format does not have would be the vendor's 400 to every request."""
+    said, unsaid = SAID[format_name]
+    assert default_members(format_name, KNOBS, {}) == said
+    assert unsaid_defaults(format_name, KNOBS) == unsaid
+
+
+@pytest.mark.parametrize("format_name", ["chat_completions", "messages", "responses"])
+async def test_defaults_without_a_word_in_the_format_are_named(format_name: str) -> None:
+    backend = {"type": TYPES[format_name], "base_url": "http://b/v1", "api_key": "k", "format": format_name}
+    document = {"backends": {"b": backend}, "models": {"m": {"backend": "b", **KNOBS}}}
+    bench = Bench(document, [Play(headers=JSON, chunks=[answer_body(format_name)])])
+    response = await bench.post(path_of(format_name), request_body(format_name))
+    assert not set(SAID[format_name][1]) & set(json.loads(bench.transport.requests[0].body))
+    assert response.header("x-skybridge-dropped") == (", ".join(SAID[format_name][1]) or None)
 
 
 async def test_turns_of_one_conversation_go_to_the_same_candidate() -> None:
