@@ -91,5 +91,6 @@ build-azure: $(VENV)/.runtime ## dist/azure: the Functions package, its zip and 
 	$(BIN)/python infra/azure/build.py
 	$(BIN)/python infra/sbom.py requirements.txt dist/azure.cdx.json
 
-clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-aws .venv-checkov .venv-audit .venv-langchain node_modules dist build .pytest_cache .mypy_cache .ruff_cache .coverage
+clean: ## remove what the other targets made, but for sessions and usage (.skybridge)
+	rm -rf $(VENV) .venv-aws .venv-checkov .venv-audit .venv-langchain node_modules dist build .aws-sam .bench .hypothesis \
+	  .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
