@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
+from core.passthrough import REQUEST_IDS
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.redaction import redact, redacted
 from core.relay import Pipe, WholeAnswer
@@ -492,14 +493,10 @@ class Attempts:
         raise fault
 
 
-# How vendors call their own id of a request, which their support asks for.
-_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
-
-
 def _keep_request_id(error: UpstreamFault) -> None:
     """The backend's id of a request that it refused stays with the error."""
     headers = error.raw.headers if error.raw is not None else {}
-    found = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    found = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
     if found is not None:
         error.headers["x-skybridge-backend-request-id"] = found
 

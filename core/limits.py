@@ -185,7 +185,7 @@ def refusal(shortage: Shortage, subjects: Sequence[Subject], format_name: str, n
     if limit.window == "total":
         message += " It does not reset by itself; the gateway's operator can raise it."
     elif charge.until is not None:
-        message += f" It resets at {_moment(charge.until)}."
+        message += f" It resets at {moment(charge.until)}."
     error = Refused(
         "spend_limit" if limit.unit == "usd" else "rate_limit",
         message,
@@ -225,7 +225,8 @@ def _shown(counter: str, subjects: Sequence[Subject]) -> str:
     return "this gateway"
 
 
-def _moment(epoch: float) -> str:
+def moment(epoch: float) -> str:
+    """As RFC 3339 writes it."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(epoch))
 
 
@@ -235,20 +236,20 @@ def _headers(
     """`anthropic-ratelimit-*` with a time, or `x-ratelimit-*` with a duration, for requests and tokens."""
     format_name, now = dialect
     if limit.unit == "usd":
-        return {} if until is None else {"x-skybridge-budget-reset": _moment(until)}
+        return {} if until is None else {"x-skybridge-budget-reset": moment(until)}
     unit = "tokens" if limit.unit == "tokens" else "requests"
     reset = now + 1 if until is None else until
     if format_name == "messages":
         names = f"anthropic-ratelimit-{unit}-"
-        return {f"{names}limit": str(most), f"{names}remaining": str(left), f"{names}reset": _moment(reset)}
+        return {f"{names}limit": str(most), f"{names}remaining": str(left), f"{names}reset": moment(reset)}
     return {
         f"x-ratelimit-limit-{unit}": str(most),
         f"x-ratelimit-remaining-{unit}": str(left),
-        f"x-ratelimit-reset-{unit}": _duration(reset - now),
+        f"x-ratelimit-reset-{unit}": duration(reset - now),
     }
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """As Go writes it: `6m0s`, `1s`."""
     minutes, rest = divmod(max(1, ceil(seconds)), 60)
     hours, minutes = divmod(minutes, 60)

@@ -19,7 +19,7 @@ from core.generation import Generation, is_of_another_format, read_generation
 from core.http import HeaderList, Request, Response, listed
 from core.native import prepare_native
 from core.overload import InFlight
-from core.passthrough import is_error_of, returned_headers
+from core.passthrough import is_error_of, returned_headers, told_headers
 from core.ports import BackendRequest, Clock, KeptResponses, Log, Media, Random, Transport, TransportFault
 from core.redaction import without_secrets
 from core.routes import Endpoint
@@ -453,16 +453,21 @@ class Run:
         return cast("list[Fault]", injection.read_faults(header))
 
     def _backend_headers(self, winner: Winner | None) -> HeaderList:
-        if winner is None or winner.prepared.translation != "none":
+        if winner is None:
             return []
+        if winner.prepared.translation != "none":
+            return self._beside_limits(told_headers(winner.head.headers, self._endpoint.format, self._ports.clock))
         headers = self._returned(winner.head.headers)
         if winner.pipe is not None:
             headers = [item for item in headers if item[0] not in ("content-type", "cache-control")]
         return headers
 
     def _returned(self, headers: Mapping[str, str]) -> HeaderList:
-        """A backend's headers, but what this gateway tells of its own limits it tells alone."""
-        found = returned_headers(headers)
+        """A backend's headers for a client of its own format."""
+        return self._beside_limits(returned_headers(headers))
+
+    def _beside_limits(self, found: HeaderList) -> HeaderList:
+        """`found`, but what this gateway tells of its own limits it tells alone."""
         if self._limits:
             told = {name for name, _ in self._limits}
             found = [item for item in found if item[0] not in told]
