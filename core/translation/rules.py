@@ -21,7 +21,8 @@ class FormatRules:
     `merged_turns`: one message per turn, roles alternate, the user begins. `mid_system`: a system message
     between turns stands `in_place`, or there `if_model` accepts it, or is `never` accepted.
     `native_custom_tools`, `native_namespaces`: the format has them. `web_search`: the vendor's own search can
-    be asked for. `call_signatures`: a tool call has a slot for its thought signature.
+    be asked for, `search_beside_functions`: in the same request as functions. `call_signatures`: a tool call has a slot
+    for its thought signature.
     `named_server_tools`: the vendor's own tools have names, which no other tool may have. `repeated_tools`: two tools
     may have one name.
     `tools_with_history`: tools must be declared when the history has tool blocks.
@@ -47,6 +48,7 @@ class FormatRules:
     tool_choice_none: bool = True
     tools_with_history: bool = False
     web_search: bool = False
+    search_beside_functions: bool = True
     named_server_tools: bool = False
     repeated_tools: bool = False
     merged_turns: bool = True
@@ -197,6 +199,8 @@ OVERRIDES: Final[dict[tuple[str, str], FormatRules]] = {
     ("messages", "bedrock"): BEDROCK_MESSAGES,
     ("messages", "databricks"): replace(MESSAGES, web_search=False),
     ("responses", "databricks"): replace(RESPONSES, web_search=False),
+    # Vertex AI, which is reached by its address alone, has no `includeServerSideToolInvocations`.
+    ("generate_content", "openai-compatible"): replace(GENERATE_CONTENT, search_beside_functions=False),
 }
 
 

@@ -113,9 +113,11 @@ def _path_of(tool: Tool, index: int, client_format: FormatName) -> str:
 
 
 def _excludes_functions(tool: Tool, conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
-    """Gemini before 3 takes its own tools or functions, not both
-    (https://ai.google.dev/gemini-api/docs/function-calling)."""
-    if rules.format != "generate_content" or tool.format == rules.format or facts.thinking_levels:
+    """Gemini before 3 takes its own tools or functions, not both, and Vertex AI in no version
+    (https://ai.google.dev/gemini-api/docs/tool-combination)."""
+    if rules.format != "generate_content" or tool.format == rules.format:
+        return False
+    if facts.thinking_levels and rules.search_beside_functions:
         return False
     return any(other.kind != "server" for other in conversation.tools)
 

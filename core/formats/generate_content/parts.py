@@ -70,6 +70,8 @@ def _with_carried(block: Block, carried: Reasoning | None) -> list[Block]:
 def _sign(block: Block, signature: str | None) -> None:
     if signature and isinstance(block, Text | Reasoning | ToolCall):
         block.signature, block.origin = canonical(signature), GOOGLE
+    elif signature and isinstance(block, ServerToolCall | ServerToolResult):
+        block.raw["thoughtSignature"] = canonical(signature)
 
 
 def _read_text(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
@@ -131,6 +133,34 @@ def _read_code_result(fields: Fields, content: Any, _mint: Callable[[], str]) ->
     return ServerToolResult(result.text("id") or "", "code_execution", text, "generate_content", raw)
 
 
+# What Google's own tools did, beside functions of the client's; elsewhere the tools have other names.
+_TOOL_TYPES: Final = {"GOOGLE_SEARCH_WEB": "web_search", "URL_CONTEXT": "web_fetch"}
+
+
+def _tool_of(fields: Fields) -> str:
+    kind = fields.text("toolType") or "unknown"
+    return _TOOL_TYPES.get(kind, kind.lower())
+
+
+def _read_tool_call(fields: Fields, content: Any, mint: Callable[[], str]) -> Block:
+    call = Fields(content, fields.at("toolCall"))
+    raw = {"toolCall": content, **fields.rest}
+    arguments = call.object("args") or {}
+    queries = arguments.get("queries")
+    if isinstance(queries, list) and all(isinstance(query, str) for query in queries):
+        arguments = {"query": "; ".join(queries), **arguments}  # as the other vendors call it
+    text = json_text(arguments, call.at("args"))
+    return ServerToolCall(call.text("id") or mint(), _tool_of(call), text, "generate_content", raw)
+
+
+def _read_tool_response(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
+    result = Fields(content, fields.at("toolResponse"))
+    raw = {"toolResponse": content, **fields.rest}
+    response = result.object("response")
+    text = json_text(response, result.at("response")) if response else ""
+    return ServerToolResult(result.text("id") or "", _tool_of(result), text, "generate_content", raw)
+
+
 _READERS: Final[dict[str, Callable[[Fields, Any, Callable[[], str]], Block]]] = {
     "functionCall": _read_call,
     "text": _read_text,
@@ -138,6 +168,8 @@ _READERS: Final[dict[str, Callable[[Fields, Any, Callable[[], str]], Block]]] = 
     "fileData": _read_file,
     "executableCode": _read_code,
     "codeExecutionResult": _read_code_result,
+    "toolCall": _read_tool_call,
+    "toolResponse": _read_tool_response,
 }
 
 

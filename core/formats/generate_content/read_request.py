@@ -138,6 +138,7 @@ _DATA: Final = {
     spelling: name
     for name in (
         "text", "inlineData", "fileData", "functionCall", "functionResponse", "executableCode", "codeExecutionResult",
+        "toolCall", "toolResponse",
     )
     for spelling in (name, snake_case(name))
 }  # fmt: skip

@@ -44,7 +44,7 @@ from core.formats.generate_content.parts import (
 )
 from core.formats.generate_content.schema import SchemaCleaner
 from core.models.facts import ModelFacts
-from core.slotted import field, slotted
+from core.slotted import field, replace, slotted
 from core.translation.losses import Losses, said
 from core.translation.paths import client_path
 
@@ -61,6 +61,7 @@ _SAMPLING: Final = {
     "logprobs": "responseLogprobs",
     "top_logprobs": "logprobs",
 }
+_FUNCTIONS: Final = ("function", "custom")
 # Neutral members for which the format has nothing, under the names that clients know them by.
 _NO_MEMBER: Final = ("verbosity", "user", "metadata", "cache_key", "previous_response_id")
 
@@ -68,6 +69,10 @@ _NO_MEMBER: Final = ("verbosity", "user", "metadata", "cache_key", "previous_res
 def write_request(conversation: Conversation, target: Target) -> Written:
     """The body for `target`. Raises Unsupported for content that no part can hold."""
     own = conversation.format == "generate_content"
+    choice = conversation.tool_choice
+    if not own and choice is not None and choice.mode == "none":
+        # Gemini's word for it is one about functions: its own tools are not offered.
+        conversation = replace(conversation, tools=[tool for tool in conversation.tools if tool.kind in _FUNCTIONS])
     return _Writer(conversation, target.facts, Losses(conversation.format), own).written()
 
 
@@ -241,7 +246,7 @@ class _Writer:
         functions: list[JsonObject] = []
         tools: list[JsonObject] = []
         for tool in self.conversation.tools:
-            if tool.kind in ("function", "custom"):
+            if tool.kind in _FUNCTIONS:
                 functions.append(self._function(tool, cleaner))
             elif tool.format == "generate_content":
                 tools.append(tool.raw)
@@ -264,17 +269,33 @@ class _Writer:
         return written
 
     def _tool_config(self) -> JsonObject:
-        choice = self.conversation.tool_choice
-        functions = [tool for tool in self.conversation.tools if tool.kind in ("function", "custom")]
+        functions = [tool for tool in self.conversation.tools if tool.kind in _FUNCTIONS]
         if self.conversation.parallel_tool_calls is False:
             self.lose("parallel_tool_calls", "Gemini has no switch for it: calls after the first are left out")
+        choice = self._choice(functions)
         if not functions:
             return {}
-        strict = any(tool.strict for tool in functions)
+        # Google's own tools beside functions: its API wants to be told so, and then validates calls by itself.
+        mixed = not self.own and len(functions) < len(self.conversation.tools)
+        config: JsonObject = {"includeServerSideToolInvocations": True} if mixed else {}
+        strict = mixed or any(tool.strict for tool in functions)
         if choice is None:
-            return {"functionCallingConfig": {"mode": "VALIDATED"}} if strict and not self.own else {}
+            return {**config, "functionCallingConfig": {"mode": "VALIDATED"}} if strict and not self.own else config
         calling = _calling(choice, strict)
-        return {"functionCallingConfig": {**calling, **(choice.extra if self.own else {})}}
+        return {**config, "functionCallingConfig": {**calling, **(choice.extra if self.own else {})}}
+
+    def _choice(self, functions: list[Tool]) -> ToolChoice | None:
+        """The choice of tools, which is one of functions here: Google's own tools cannot be demanded."""
+        choice = self.conversation.tool_choice
+        if choice is None or self.own or len(functions) == len(self.conversation.tools):
+            return choice
+        googles = {tool.name for tool in self.conversation.tools if tool not in functions}
+        names = [name for name in choice.names if name not in googles]
+        if functions and len(names) == len(choice.names):
+            return choice
+        if choice.mode != "auto":
+            self.lose("tool_choice", "Gemini cannot be made to use its own tools")
+        return replace(choice, names=names) if names else None
 
     # --- generation ---
 
