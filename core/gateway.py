@@ -195,8 +195,12 @@ class Gateway:
         try:
             return await run.answer()
         except GatewayError as error:
+            response = run.relayed_error(error) or self.error_response(
+                error, endpoint.format, request_id, run.headers()
+            )
+            record.status = response.status  # the client's: a backend's 401 is no 401 of theirs
             self._end(run, record, error)
-            return run.relayed_error(error) or self.error_response(error, endpoint.format, request_id, run.headers())
+            return response
         except BaseException as failure:
             # The client has gone (the door cancels) or the process ends: what was used is still recorded.
             self._end(run, record, failure)
@@ -222,7 +226,6 @@ class Gateway:
     def _end(run: Run, record: UsageRecord, failure: BaseException) -> None:
         run.close()
         if isinstance(failure, GatewayError):
-            record.status = failure.status
             record.errors.append(failure.message)
             run.account("failed")
         else:

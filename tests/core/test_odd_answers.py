@@ -168,3 +168,9 @@ async def test_events_without_data_are_passed_over(format_name: str) -> None:
     for client in FORMATS:
         outcome = await ask(client, format_name, [play(format_name, chunks)])
         assert outcome.text == TEXT and outcome.bench.records[0].outcome == "complete"
+
+
+@pytest.mark.parametrize(("client", "status", "told"), [("chat_completions", 401, 502), ("converse", 500, 424)])
+async def test_the_record_has_the_status_that_the_client_got(client: str, status: int, told: int) -> None:
+    outcome = await ask(client, "messages", [Play(status, JSON, [b"{}"])], stream=False)
+    assert outcome.response.status == outcome.bench.records[0].status == told
