@@ -268,9 +268,18 @@ def _validate(schema: type[BaseModel], value: Any, prefix: Place) -> list[tuple[
     return []
 
 
+# What pydantic says in words of Python's, by the type of its errors.
+_IN_YAML = {
+    "model_type": "expected a mapping", "dict_type": "expected a mapping", "list_type": "expected a list",
+    "too_short": "expected at least one",
+}  # fmt: skip
+
+
 def _explained(schema: type[BaseModel], item: Any) -> str:
+    if item["type"] == "missing":
+        return "is missing"
     if item["type"] != "extra_forbidden":
-        return f"{item['msg']}; got {_shown(item)}"
+        return f"{_IN_YAML.get(item['type'], item['msg'])}; got {_shown(item)}"
     for part in item["loc"][:-1]:
         schema = _schema_below(schema, part)
     known = [field.alias or name for name, field in schema.model_fields.items()]

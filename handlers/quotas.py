@@ -43,7 +43,7 @@ def read_quotas(section: Mapping[str, Any]) -> Quotas:
     try:
         unknown = set(section) - _MEMBERS
         if unknown:
-            raise ValueError(f"quotas.{min(unknown)}: unknown key")
+            raise ValueError(f"quotas.{min(unknown)}: unknown key; expected one of {', '.join(sorted(_MEMBERS))}")
         stance = section.get("on_store_fault", "open")
         if stance not in ("open", "closed"):
             raise ValueError(f"quotas.on_store_fault: expected `open` or `closed`; got {stance!r}")
@@ -60,9 +60,15 @@ def read_quotas(section: Mapping[str, Any]) -> Quotas:
         return Quotas(
             limits.read_quota(section.get("keys") or {}, "quotas.keys"), named["owners"], named["models"],
             limits.read_quota(section.get("everyone") or {}, "quotas.everyone"), stance,
-            float(section.get("lease_seconds", LEASE_SECONDS)), float(section.get("note_seconds", NOTE_SECONDS)),
-            shards,
+            _seconds(section, "lease_seconds", LEASE_SECONDS), _seconds(section, "note_seconds", NOTE_SECONDS), shards,
         )  # fmt: skip
     except (ValueError, TypeError, AttributeError) as error:
         key, _, message = str(error).partition(": ")
         raise ConfigurationError(key, message) from error
+
+
+def _seconds(section: Mapping[str, Any], name: str, default: float) -> float:
+    value = section.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError(f"quotas.{name}: expected a number of seconds; got {value!r}")
+    return float(value)
