@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from core.errors import Unsupported
-from core.formats.messages.surfaces import OLDEST_VERSION, TOOL_MEMBERS, Surface, outbound_version
+from core.formats.messages.surfaces import BEDROCK_SURFACES, OLDEST_VERSION, TOOL_MEMBERS, Surface, outbound_version
 from core.generation import Generation
 from core.http import HeaderList
 from core.models.betas import NOT_LOST, unserved_members, without_refused
+from core.models.block_binding import with_binding
 from core.models.resolve import facts_for
 from core.passthrough import REMOVED
 from core.routing.registry import Backend, Candidate
@@ -58,10 +59,13 @@ def _messages(native: Native) -> list[str]:
     values = native.generation.document.values
     members = unserved_members(values, kept)
     native.forced.update(dict.fromkeys(members, REMOVED))
+    thinking = values.get("thinking")
+    if isinstance(thinking, dict) and surface.name in BEDROCK_SURFACES:
+        native.forced["thinking"] = with_binding(thinking, on_bedrock=True)
     lost = [member for member in members if values[member] not in (None, [])]
     for member in lost:
         if member in NOT_LOST:
-            raise Unsupported(member, f"Backend {backend.name} {NOT_LOST[member]}.")
+            raise Unsupported(member, f"{member}: the backend {NOT_LOST[member]}.")
     return [*(f"anthropic-beta.{beta}" for beta in refused), *lost, *_serve_tools(native, surface)]
 
 

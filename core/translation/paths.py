@@ -73,8 +73,14 @@ PATHS: Final[dict[FormatName, dict[str, str]]] = {
 }
 
 
+# Formats in which other members of what asks for reasoning stand in the object that is named for it.
+_OWN_REASONING: Final = frozenset({"messages", "converse", "generate_content"})
+
+
 def client_path(format_name: FormatName, name: str) -> str:
     """The client's own name for the neutral `name`: `max_tokens` is `max_output_tokens` in Responses."""
+    if name.startswith("reasoning.") and format_name in _OWN_REASONING:
+        return PATHS[format_name]["reasoning"] + name.removeprefix("reasoning")
     return PATHS[format_name].get(name, name)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.conversation import Conversation, Effort, JsonObject, OutputFormat, ReasoningRequest
 from core.models.betas import accepted_betas
+from core.models.block_binding import BLOCK_BINDING, with_binding
 from core.models.facts import ModelFacts
 from core.translation.losses import Losses
 
@@ -173,10 +174,14 @@ def _write_claude_reasoning(fields: JsonObject, request: ReasoningRequest, losse
             thinking["budget_tokens"] = request.budget
         if request.display is not None:
             thinking["display"] = _DISPLAY_WORDS.get(request.display, request.display)
+        if BLOCK_BINDING in request.extra:
+            thinking[BLOCK_BINDING] = with_binding(request.extra, on_bedrock=True)[BLOCK_BINDING]
         fields["thinking"] = thinking
     if request.effort is not None:
         fields["output_config"] = {"effort": request.effort}
     for name in request.extra:
+        if name in fields.get("thinking", ()):
+            continue
         losses.add(f"reasoning.{name}", "no model on Bedrock is known to take it")
 
 

@@ -31,6 +31,7 @@ from core.formats.messages.surfaces import (
 )
 from core.formats.messages.write_blocks import BlockWriter, write_cache
 from core.formats.messages.write_tools import write_tool_choice, write_tools
+from core.models.block_binding import BLOCK_BINDING, with_binding
 from core.translation.losses import Losses
 from core.translation.paths import client_path
 from core.translation.strict_schemas import closed_schema
@@ -202,7 +203,10 @@ class RequestWriter:
         if request.display is not None and request.mode in ("budget", "adaptive"):
             thinking["display"] = self._display(request.display)
         if request.extra:
-            self._blocks.add_extra(thinking, request.extra, "reasoning")
+            extra = dict(with_binding(request.extra, on_bedrock=self._surface.name in BEDROCK_SURFACES))
+            if thinking and BLOCK_BINDING in extra:  # Converse's clients may have it too
+                thinking[BLOCK_BINDING] = extra.pop(BLOCK_BINDING)
+            self._blocks.add_extra(thinking, extra, "reasoning")
         return thinking
 
     def _display(self, display: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.models.betas import without_refused
-from tests.gateways import Bench
+from tests.gateways import Bench, body_of
 from tests.samples import answer_body
 from tests.scripted import Play
 
@@ -121,3 +121,30 @@ async def test_members_of_tools_go_where_their_beta_goes(betas: str, tools: Any,
     sent = json.loads(bench.transport.requests[0].body)
     assert sent["tools"] == kept and "mcp_servers" not in sent and "container" not in sent
     assert response.header("x-skybridge-dropped") == dropped
+
+
+BINDINGS = [("bedrock", "mismatch_behavior"), ("anthropic", "prefix_mismatch_behavior")]
+
+
+@pytest.mark.parametrize(("backend", "key"), BINDINGS)
+async def test_bedrock_has_its_own_key_for_bound_thinking(backend: str, key: str) -> None:
+    bench = ground({"type": backend}, BEDROCK_NEW)
+    thinking = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    await bench.post("/v1/messages", json.dumps({**json.loads(MESSAGES), "thinking": thinking}).encode())
+    sent = json.loads(bench.transport.requests[0].body)
+    assert sent["thinking"] == {"type": "adaptive", "block_binding": {key: "drop_block"}}
+    assert ("thinking" in bench.records[0].edits) == (backend == "bedrock")
+
+
+async def test_what_a_request_may_not_lose_is_refused() -> None:
+    bench = ground({"type": "bedrock"}, BEDROCK_NEW)
+    servers = [{"type": "url", "name": "s", "url": "https://s"}]
+    body = json.dumps({**json.loads(MESSAGES), "mcp_servers": servers}).encode()
+    response = await bench.post("/v1/messages", body, anthropic_beta=REFUSED)
+    assert response.status == 400 and b"mcp_servers" in await body_of(response)
+
+
+async def test_a_header_without_betas_is_none() -> None:
+    bench = ground({"type": "bedrock"}, BEDROCK_NEW)
+    await bench.post("/v1/messages", MESSAGES, anthropic_beta=REFUSED)
+    assert "anthropic-beta" not in dict(bench.transport.requests[0].headers)
