@@ -144,7 +144,10 @@ async def test_what_a_request_may_not_lose_is_refused() -> None:
     assert response.status == 400 and b"mcp_servers" in await body_of(response)
 
 
-async def test_a_header_without_betas_is_none() -> None:
+async def test_what_stands_behind_a_refused_beta_goes_with_it() -> None:
     bench = ground({"type": "bedrock"}, BEDROCK_NEW)
-    await bench.post("/v1/messages", MESSAGES, anthropic_beta=REFUSED)
-    assert "anthropic-beta" not in dict(bench.transport.requests[0].headers)
+    body = json.dumps({**json.loads(MESSAGES), "speed": "fast"}).encode()
+    response = await bench.post("/v1/messages", body, anthropic_beta=REFUSED)
+    (sent,) = bench.transport.requests
+    assert "anthropic-beta" not in dict(sent.headers) and "speed" not in json.loads(sent.body)
+    assert response.header("x-skybridge-dropped") == f"anthropic-beta.{REFUSED}, speed"
