@@ -163,9 +163,14 @@ def _no_json(request: WebRequest) -> ClientFault:
     return ClientFault("bad_request", "Send JSON, with the header `content-type: application/json`.")
 
 
+# What pydantic puts behind a field that may have one of several types: the type that was tried.
+_TYPES = frozenset({"int", "float", "bool", "str"})
+
+
 def _field_of(location: tuple[Any, ...]) -> str:
     """`("body", "messages", 0, "role")` as `messages[0].role`."""
     text = ""
-    for part in location[1:] if location and location[0] in ("body", "query", "path", "header") else location:
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    for part in parts[:-1] if len(parts) > 1 and parts[-1] in _TYPES else parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text

@@ -199,7 +199,7 @@ WRONG: list[tuple[Any, str]] = [
 async def test_a_wrong_member_is_named(made: Ground, body: Any, field: str) -> None:
     status, refused = await made.call("POST", "/keys", body)
     assert (status, refused["error"]["code"]) == (400, "BAD_REQUEST")
-    assert refused["error"]["details"].get("field", "").startswith(field)
+    assert refused["error"]["details"].get("field", "") == field
     assert (await made.call("GET", "/keys"))[1]["keys"] == []
 
 
