@@ -96,7 +96,7 @@ def test_who_is_no_administrator_sees_no_addresses_and_no_words(ground: Ground) 
     assert row["base_url"] is None and row["last_error"] == {"status": 502, "message": None, "at": NOW}
 
 
-def test_redaction() -> None:
+def test_errors_are_shown_short_and_without_credentials() -> None:
     text = redacted("arn:aws:iam::123456789012:role/x refused sk-ant-0123456789abcdefgh")
     assert text == "arn:aws:iam::***:role/x refused ***"
     assert len(redacted("x" * 5000)) == 501
@@ -106,5 +106,5 @@ def test_redaction() -> None:
     ("url", "shown"),
     [("http://h", "http://h"), ("https://u@h:1/a@b?c=d", "https://h:1/a@b"), ("demo:", "demo:"), ("", "")],
 )
-def test_addresses(url: str, shown: str) -> None:
+def test_addresses_are_shown_without_who_asks_and_what_for(url: str, shown: str) -> None:
     assert shown_url(url) == shown

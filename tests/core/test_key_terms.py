@@ -130,7 +130,7 @@ def test_no_body_is_a_defect(document: dict[str, Any]) -> None:
         json.dumps(read.document())
 
 
-def test_overlaps() -> None:
+def test_how_long_two_keys_overlap() -> None:
     assert read_overlap({}) == DAY and read_overlap({"overlap_seconds": 0}) == 0.0
     for document, param in (
         (3, "body"), ({"hours": 1}, "hours"), ({"overlap_seconds": True}, "overlap_seconds"),

@@ -32,7 +32,7 @@ def test_only_a_digest_is_kept() -> None:
     )
 
 
-def test_states() -> None:
+def test_a_key_is_usable_up_to_its_end_or_its_revocation() -> None:
     assert made().state(2000.0) == "active"
     check_usable(made(expires=2001.0), 2000.0)
     with pytest.raises(Refused, match="has expired"):
@@ -41,7 +41,7 @@ def test_states() -> None:
         check_usable(made(expires=1.0, revoked=1500.0), 2000.0)
 
 
-def test_models() -> None:
+def test_a_key_with_patterns_may_use_what_they_match() -> None:
     check_model(Caller("k"), "anything")
     check_model(Caller("k", models=("gpt-*", "claude-sonnet")), "gpt-high")
     with pytest.raises(Refused, match="It may use: gpt-") as caught:

@@ -100,7 +100,7 @@ def test_too_many_at_once() -> None:
 
 
 @pytest.mark.parametrize(("left", "text"), [(40.0, "40s"), (60.0, "1m0s"), (0.2, "1s")])
-def test_durations(left: float, text: str) -> None:
+def test_a_reset_is_told_as_a_duration(left: float, text: str) -> None:
     short = Shortage(Charge("requests_per_minute:key:k1:1", 1, 3, NOW + left), 3)
     assert refusal(short, [], "responses", NOW).headers["x-ratelimit-reset-requests"] == text
 

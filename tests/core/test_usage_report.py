@@ -63,7 +63,7 @@ def test_a_record_belongs_to_a_group(by: str, members: dict[str, object], value:
     assert not added([row(**members)], by, **{by: "another"})
 
 
-def test_sums() -> None:
+def test_records_are_added_up() -> None:
     rows = [
         row(1, seconds=1.0, first_byte_seconds=0.1),
         row(2, outcome="failed", cost=None, attempts=3, first_byte_seconds=None),

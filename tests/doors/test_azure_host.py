@@ -66,7 +66,7 @@ def test_any_method(client: httpx.Client, method: str) -> None:
     assert client.request(method, "/any").json()["method"] == method
 
 
-def test_head(client: httpx.Client) -> None:
+def test_an_answer_to_head_has_no_body(client: httpx.Client) -> None:
     response = client.head("/")
     assert (response.status_code, response.content) == (200, b"")
 

@@ -238,7 +238,7 @@ def test_every_value_can_be_read() -> None:
         assert read({"PROXY_BACKEND": value}).active == value
 
 
-def test_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_form_of_configuration_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A named file, then the variables, then a file that lies there, then a lone key."""
     monkeypatch.chdir(tmp_path)
     proxy = {"PROXY_BACKEND": "OPENROUTER", "OPENROUTER_API_KEY": "k"}

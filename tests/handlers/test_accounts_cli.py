@@ -55,7 +55,7 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(run: Terminal, tmp_path: Path)
     assert "usd_per_month=2.5" in table and "active" in table and "2099-01-31" in table and "env=dev" in table
 
 
-def test_update(run: Terminal) -> None:
+def test_what_is_not_named_in_an_update_stays(run: Terminal) -> None:
     run("keys", "create", "--expires", "2099-01-31")
     (key,) = run.keys()
     run("keys", "update", key["prefix"] + "…", "--owner", "b", "--expires", "never", "--limit", "tokens_per_day=9")
@@ -95,7 +95,7 @@ def test_rotation_keeps_the_id_and_overlaps(run: Terminal) -> None:
     assert len(run.keys()) == 3
 
 
-def test_revocation(run: Terminal) -> None:
+def test_a_key_can_be_revoked_twice_and_not_rotated_any_more(run: Terminal) -> None:
     run("keys", "create")
     (key,) = run.keys()
     for _ in range(2):

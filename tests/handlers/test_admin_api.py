@@ -219,7 +219,7 @@ async def test_many_keys_are_listed_with_what_a_store_can_count(made: Ground) ->
     assert {row["owner"]: row["quota"] is None for row in listed["keys"]} == {"o0": True, "o1": False, "o2": False}
 
 
-async def test_backends(made: Ground) -> None:
+async def test_backends_are_told_as_this_process_and_the_others_see_them(made: Ground) -> None:
     _, created = await made.call("POST", "/keys", {"owner": "team-a"})
     assert await made.chat(created["key"]) == 200
     health = made.gateway.composition.gateway.health
@@ -242,7 +242,7 @@ async def test_backends(made: Ground) -> None:
     assert all(row["base_url"] is None for row in page["backends"])
 
 
-async def test_usage(made: Ground) -> None:
+async def test_usage_is_grouped_and_filtered(made: Ground) -> None:
     keys = [(await made.call("POST", "/keys", {"owner": owner, "labels": {"team": owner}}))[1] for owner in "ab"]
     for key in (keys[0], keys[0], keys[1]):
         assert await made.chat(key["key"]) == 200

@@ -210,7 +210,7 @@ def test_references_that_name_no_place(tmp_path: Path, reference: str) -> None:
         ("https://acct.blob.core.windows.net/c/x y", "https://acct.blob.core.windows.net/c/x%20y/"),
     ],
 )
-def test_addresses(reference: str, url: str) -> None:
+def test_a_reference_is_the_address_of_a_bucket_or_a_container(reference: str, url: str) -> None:
     archive = open_archive(reference, outside_of({"AZURE_STORAGE_KEY": "bWFkZQ=="}, HttpTransport(environment={})))
     assert archive.place().url == url
 

@@ -89,7 +89,7 @@ class Through(httpx.AsyncBaseTransport):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CASES)
-async def test_parsed(name: str, backend: str) -> None:
+async def test_the_sdk_parses_answers_that_are_no_object(name: str, backend: str) -> None:
     config, said, parsed = CASES[name]
     text = json.dumps({"value": said}, indent=1)
     document = document_of(backend)

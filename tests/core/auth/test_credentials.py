@@ -28,7 +28,7 @@ def test_secrets_are_not_shown() -> None:
     assert "tok3n" not in repr(Credentials("AKIA1", "s3cret", "tok3n"))
 
 
-def test_environment() -> None:
+def test_credentials_of_the_environment() -> None:
     names = {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "s3cret"}
     assert credentials.from_environment(names) == Credentials("AKIA1", "s3cret")
     with_token = {**names, "AWS_SESSION_TOKEN": "t"}
@@ -38,7 +38,7 @@ def test_environment() -> None:
     assert credentials.from_environment({}) is None
 
 
-def test_container() -> None:
+def test_credentials_of_a_container_s_endpoint() -> None:
     read = credentials.from_container(container(Token="t", Expiration="2024-01-02T03:04:05Z", RoleArn="a"))
     assert read == Credentials("ASIA1", "s3cret", "t", EXPIRES)
     assert credentials.from_container(container()) == Credentials("ASIA1", "s3cret")
@@ -93,7 +93,7 @@ aws_access_key_id = AKIA3
 """
 
 
-def test_profiles() -> None:
+def test_credentials_of_a_profile() -> None:
     assert credentials.from_profile(PROFILES, "default") == Credentials("AKIA1", "s3cret=")
     assert credentials.from_profile(PROFILES, "work") == Credentials("AKIA2", "other", "t")
     assert credentials.from_profile(PROFILES, "half") is None

@@ -293,7 +293,7 @@ def test_every_model_costs_the_same_in_every_place() -> None:
         ("anthropic", "claude-opus-5", "us-gov-west-1", "5"),
     ],
 )
-def test_places(provider: str, model: str, region: str, usd: str) -> None:
+def test_prices_by_place_and_spelling(provider: str, model: str, region: str, usd: str) -> None:
     found = PRICES.find("b", provider, model, region)
     assert found is not None and in_usd(found.input * 10**6) == usd
 

@@ -59,7 +59,7 @@ def fitted(
         (Source("base64", "x", "IMAGE/JPG; q=1"), Source("base64", "x", "image/jpeg")),
     ],
 )
-def test_sources(source: Source, expected: Source) -> None:
+def test_media_types_of_sources_are_spelt_one_way(source: Source, expected: Source) -> None:
     assert normalised_source(source) == expected
 
 

@@ -58,7 +58,7 @@ def test_json_in_words() -> None:
 @pytest.mark.parametrize(
     ("model", "tools"), [("nova-pro", [Tool("look")]), ("llama3-1-8b", []), ("titan-text-express", [])]
 )
-def test_refused(model: str, tools: list[Tool]) -> None:
+def test_a_model_that_can_neither_enforce_nor_call_refuses(model: str, tools: list[Tool]) -> None:
     source = conversation(output_format=SCHEMA, tools=tools)
     with pytest.raises(Unsupported) as caught:
         with_structured_output(source, RULES["converse"], facts_for(model), Losses("messages"))
