@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.conversation import Dropped, FormatName, JsonObject
 from core.translation.paths import client_path
 
@@ -23,9 +25,14 @@ class Losses:
         return [Dropped(path, reason) for path, reason in self._seen]
 
 
+def says_nothing(value: Any) -> bool:
+    """Whether a member of this value asks for nothing: null, or an empty list. An empty object may be a mark."""
+    return value is None or value == []
+
+
 def said(extra: JsonObject) -> list[str]:
-    """The names of the members of `extra` that say something: what is null was never asked for."""
-    return [name for name, value in extra.items() if value is not None]
+    """The names of the members of `extra` that say something."""
+    return [name for name, value in extra.items() if not says_nothing(value)]
 
 
 def phase_of(note: JsonObject) -> object:

@@ -9,6 +9,7 @@ from core.errors import ClientFault, Unsupported
 from core.formats import load_format
 from core.formats.contract import Target, Written
 from core.slotted import slotted
+from core.translation.losses import says_nothing
 from core.translation.paths import client_path, refused_path
 from core.translation.prepare import Restore, prepare
 from core.translation.rules import rules_for
@@ -48,10 +49,11 @@ def translate_request(
 
 def _named(item: Dropped, conversation: Conversation) -> list[Dropped]:
     """The warning with the client's own name, where a writer named the member neutrally; one for each member of an
-    object that the reader kept whole. What is null was never asked for."""
+    object that the reader kept whole. What is null or an empty list was never asked for, nor is text
+    alone."""
     path = client_path(conversation.format, item.path)
     value = conversation.extra.get(path, item)
-    if value is None:
+    if says_nothing(value) or value == ["text"]:
         return []
     inner = value if path in _KEPT_WHOLE and isinstance(value, dict) else {}
     return [Dropped(f"{path}.{name}", item.reason) for name in inner] or [Dropped(path, item.reason)]

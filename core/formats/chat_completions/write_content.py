@@ -25,6 +25,7 @@ from core.formats.chat_completions.dialects import (
 )
 from core.formats.contract import Target
 from core.formats.openai_files import file_name, suffix_of
+from core.translation.losses import says_nothing
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 
@@ -51,7 +52,7 @@ class Writing:
         for name, value in extra.items():
             if self.same_format:
                 written.setdefault(name, value)
-            elif value is not None:
+            elif not says_nothing(value):
                 self.drop(f"{path}.{name}" if path else name, "Chat Completions has no such member")
 
     def put_cache(self, written: JsonObject, mark: CacheMark | None, path: str) -> None:
