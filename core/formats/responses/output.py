@@ -111,7 +111,19 @@ class OutputWriter:
             "id": self._minted("ctc" if block.kind == "custom" else "fc", index),
             "status": "completed",
         }
-        return {**minted, **write_tool_call(block, own=self._own)}
+        item = {**minted, **write_tool_call(block, own=self._own)}
+        if not self._own and self._is_for_an_agent(block):
+            item["encrypted_function_args"] = []  # so Codex takes them for the plain text that they are
+        return item
+
+    def _is_for_an_agent(self, call: ToolCall) -> bool:
+        """Whether OpenAI would have encrypted an argument. https://github.com/openai/codex/pull/35845"""
+        for tool in self._reply.conversation.tools:
+            if (tool.name, tool.namespace) == (call.name, call.namespace):
+                properties = (tool.parameters or {}).get("properties")
+                shapes = properties.values() if isinstance(properties, dict) else ()
+                return any(isinstance(shape, dict) and shape.get("encrypted") is True for shape in shapes)
+        return False
 
     def reasoning_id(self, block: Reasoning, index: int) -> str:
         """The id of a reasoning item. A foreign block's own id means nothing here."""

@@ -67,14 +67,19 @@ _OF_THE_ASSISTANT = frozenset(
 
 _MEDIA = (Image, Document, Audio)
 _IDENTITY = ("id", "status")
+# Which of a call's arguments OpenAI encrypted for another agent: none where another vendor's model made it.
+_CALL_IDENTITY = (*_IDENTITY, "encrypted_function_args")
 # The members of items that have neutral ones, or are noted.
 _INPUT_MESSAGE = frozenset({"type", "role", "content", *_IDENTITY})
-_FUNCTION_CALL = frozenset({"type", "call_id", "name", "arguments", "namespace", *_IDENTITY})
+_FUNCTION_CALL = frozenset({"type", "call_id", "name", "arguments", "namespace", *_CALL_IDENTITY})
 _CUSTOM_CALL = frozenset({"type", "call_id", "name", "input", "namespace", *_IDENTITY})
 _CALL_OUTPUT = frozenset({"type", "call_id", "output", "name", *_IDENTITY})
 
 # Stands before the summary of a conversation that goes on after it.
 _SUMMARY_HEAD = "[The conversation up to here was compacted. What matters of it for going on:]"
+
+# How the text that OpenAI encrypts for another agent begins.
+_CIPHERTEXT = "gAAAA"
 
 # Items that another format may go without: no user's or model's words are lost with them.
 _NO_CONTENT = frozenset({"mcp_list_tools", "tool_search_call", "additional_tools"})
@@ -170,7 +175,7 @@ def read_tool_call(item: JsonObject, path: str) -> ToolCall:
         kind="custom" if custom else "function",
         namespace=members.text(item, "namespace", path),
         extra=members.rest(item, _CUSTOM_CALL if custom else _FUNCTION_CALL),
-        note=_identity(item),
+        note=_identity(item, _CALL_IDENTITY),
     )
 
 
@@ -198,11 +203,9 @@ def item_note(block: Block) -> JsonObject | None:
     return None
 
 
-def _identity(item: JsonObject) -> JsonObject | None:
+def _identity(item: JsonObject, names: Iterable[str] = _IDENTITY) -> JsonObject | None:
     """The note about members that only say which item it is."""
-    if "id" not in item and "status" not in item:
-        return None
-    identity = {name: item[name] for name in _IDENTITY if item.get(name) is not None}
+    identity = {name: item[name] for name in names if item.get(name) is not None}
     return {"members": identity} if identity else None
 
 
@@ -248,7 +251,22 @@ def _other_message(kind: str, item: JsonObject, path: str) -> Message:
     summary = _summary_of(item, path)
     if summary is not None:
         return Message("user", [Text(f"{_SUMMARY_HEAD}\n\n{summary}")])
-    return Message("user", [Opaque("responses", kind, item, content=_is_content(kind, item))])
+    text = _agents_message(item, path) if kind == "agent_message" else None
+    return Message("user", [Opaque("responses", kind, item, content=_is_content(kind, item), text=text)])
+
+
+def _agents_message(item: JsonObject, path: str) -> str | None:
+    """What one agent of Codex's tells another, None where a part of it is OpenAI's ciphertext. What a model of another
+    vendor says stands there as it is. https://github.com/openai/codex/pull/26210"""
+    texts: list[str] = []
+    for place, part in enumerate(members.objects(item, "content", path) or []):
+        here = f"{members.join(path, 'content')}[{place}]"
+        member = "encrypted_content" if part.get("type") == "encrypted_content" else "text"
+        text = members.text(part, member, here)
+        if text is None or (member == "encrypted_content" and text.startswith(_CIPHERTEXT)):
+            return None
+        texts.append(text)
+    return "".join(texts) or None
 
 
 def _summary_of(item: JsonObject, path: str) -> str | None:
