@@ -25,6 +25,8 @@ _CLIENT_TYPES = re.compile(r"(?:bash|text_editor|computer|memory|computer_toolse
 _DATE = re.compile(r"_\d{8}$")
 
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+# `Tool.note`: the type that a tool has anyway was named.
+TYPED: JsonObject = {"type": "custom"}
 _CHOICE = frozenset({"type", "name", "disable_parallel_tool_use"})
 _MODES: dict[str, Literal["auto", "none", "required", "named"]] = {
     "auto": "auto",
@@ -49,9 +51,6 @@ def read_tool(value: Any) -> Tool:
 def _read_function(raw: JsonObject) -> Tool:
     if "input_schema" not in raw:
         raise Invalid("input_schema", MISSING)
-    extra = rest_of(raw, _TOOL)
-    if raw.get("type") is not None:
-        extra["type"] = "custom"
     return Tool(
         required_text(raw, "name"),
         description=optional_text(raw, "description"),
@@ -59,7 +58,8 @@ def _read_function(raw: JsonObject) -> Tool:
         strict=optional_flag(raw, "strict"),
         format="messages",
         cache=read_cache(raw),
-        extra=extra,
+        extra=rest_of(raw, _TOOL),
+        note=None if raw.get("type") is None else TYPED,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from core.conversation import Conversation, JsonObject, Tool
 from core.errors import Unsupported
+from core.formats.messages.read_tools import TYPED
 from core.formats.messages.surfaces import TOOL_MEMBERS, Surface
 from core.formats.messages.write_blocks import write_cache
 from core.translation.losses import Losses
@@ -36,6 +37,8 @@ def _write_tool(tool: Tool, same: bool, surface: Surface, losses: Losses) -> Jso
     if same:
         extra, dropped = surface.split(tool.extra, TOOL_MEMBERS)
         written.update(extra)
+        if tool.note == TYPED:
+            written.update(TYPED)
         for name in dropped:
             losses.add(f"tools.{name}", f"the beta behind it is not known to {surface.name}")
         return written
