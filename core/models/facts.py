@@ -22,6 +22,7 @@ class ModelFacts:
     three while it reasons. `forced_tool_choice`: whether a tool may be required or named. `prefill`: whether the
     conversation may end with an assistant turn. `mid_system`: whether a system message may stand later on.
     `chat_tools_with_reasoning`: False where function tools with reasoning need the Responses API.
+    `structured_output_beside_tools`: False where a request has a format of its answer or tools, not both.
     `thinking_levels`: Gemini's thinkingLevel (3 and later) instead of thinkingBudget. `budget_minimum` and
     `budget_maximum` bound a reasoning budget in tokens (a minimum above 0 with no `disabled`: cannot be off).
     `signed_calls`: tool calls of the current turn must carry their thought signature (Gemini 3 and later).
@@ -50,6 +51,7 @@ class ModelFacts:
     thinking_levels: bool = False
     structured_output: bool = True
     structured_output_on_bedrock: bool = True
+    structured_output_beside_tools: bool = True
     stop_sequences: bool = True
     images: bool = True
     documents: bool = True

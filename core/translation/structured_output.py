@@ -32,16 +32,17 @@ def with_structured_output(
     wanted = conversation.output_format
     if wanted is None or wanted.kind == "text":
         return conversation, False
+    beside = not conversation.tools or facts.structured_output_beside_tools or conversation.format == rules.format
     if wanted.kind == "json_object":
-        if rules.json_object:
+        if rules.json_object and beside:
             return conversation, False
         losses.add("output_format", "the target has no JSON mode: it was asked in words for one JSON object")
         return _asked_in_words(conversation), False
     native = facts.structured_output_on_bedrock if rules.bedrock_schemas else facts.structured_output
-    if native and _is_enforced(conversation, rules, facts):
+    if native and beside and _is_enforced(conversation, rules, facts):
         return conversation, False
     path = client_path(conversation.format, "output_format")
-    lacks = "enforces no schema like this one" if native else "has no structured output"
+    lacks = "enforces no schema like this one" if native and beside else "has no structured output"
     if conversation.tools:
         raise Unsupported(path, f"The model {lacks} beside tools.")
     if not (facts.tools and facts.forced_tool_choice):
