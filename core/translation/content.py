@@ -174,7 +174,9 @@ class ContentFitter:
     def _document(self, block: Document, path: str) -> list[Block]:
         source = self._readable(normalised_source(block.source))
         readable = source.kind in ("text", "blocks")
-        if readable and (not self.rules.text_documents or not self.facts.documents):
+        # Bedrock's documents of blocks are of text alone.
+        illustrated = self.rules.document_names and any(isinstance(nested, Image) for nested in source.blocks)
+        if readable and (illustrated or not self.rules.text_documents or not self.facts.documents):
             return self._document_text(block, source, path)
         if not self.facts.documents:
             raise Unsupported(path, "The model does not take documents.")
