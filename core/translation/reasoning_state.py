@@ -103,12 +103,12 @@ def _is_whole(signature: str | None) -> bool:
 
 
 def with_sentinels(messages: list[Message]) -> list[Message]:
-    """For models that insist on signatures: the first call of a message that has none gets the sentinel. Of
+    """For models that insist on signatures: the first call of a message gets the sentinel where it has none. Of
     parallel calls only the first is signed, so the others stay as they are."""
     result: list[Message] = []
     for message in messages:
         calls = [block for block in message.content if isinstance(block, ToolCall)]
-        if not calls or any(call.signature for call in calls):
+        if not calls or calls[0].signature:
             result.append(message)
             continue
         signed = replace(calls[0], signature=SENTINEL, origin=Origin("google"))

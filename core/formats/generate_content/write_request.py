@@ -62,6 +62,7 @@ _SAMPLING: Final = {
     "top_logprobs": "logprobs",
 }
 _FUNCTIONS: Final = ("function", "custom")
+_SEEDS: Final = range(-(2**31), 2**31)
 # Neutral members for which the format has nothing, under the names that clients know them by.
 _NO_MEMBER: Final = ("verbosity", "user", "metadata", "cache_key", "previous_response_id")
 
@@ -304,7 +305,9 @@ class _Writer:
         config: JsonObject = {}
         for name, member in _SAMPLING.items():
             value = getattr(conversation.sampling, name)
-            if value is not None:
+            if name == "seed" and value is not None and value not in _SEEDS:
+                self.lose("seed", "Gemini's seeds have 32 bits")
+            elif value is not None:
                 config[member] = value
         if conversation.sampling.logit_bias:
             self.lose("logit_bias", "Gemini has no such member")

@@ -72,10 +72,12 @@ def test_the_sentinel_stands_on_the_first_unsigned_call() -> None:
         said("user", "a"),
         said("assistant", call("1"), call("2")),
         said("assistant", call("3", signature="s"), call("4")),
+        said("assistant", call("5"), call("6", signature="s")),
     ]
     signed = with_sentinels(messages)
     assert signed[1].content == [call("1", signature=SENTINEL, origin=GOOGLE), call("2")]
     assert signed[2] is messages[2]
+    assert signed[3].content == [call("5", signature=SENTINEL, origin=GOOGLE), call("6", signature="s")]
     assert signed[0] is messages[0]
 
 
