@@ -52,6 +52,21 @@ class NativeRequest:
         return pass_through_whole(self._wire, body, self._renamer)
 
 
+def needs_responses(generation: Generation, candidate: Candidate) -> bool:
+    """Whether a Chat Completions request asks for tools beside reasoning, which OpenAI's models from GPT-5.4 on take in
+    the Responses format only, and the candidate speaks that: "Function tools with reasoning_effort are not supported
+    [...] in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+    """
+    values, route = generation.document.values, generation.route
+    effort = values.get("reasoning_effort") or candidate.defaults.get("reasoning_effort")
+    if effort in (None, "none") or not values.get("tools") or (route is not None and not route.translate):
+        return False
+    if candidate.backend.richest_format(candidate.api_model) != "responses":
+        return False
+    facts = import_module("core.models.resolve").facts_for(candidate.api_model, candidate.backend.provider.name)
+    return not facts.chat_tools_with_reasoning
+
+
 def prepare_native(generation: Generation, candidate: Candidate) -> NativeRequest:
     """The client's request for `candidate`, changed only where the returned `edits` say so."""
     backend = candidate.backend

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -464,6 +465,46 @@ async def test_anthropics_tools_and_blocks_on_the_chat_path_are_translated() -> 
     assert sent["tools"] == [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     assert [message["role"] for message in sent["messages"]] == ["assistant", "tool"]
     assert sent["messages"][0]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
+
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+
+
+@pytest.mark.parametrize(
+    ("model", "members", "options", "path"),
+    [
+        ("gpt-5.4", {"tools": TOOLS, "reasoning_effort": "low"}, {}, "/responses"),
+        ("gpt-5.4", {"tools": TOOLS, "reasoning_effort": "none"}, {}, "/chat/completions"),
+        ("gpt-5.4", {"tools": TOOLS}, {}, "/chat/completions"),
+        ("gpt-5.4", {"tools": [], "reasoning_effort": "low"}, {}, "/chat/completions"),
+        ("gpt-5.2", {"tools": TOOLS, "reasoning_effort": "low"}, {}, "/chat/completions"),
+        ("gpt-5.4", {"tools": TOOLS, "reasoning_effort": "low"}, {"format": "chat_completions"}, "/chat/completions"),
+    ],
+)
+async def test_tools_beside_reasoning_go_where_openai_takes_them(
+    model: str, members: dict[str, Any], options: dict[str, str], path: str
+) -> None:
+    native = path == "/chat/completions"
+    play = Play(headers=JSON, chunks=[answer_body("chat_completions" if native else "responses")])
+    row = {"backend": "there", "api_model": model}
+    bench = Bench({"backends": {"there": {"type": "openai", **options}}, "models": {"m": row}}, [play])
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], **members}
+    response = await bench.post("/v1/chat/completions", json.dumps(body).encode())
+    assert response.status == 200
+    sent = bench.transport.requests[0]
+    assert sent.url.endswith(path)
+    assert response.header("x-skybridge-translation") == ("none" if native else "chat_completions>responses")
+    assert json.loads(await body_of(response))["choices"][0]["message"]["content"] == "Hi"
+
+
+async def test_a_route_that_never_translates_leaves_tools_beside_reasoning_as_they_are() -> None:
+    play = Play(headers=JSON, chunks=[answer_body("chat_completions")])
+    row = {"backend": "there", "api_model": "gpt-5.4"}
+    bench = Bench({"backends": {"there": {"type": "openai"}}, "models": {"m": row}}, [play])
+    bench.gateway.configuration.registry.routes["m"].translate = False
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": TOOLS, "reasoning_effort": "low"}
+    await bench.post("/v1/chat/completions", json.dumps(body).encode())
+    assert bench.transport.requests[0].url.endswith("/chat/completions")
 
 
 GEMINI_PATH = "/v1beta/models/m:streamGenerateContent"
