@@ -7,10 +7,11 @@ Imported only where a store, quotas or identities are configured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from core.configuration import Configuration, ConfigurationError
-from core.ports import Clock, Log, Random, Store, Transport
+from core.errors import NotConfigured
+from core.ports import BackendRequest, Clock, Log, Random, Store, StoreFault, Transport
 from core.slotted import slotted
 from handlers.accounts import AccountPorts, Accounts
 from handlers.callers import Callers, KeyCache, TokenVerifier
@@ -61,8 +62,9 @@ def _dynamodb(place: str, machine: Machine, shards: int) -> Store:
     credentials = environment_credentials(variables, machine.transport, machine.clock)
     signer = SigV4(credentials, region, "dynamodb", machine.clock)
     client = CloudClient(
-        f"DynamoDB table {place}", machine.transport, machine.clock, machine.random, signer.authorize, is_throttled
-    )
+        f"DynamoDB table {place}", machine.transport, machine.clock, machine.random,
+        _as_store_fault(f"DynamoDB table {place}", signer.authorize), is_throttled,
+    )  # fmt: skip
     address = (endpoint or f"https://dynamodb.{region}.amazonaws.com").rstrip("/")
     return DynamoStore(client, address, place, Spread(shards, machine.random))
 
@@ -85,8 +87,9 @@ def _azure_table(place: str, machine: Machine, shards: int) -> Store:
     else:
         authorize = storage_token(Outside(machine.variables, machine.transport, machine.clock)).authorize
     client = CloudClient(
-        f"Azure table {table}", machine.transport, machine.clock, machine.random, authorize, azure_table.is_throttled
-    )
+        f"Azure table {table}", machine.transport, machine.clock, machine.random,
+        _as_store_fault(f"Azure table {table}", authorize), azure_table.is_throttled,
+    )  # fmt: skip
     return table_store.TableStore(client, endpoint, table, Spread(shards, machine.random))
 
 
@@ -95,6 +98,21 @@ _KINDS: Mapping[str, Callable[[str, Machine, int], Store]] = {
     "dynamodb": _dynamodb,
     "azure-table": _azure_table,
 }
+
+
+type Authorize = Callable[[BackendRequest], Awaitable[None]]
+
+
+def _as_store_fault(name: str, authorize: Authorize) -> Authorize:
+    """Without a credential, or while an identity's endpoint is away, a store cannot be asked: that is a StoreFault."""
+
+    async def run(request: BackendRequest) -> None:
+        try:
+            await authorize(request)
+        except NotConfigured as fault:
+            raise StoreFault(f"{name}: {fault.message}") from fault
+
+    return run
 
 
 def make_accounts(configuration: Configuration, reference: str, machine: Machine, log: Log) -> Accounts:

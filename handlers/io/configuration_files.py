@@ -71,7 +71,10 @@ def read_env_file(path: str) -> dict[str, str]:
     """The variables of a `.env` file. An environment variable that is set wins over it: the caller merges."""
     from dotenv import dotenv_values  # noqa: PLC0415  # only `serve` and `check` read such files
 
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(path, "cannot be read: it is not UTF-8 text") from error
 
 
 def merged_environment(env_name: str | None = None) -> dict[str, str]:

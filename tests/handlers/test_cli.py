@@ -80,6 +80,9 @@ def test_text_in_another_encoding_is_said(capsys: pytest.CaptureFixture[str]) ->
     Path("models.yaml").write_bytes("models: {}  # Größe".encode("latin-1"))
     assert cli.main(["check"]) == 1
     assert "models.yaml: cannot be read: it is not UTF-8 text" in capsys.readouterr().err
+    Path(".env").write_bytes("NAME=Größe".encode("latin-1"))
+    assert cli.main(["check"]) == 1
+    assert ".env: cannot be read: it is not UTF-8 text" in capsys.readouterr().err
 
 
 def test_every_option_that_the_documents_name_is_known() -> None:

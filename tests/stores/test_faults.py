@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from core.configuration import ConfigurationError, read_configuration
-from core.errors import NotConfigured
 from core.ports import BackendRequest, Charge, Hold, StoreFault, Taken
+from core.usage import UsageRecord
 from handlers.io import sqlite_store, table_counters
 from handlers.io.sqlite_store import SqliteStore
 from handlers.stores import Machine, make_accounts, open_store
@@ -291,7 +291,7 @@ async def test_tables_are_reached_with_the_managed_identity() -> None:
     assert await store.read("keys", "a") is None
     assert "resource=https%3A%2F%2Fstorage.azure.com%2F&client_id=c" in transport.requests[0].url
     assert ("authorization", "Bearer made-token") in transport.requests[1].headers
-    with pytest.raises(NotConfigured, match="IDENTITY_ENDPOINT"):
+    with pytest.raises(StoreFault, match="Azure table skybridge: IDENTITY_ENDPOINT"):
         await opened("tables", [], {})[0].read("keys", "a")
 
 
@@ -433,3 +433,17 @@ async def test_several_processes_share_one_sqlite_file(tmp_path: Path) -> None:
     ]
     outputs = [await process.communicate() for process in processes]
     assert sum(int(output) for output, _ in outputs) == 100
+
+
+@pytest.mark.parametrize("kind", PLACES)
+async def test_a_store_without_a_credential_is_a_store_that_cannot_be_asked(kind: str) -> None:
+    """Also where only the identity's endpoint is away: requests go on as `on_store_fault` says, records wait."""
+    clock = VirtualClock()
+    machine = Machine({"HOME": "/nowhere"}, ScriptedTransport([], clock), clock, FixedRandom(0.5))
+    store = open_store(PLACES[kind][0], machine)
+    with pytest.raises(StoreFault, match=r"table skybridge: (no AWS credentials|IDENTITY_ENDPOINT not set)"):
+        await store.read("keys", "a")
+    accounts = make_accounts(read_configuration({}, {}), PLACES[kind][0], machine, log := RecordingLog())
+    accounts.record(UsageRecord("req_1", "generate", "messages", clock.time()))
+    await accounts.flush()
+    assert ("store_fault", "recording") in [(event, fields.get("during")) for _, event, fields in log.lines]
