@@ -114,7 +114,7 @@ def _merge(target: JsonObject, part: JsonObject) -> None:
 
 def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
     """JSON Schema of an OpenAPI-style `parameters` or `responseSchema`: types in small letters, `nullable` as a
-    type, no `propertyOrdering`, no format that says no more than the type. Google's own SDK writes some names with
+    type, properties in their `propertyOrdering`, no format that says no more than the type. Google's own SDK writes some names with
     underscores."""
     if depth == 0:
         return {}
@@ -135,7 +135,16 @@ def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
             written[name] = value.replace("#/defs/", "#/$defs/", 1)
         elif name not in ("nullable", "propertyOrdering") and not (name == "format" and value in _OPENAPI_FORMATS):
             written[name] = value
+    ordering = schema.get("propertyOrdering", schema.get("property_ordering"))
+    if isinstance(ordering, list) and isinstance(written.get("properties"), dict):
+        written["properties"] = _ordered(written["properties"], ordering)
     return _nullable(written) if schema.get("nullable") is True else written
+
+
+def _ordered(properties: JsonObject, ordering: list[Any]) -> JsonObject:
+    """`properties` in the order in which the answer is to have them: vendors that enforce a schema keep to its own."""
+    first = {name: properties[name] for name in ordering if isinstance(name, str) and name in properties}
+    return {**first, **properties}
 
 
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})

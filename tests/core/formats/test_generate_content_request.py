@@ -575,6 +575,13 @@ def test_schemas_have_a_bottom() -> None:
     assert from_openapi(schema)["type"] == "array"
 
 
+def test_properties_stand_in_their_ordering() -> None:
+    properties = {name: {"type": "STRING"} for name in "abc"}
+    schema = {"type": "OBJECT", "properties": properties, "propertyOrdering": ["c", 5, "z", "a"]}
+    assert list(from_openapi(schema)["properties"]) == ["c", "a", "b"]
+    assert from_openapi({"propertyOrdering": ["a"]}) == {}
+
+
 def test_openapi_schemas() -> None:
     schema = {
         "type": "OBJECT",
