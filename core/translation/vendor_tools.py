@@ -13,7 +13,7 @@ from core.conversation import Conversation, FormatName, JsonObject, Tool
 from core.errors import Unsupported
 from core.models.facts import ModelFacts
 from core.slotted import replace
-from core.translation.losses import Losses
+from core.translation.losses import Losses, said
 from core.translation.paths import client_path
 from core.translation.rules import FormatRules
 
@@ -83,6 +83,10 @@ CLIENT_TOOLS: Final[dict[str, tuple[str, str, JsonObject]]] = {
 }
 
 
+# What a function says otherwise.
+_CLIENT_MEMBERS: Final = frozenset({"type", "name", "cache_control"})
+
+
 def fitted_vendor_tools(
     conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses
 ) -> list[Tool]:
@@ -93,6 +97,10 @@ def fitted_vendor_tools(
         path = _path_of(tool, index, conversation.format)
         if tool.kind == "client":
             result.append(_client_tool(tool, rules, facts, path))
+            if result[-1] is not tool:
+                for name in said(tool.raw):
+                    if name not in _CLIENT_MEMBERS:
+                        losses.add(f"{path}.{name}", "the tool is a function of the client's here")
         elif tool.kind == "server":
             fitted = _server_tool(tool, conversation, rules, path)
             if fitted is not None and tool.format != rules.format:

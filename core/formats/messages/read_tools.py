@@ -44,8 +44,9 @@ def read_tool(value: Any) -> Tool:
         return _read_function(raw)
     if _CLIENT_TYPES.fullmatch(kind):
         # A toolset has no name of its own.
-        return Tool(optional_text(raw, "name") or kind, kind="client", format="messages", raw=raw)
-    return Tool(_neutral_name(kind), kind="server", format="messages", raw=raw)
+        name = optional_text(raw, "name") or kind
+        return Tool(name, kind="client", format="messages", raw=raw, cache=read_cache(raw))
+    return Tool(_neutral_name(kind), kind="server", format="messages", raw=raw, cache=read_cache(raw))
 
 
 def _read_function(raw: JsonObject) -> Tool:

@@ -60,7 +60,12 @@ def _schema(tool: Tool) -> JsonObject:
 
 def _write_vendor_tool(tool: Tool) -> JsonObject:
     if tool.format == "messages":
-        return tool.raw
+        if "cache_control" not in tool.raw:
+            return tool.raw
+        kept = {name: value for name, value in tool.raw.items() if name != "cache_control"}
+        if tool.cache is not None:
+            kept["cache_control"] = {**write_cache(tool.cache), **tool.cache.extra}
+        return kept
     if tool.name != "web_search":
         raise Unsupported("tools", f"the tool {tool.name} runs only where it comes from")
     written: JsonObject = {"type": WEB_SEARCH_TYPE, "name": "web_search"}
