@@ -114,8 +114,8 @@ def _merge(target: JsonObject, part: JsonObject) -> None:
 
 def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
     """JSON Schema of an OpenAPI-style `parameters` or `responseSchema`: types in small letters, `nullable` as a
-    type, properties in their `propertyOrdering`, no format that says no more than the type. Google's own SDK writes some names with
-    underscores."""
+    type, properties in their `propertyOrdering`, no format that says no more than the type. Google's own SDK writes
+    some names with underscores."""
     if depth == 0:
         return {}
     written: JsonObject = {}
@@ -135,16 +135,16 @@ def from_openapi(schema: JsonObject, depth: int = _MAX_DEPTH) -> JsonObject:
             written[name] = value.replace("#/defs/", "#/$defs/", 1)
         elif name not in ("nullable", "propertyOrdering") and not (name == "format" and value in _OPENAPI_FORMATS):
             written[name] = value
-    ordering = schema.get("propertyOrdering", schema.get("property_ordering"))
-    if isinstance(ordering, list) and isinstance(written.get("properties"), dict):
-        written["properties"] = _ordered(written["properties"], ordering)
+    _put_in_order(written, schema.get("propertyOrdering", schema.get("property_ordering")))
     return _nullable(written) if schema.get("nullable") is True else written
 
 
-def _ordered(properties: JsonObject, ordering: list[Any]) -> JsonObject:
-    """`properties` in the order in which the answer is to have them: vendors that enforce a schema keep to its own."""
-    first = {name: properties[name] for name in ordering if isinstance(name, str) and name in properties}
-    return {**first, **properties}
+def _put_in_order(schema: JsonObject, ordering: Any) -> None:
+    """Puts the properties in the order in which the answer is to have them: who enforces a schema keeps to its own."""
+    properties = schema.get("properties")
+    if isinstance(ordering, list) and isinstance(properties, dict):
+        first = {name: properties[name] for name in ordering if isinstance(name, str) and name in properties}
+        schema["properties"] = {**first, **properties}
 
 
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
