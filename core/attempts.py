@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
 
-from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault
+from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault, words_of
 from core.passthrough import REQUEST_IDS
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.redaction import redact, redacted
@@ -488,7 +488,10 @@ class Attempts:
             pipe = prepared.pipe()
             racer.pending.append(pipe.feed(stream))
             return pipe
-        fault = prepared.read_error(502, head.headers, redacted(body, prepared.request.headers))
+        shown = redacted(body, prepared.request.headers)
+        fault = prepared.read_error(502, head.headers, shown)
+        if fault.message == words_of(502, shown):
+            fault.message = words_of(head.status, shown)
         fault.retryable = True
         raise fault
 

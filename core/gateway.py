@@ -226,6 +226,7 @@ class Gateway:
     def _end(run: Run, record: UsageRecord, failure: BaseException) -> None:
         run.close()
         if isinstance(failure, GatewayError):
+            record.status = record.status or failure.status
             record.errors.append(failure.message)
             run.account("failed")
         else:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from core.errors import GatewayError, words_of
+from core.access import Caller
+from core.errors import GatewayError, UpstreamFault, words_of
 from core.formats import load_wire
 from core.formats.openai_errors import read_openai_error
 from core.framing import frame_buffer
+from core.http import Request
 from core.passthrough import is_error_of
 from core.relay import LARGEST_HELD_FRAME, PassThroughPipe
 from tests.core.test_fault_matrix import (
@@ -19,12 +21,14 @@ from tests.core.test_fault_matrix import (
     JSON,
     TEXT,
     ask,
+    body_for,
     error_answer,
     error_frames,
     first_content,
     play,
     stream_type,
 )
+from tests.gateways import Bench
 from tests.scripted import Play
 
 DETAIL = b'{"detail": [{"msg": "field required"}]}'
@@ -174,3 +178,19 @@ async def test_events_without_data_are_passed_over(format_name: str) -> None:
 async def test_the_record_has_the_status_that_the_client_got(client: str, status: int, told: int) -> None:
     outcome = await ask(client, "messages", [Play(status, JSON, [b"{}"])], stream=False)
     assert outcome.response.status == outcome.bench.records[0].status == told
+
+
+async def test_json_that_is_no_stream_is_told_with_the_backends_status() -> None:
+    outcome = await ask("messages", "messages", [Play(headers=JSON, chunks=[b'{"detail": "later"}'])])
+    assert message_of("messages", outcome.body) == "later"
+    outcome = await ask("messages", "messages", [Play(headers=JSON, chunks=[b'{"a": 1}'])])
+    assert message_of("messages", outcome.body) == 'The backend answered with status 200: {"a": 1}'
+
+
+async def test_what_the_console_asks_and_fails_has_a_status_too() -> None:
+    document = {"backends": {"b": {"type": "anthropic", "api_key": "k"}}, "models": {"m": {"backend": "b"}}}
+    bench = Bench(document, [Play(503, JSON, [b"{}"])])
+    request = Request("POST", "/v1/messages", "", {}, body_for("messages", stream=False))
+    with pytest.raises(UpstreamFault):
+        await bench.gateway.answer_for(Caller("anonymous"), request, "chat")
+    assert bench.records[0].status == 503
