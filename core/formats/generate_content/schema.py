@@ -60,7 +60,8 @@ class SchemaCleaner:
             self.lost.setdefault("nesting")
             return {}
         written: JsonObject = {}
-        unified = schema if _REWORDED.isdisjoint(schema) else _unified(schema)
+        plain = _REWORDED.isdisjoint(schema) and type(schema.get("items")) is not list
+        unified = schema if plain else _unified(schema)
         for name, value in unified.items():
             if name in _ACCEPTED:
                 written[name] = self._member(name, value, depth)
@@ -72,7 +73,7 @@ class SchemaCleaner:
         if name in _NAMED_SCHEMAS and isinstance(value, dict):
             return {key: self._any(inner, depth) for key, inner in value.items()}
         if name in _SCHEMAS:
-            return self._any(value, depth)
+            return value if isinstance(value, bool) and name != "items" else self._any(value, depth)
         if name in _SCHEMA_LISTS and isinstance(value, list):
             return [self._any(inner, depth) for inner in value]
         if name == "$ref" and isinstance(value, str):
@@ -80,15 +81,19 @@ class SchemaCleaner:
         return value
 
     def _any(self, value: Any, depth: int) -> Any:
+        if value is True:
+            return {}  # the same in the words of an object
         return self._schema(value, depth - 1) if isinstance(value, dict) else value
 
 
 def _unified(schema: JsonObject) -> JsonObject:
-    """The schema with `const`, `definitions` and `allOf` said in accepted words."""
+    """The schema with `const`, `definitions`, `allOf` and a list of `items` said in accepted words."""
     unified: JsonObject = {}
     for name, value in schema.items():
         if name == "const":
             unified.setdefault("enum", [value])
+        elif name == "items" and isinstance(value, list):
+            unified.setdefault("prefixItems", value)  # as older drafts say it
         elif name == "definitions" and isinstance(value, dict):
             unified["$defs"] = {**value, **unified.get("$defs", {})}
         elif name == "allOf" and isinstance(value, list):
