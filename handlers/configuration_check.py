@@ -50,6 +50,7 @@ class IdentityOptions(BaseModel):
 
     scope: str | None = None
     audience: str | None = None
+    authority: str | None = None
     tenant_id: str | None = None
     client_id: str | None = None
     identity_client_id: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from core.configuration import ConfigurationError
 from core.errors import NotConfigured
 from handlers import cli, local
 from handlers.composition import compose
-from handlers.configuration_check import check_file
+from handlers.configuration_check import BackendRow, check_file
 from handlers.io.configuration_files import configuration_path, merged_environment, read_document
 
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = "backends:\n  d: { type: demo }\nmodels:\n  m: { backend: d }\n"
 
 
@@ -91,6 +93,16 @@ def test_every_option_that_the_documents_name_is_known() -> None:
     rows = f"  b: {{ type: bedrock, {options}, {bedrock}, request_metadata: {{ team: a }} }}\n"
     model = f"models:\n  m: {{ backend: b, {bedrock}, top_k: 5, answer_model: served, policy: {{ continue: true }} }}\n"
     assert check_file(write("models.yaml", f"backends:\n{rows}{model}"), {}) == []
+
+
+def test_every_option_that_the_code_reads_is_known() -> None:
+    read = r'\boptions(?:\.get\(|\[)"(\w+)"|_(?:optional|value)\(\s*backend, "(\w+)"'
+    files = [ROOT / "core" / "configuration.py", ROOT / "handlers" / "pricing.py"]
+    for folder in ("core/routing", "core/providers", "handlers/io"):
+        files += (ROOT / folder).glob("*.py")
+    found = {name for file in files for pair in re.findall(read, file.read_text("utf-8")) for name in pair if name}
+    assert len(found) > 15
+    assert found - {"implicit"} - set(BackendRow.model_fields) == set()
 
 
 def test_what_the_environment_lacks_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
