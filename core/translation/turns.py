@@ -18,6 +18,7 @@ from core.conversation import (
     Document,
     Image,
     Message,
+    Opaque,
     OutputFormat,
     Reasoning,
     Text,
@@ -104,6 +105,10 @@ def _reminder(message: Message, losses: Losses | None) -> Message:
             losses.add(f"messages.{name}", "the target has no system message here: it became a reminder")
     content: list[Block] = []
     for block in message.content:
+        if isinstance(block, Opaque) and block.text is not None:
+            if losses is not None:
+                losses.add("messages", f"a {block.kind!r} block became text")
+            block = Text(block.text)
         if isinstance(block, Text):
             text = f"<system-reminder>\n{block.text}\n</system-reminder>"
             content.append(Text(text, cache=block.cache))

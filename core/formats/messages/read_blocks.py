@@ -45,7 +45,12 @@ ANTHROPIC = Origin("anthropic")
 
 # Blocks that only their own format knows, and that say nothing a reader elsewhere would miss.
 # By type: the member that holds what a block says, and how to say it in words.
-_IN_WORDS = {"compaction": ("content", "{}"), "tool_reference": ("tool_name", "The tool {} is available.")}
+_IN_WORDS = {
+    "compaction": ("content", "{}"),
+    "tool_reference": ("tool_name", "The tool {} is available."),
+    "tool_addition": ("tool", "The tool {} is available now."),
+    "tool_removal": ("tool", "The tool {} is not available any more: do not call it."),
+}
 # `ToolResult.note`: its content was a list of nothing.
 EMPTY_LIST: JsonObject = {"content": "empty list"}
 _CONTENTLESS = frozenset({"fallback", "mcp_tool_listing", "tool_reference"})
@@ -239,6 +244,8 @@ def read_opaque(raw: JsonObject) -> Opaque:
     kind = required_text(raw, "type")
     member, words = _IN_WORDS.get(kind, ("", ""))
     value = raw.get(member)
+    if isinstance(value, dict):
+        value = value.get("name")  # of a tool
     text = words.format(value) if isinstance(value, str) and value else None
     return Opaque("messages", kind, raw, content=kind not in _CONTENTLESS, text=text)
 
