@@ -18,11 +18,14 @@ from handlers.cli_options import LOCAL_STORE, duration, port
 
 # As many of the models' names as a start says.
 _SHOWN_NAMES = 12
+# What shells call a process that SIGINT ended.
+INTERRUPTED = 130
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments."""
+    """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments, 130 when interrupted
+    before it was done."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(serves=bool(arguments) and arguments[0] in ("serve", "check")).parse_args(arguments)
     commands = {
@@ -33,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, NotConfigured) as error:
         print(f"skybridge: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _parser(*, serves: bool) -> argparse.ArgumentParser:

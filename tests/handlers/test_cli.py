@@ -256,6 +256,19 @@ def test_a_port_in_use_and_an_address_of_nobody_are_said(
     assert "cannot listen on nobody.invalid, port 0: " in capsys.readouterr().err
 
 
+def test_an_interrupted_command_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("models.yaml", GOOD)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "serve", interrupted)
+    assert cli.main(["serve"]) == cli.INTERRUPTED
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_serve_refuses_a_store_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     write("models.yaml", GOOD)
     write("text.db", "no database")
