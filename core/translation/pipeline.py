@@ -50,10 +50,10 @@ def translate_request(
 def _named(item: Dropped, conversation: Conversation) -> list[Dropped]:
     """The warning with the client's own name, where a writer named the member neutrally; one for each member of an
     object that the reader kept whole. What is null or an empty list was never asked for, nor is text
-    alone."""
+    alone; a `safety_identifier` is the user where there is no other."""
     path = client_path(conversation.format, item.path)
     value = conversation.extra.get(path, item)
-    if says_nothing(value) or value == ["text"]:
+    if says_nothing(value) or value == ["text"] or (path == "safety_identifier" and value == conversation.user):
         return []
     inner = value if path in _KEPT_WHOLE and isinstance(value, dict) else {}
     return [Dropped(f"{path}.{name}", item.reason) for name in inner] or [Dropped(path, item.reason)]

@@ -141,7 +141,7 @@ def _read_the_rest(fields: Fields, conversation: Conversation) -> None:
     conversation.cache = read_cache(fields)  # OpenRouter takes it at the top, as Anthropic does
     identifier = fields.text("safety_identifier")
     conversation.user = fields.text("user") or identifier
-    if identifier is not None and identifier != conversation.user:
+    if identifier is not None:
         fields.rest["safety_identifier"] = identifier
 
 

@@ -47,6 +47,10 @@ class Writing:
     def dropped(self) -> list[Dropped]:
         return [Dropped(path, reason) for path, reason in self._dropped]
 
+    def takes(self, name: str) -> bool:
+        """Whether a member that not every server takes goes out. A client of this very format is taken at its word."""
+        return self.same_format or name in self.dialect.knobs
+
     def put_extra(self, written: JsonObject, extra: JsonObject, path: str) -> None:
         """Members without a neutral field: back where they came from, or dropped with a warning."""
         for name, value in extra.items():

@@ -94,7 +94,7 @@ def _put_knobs(body: JsonObject, conversation: Conversation, writing: Writing) -
         "prompt_cache_key": conversation.cache_key,
         "store": conversation.store,
         "metadata": _metadata(conversation, writing),
-        "user": _user(conversation.user),
+        "user": _user(conversation, writing),
     }
     for name, value in knobs.items():
         if value is not None:
@@ -121,8 +121,8 @@ def _metadata(conversation: Conversation, writing: Writing) -> JsonObject | None
 
 
 def _put_knob(body: JsonObject, name: str, value: Any, writing: Writing) -> None:
-    """A member that not every server takes. A client of this very format is taken at its word."""
-    if writing.same_format or name in writing.dialect.knobs:
+    """A member that not every server takes."""
+    if writing.takes(name):
         body[name] = value
     else:
         writing.drop(name, f"{writing.target.provider} takes no {name}")
@@ -136,8 +136,12 @@ def _put_shared(body: JsonObject, extra: JsonObject, writing: Writing) -> JsonOb
     return {name: value for name, value in extra.items() if name not in SHARED_MEMBERS}
 
 
-def _user(user: str | None) -> str | None:
-    """An end-user id; one that is longer than OpenAI accepts is replaced by its digest, which is as stable."""
+def _user(conversation: Conversation, writing: Writing) -> str | None:
+    """An end-user id, unless `safety_identifier` says the same; one that is longer than OpenAI accepts is replaced by
+    its digest, which is as stable."""
+    user = conversation.user
+    if user == conversation.extra.get("safety_identifier") and writing.takes("safety_identifier"):
+        return None
     if user is None or len(user) <= _MAX_USER_LENGTH:
         return user
     return hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()

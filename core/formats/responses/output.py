@@ -233,7 +233,7 @@ def settings(conversation: Conversation) -> JsonObject:
         "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
         "truncation": conversation.extra.get("truncation") or "disabled",
     }
-    return written if conversation.user is None else {**written, "user": conversation.user}
+    return written if conversation.user == written["safety_identifier"] else {**written, "user": conversation.user}
 
 
 def _text_settings(conversation: Conversation) -> JsonObject:

@@ -76,7 +76,7 @@ def read_request(body: JsonObject, call: Call) -> Conversation:
         ),
         max_tokens=members.count(body, "max_output_tokens"),
         service_tier=members.text(body, "service_tier"),
-        user=members.text(body, "user"),
+        user=members.text(body, "user") or members.text(body, "safety_identifier"),
         metadata=members.json_object(body, "metadata"),
         cache_key=members.text(body, "prompt_cache_key"),
         stream=bool(members.boolean(body, "stream") if "stream" in body else call.stream),

@@ -207,6 +207,8 @@ class _RequestWriter:
 
     def _user(self) -> None:
         user = self._conversation.user
+        if user == self._conversation.extra.get("safety_identifier"):
+            return  # which says it
         if user is not None and len(user) > _LONGEST_USER and not self._own:
             self._drop("user", f"longer than the {_LONGEST_USER} characters that the Responses API takes")
             return
