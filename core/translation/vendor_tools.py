@@ -199,7 +199,7 @@ def _lose_search_options(tool: Tool, rules: FormatRules, losses: Losses, path: s
             losses.add(f"{path}.{member}.{name}", "the target's search has no such option")
     options = _search_options(tool)
     lost = [name for name in options if name not in _TAKEN_OPTIONS.get(rules.format, ())]
-    lost += [name for name in _SEARCH_KNOBS if tool.raw.get(name)]
+    lost += [name for name in said(tool.raw) if name not in _SEARCH_MEMBERS and tool.raw[name] != []]
     for name in lost:
         spelled = _OPTION_NAMES.get(name, name)
         losses.add(f"{path}.{spelled}", "the target's search has no such option")
@@ -210,8 +210,21 @@ _TAKEN_OPTIONS: Final[dict[FormatName, tuple[str, ...]]] = {
     "messages": ("domains", "place"),
     "responses": ("domains", "place", "size"),
 }
-# Options that are not carried.
-_SEARCH_KNOBS: Final = ("blocked_domains", "max_uses")
+# What is read of a declaration; any other member is an option of its vendor's own.
+_SEARCH_MEMBERS: Final = frozenset(
+    {
+        "type",
+        "name",
+        "cache_control",
+        "filters",
+        "allowed_domains",
+        "user_location",
+        "search_context_size",
+        "web_search_options",
+        "googleSearch",
+        "googleSearchRetrieval",
+    }
+)
 
 
 def _nested_place(place: JsonObject) -> JsonObject:
