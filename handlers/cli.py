@@ -99,7 +99,8 @@ def _serve(options: argparse.Namespace) -> int:
             f"SERVICE_API_KEY is not set: without a key the gateway serves loopback only, not {options.host}."
         )
     key = "open to this machine only: no SERVICE_API_KEY is set" if composition.gateway.rules.open else "key required"
-    print(f"Skybridge on http://{options.host}:{options.port} ({key}), {composition.source}", file=sys.stderr)
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"Skybridge on http://{host}:{options.port} ({key}), {composition.source}", file=sys.stderr)
     print(f"Models: {_some(composition.gateway.configuration.registry.names)}", file=sys.stderr)
     local.serve(composition, options.host, options.port, options.grace)
     return 0

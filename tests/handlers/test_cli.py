@@ -192,7 +192,9 @@ def test_a_public_address_needs_a_key(capsys: pytest.CaptureFixture[str], monkey
     assert "open to this machine only" in capsys.readouterr().err
     monkeypatch.setenv("SERVICE_API_KEY", "k")
     assert cli.main(["serve", "--host", "0.0.0.0"]) == 0
-    assert served == [("127.0.0.1", 1234), ("0.0.0.0", 8000)]
+    assert cli.main(["serve", "--host", "::1"]) == 0
+    assert "Skybridge on http://[::1]:8000 (key required)" in capsys.readouterr().err
+    assert served == [("127.0.0.1", 1234), ("0.0.0.0", 8000), ("::1", 8000)]
 
 
 def test_serve_refuses_a_bad_file(capsys: pytest.CaptureFixture[str]) -> None:
