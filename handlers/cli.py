@@ -149,11 +149,15 @@ def _holds_keys(reference: str) -> bool:
 
 
 def _check(options: argparse.Namespace) -> int:
-    problems = _validate(options, _environment(options))
+    from handlers.composition import find_configuration  # noqa: PLC0415  # `serve` needs it in a process of its own
+
+    variables = _environment(options)
+    problems = _validate(options, variables)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print("The configuration is valid.")
+        found = find_configuration(variables, options.config)[1]
+        print(f"The configuration is valid: {found or 'it stands in the environment'}.")
     return 1 if problems else 0
 
 

@@ -36,7 +36,7 @@ def write(name: str, text: str) -> Path:
 def test_a_good_file_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     write("models.yaml", GOOD)
     assert cli.main(["check"]) == 0
-    assert "valid" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"The configuration is valid: {Path.cwd() / 'models.yaml'}.\n"
 
 
 PROBLEMS = [
