@@ -22,7 +22,11 @@ def bench(plays: list[Play], **candidate: Any) -> Bench:
         "claude": {"type": "anthropic", "base_url": "http://claude", "api_key": "k"},
         "chat": {"type": "openai-compatible", "base_url": "http://chat/v1"},
         "aws": {"type": "bedrock", "base_url": "http://aws", "api_key": "k", "format": "converse"},
-    }
+        "vertex": {
+            "type": "openai-compatible", "format": "generate_content", "api_key": "token",
+            "base_url": "https://vertex/v1/projects/p/locations/global/publishers/google",
+        },
+    }  # fmt: skip
     row = {"backend": "claude", "api_model": "claude-sonnet-4-5", **candidate}
     return Bench({"backends": backends, "models": {"m": row}}, plays)
 
@@ -48,6 +52,19 @@ async def test_a_registrys_defaults_reach_the_backend() -> None:
     assert body["max_output_tokens"] == 77
     assert response.header("x-skybridge-translation") == "chat_completions>responses"
     assert json.loads(await body_of(response))["model"] == "m"
+
+
+@pytest.mark.parametrize(
+    ("stream", "verb"), [(False, ":generateContent"), (True, ":streamGenerateContent?alt=sse")]
+)
+async def test_vertex_is_reached_by_its_address(stream: bool, verb: str) -> None:
+    answer = b'{"candidates":[{"content":{"parts":[{"text":"hi"}]},"finishReason":"STOP"}],"usageMetadata":{}}'
+    play = Play(chunks=[b"data: " + answer + b"\n\n"]) if stream else Play(headers=JSON, chunks=[answer])
+    under_test = bench([play], backend="vertex", api_model="gemini-3-flash-preview")
+    response = await under_test.post("/v1/messages", request_body("messages", stream=stream))
+    assert response.status == 200 and await body_of(response)
+    place = "https://vertex/v1/projects/p/locations/global/publishers/google/models/gemini-3-flash-preview"
+    assert under_test.transport.requests[0].url == place + verb
 
 
 async def test_what_the_client_said_stays() -> None:
