@@ -419,6 +419,9 @@ class Attempts:
 
     async def _read_body(self, exchange: Exchange, seconds: float, most: int) -> bytes:
         until = self._now() + seconds
+        deadline = self._timing.end()
+        if deadline is not None:
+            until = min(until, deadline)
         parts: list[bytes] = []
         size = 0
         with suppress(TransportFault):  # what has come so far says more than that the rest did not

@@ -194,3 +194,13 @@ async def test_what_the_console_asks_and_fails_has_a_status_too() -> None:
     with pytest.raises(UpstreamFault):
         await bench.gateway.answer_for(Caller("anonymous"), request, "chat")
     assert bench.records[0].status == 503
+
+
+async def test_a_stalled_error_is_not_waited_for_beyond_the_requests_time() -> None:
+    document = {"backends": {"b": {"type": "anthropic", "api_key": "k"}}, "models": {"m": {"backend": "b"}}}
+    bench = Bench(document, [Play(503, JSON, [b'{"err', 60.0])])
+    begun = bench.clock.monotonic()
+    request = Request("POST", "/v1/messages", "", {}, body_for("messages", stream=True), begun + 4.0)
+    response = await bench.gateway.handle(request)
+    assert response.status == 529
+    assert bench.clock.monotonic() - begun <= 4.0
