@@ -8,7 +8,7 @@ GatewayError                    has a status, a kind (the key of each format's e
 ├── UpstreamFault               a backend answered with an error, or not at all: maybe the next candidate
 └── StreamBroken                the backend failed after the commit point: an error event ends the stream
 
-Kinds are neutral; each format's `write_error` renders them in its own words (wire-formats, section 7.7).
+Kinds are neutral; each format's `write_error` renders them in its own words.
 """
 
 from __future__ import annotations

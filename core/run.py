@@ -566,7 +566,7 @@ def _soonest(*moments: float | None) -> float | None:
 # Operations that ask for no answer of a model, and the modules that prepare them.
 _ASIDE = {"count_tokens": "core.counting.requests", "embeddings": "core.embeddings"}
 
-# What clients know a full context window by (wire-formats 8.4): a proxy's words are not always these. Where nothing is
+# What clients know a full context window by: a proxy's words are not always these. Where nothing is
 # known of a format's clients, any words will do.
 _OVERFLOW = defaultdict(
     lambda: (b"",),

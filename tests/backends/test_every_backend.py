@@ -112,8 +112,7 @@ async def test_a_backend_that_does_not_stream(tmp_path: Path, name: str, client_
 
 
 # What the client sees of a backend's status: the statuses, and the vendor's words for the kind where the gateway writes
-# them. A refusal of the gateway's own credential is the gateway's fault. Sources: wire-formats 7.7, 4.5 (Bedrock), 5
-# (Gemini).
+# them. A refusal of the gateway's own credential is the gateway's fault.
 type Seen = tuple[set[int], set[str]]
 BROKEN = {500, 502}
 SEEN: dict[str, dict[int, Seen]] = {

@@ -26,7 +26,7 @@ __all__ = ["moto_server"]
 
 pytestmark = pytest.mark.doors
 
-# design.md names the first ten; httpx costs as much as the whole budget, and imports some of the others.
+# No request needs any of these to be answered; httpx costs as much as the whole budget, and imports some of the others.
 UNWANTED = {
     "fastapi",
     "starlette",
