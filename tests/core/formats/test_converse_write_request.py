@@ -388,7 +388,7 @@ def test_parallel_calls() -> None:
             CLAUDE,
             ReasoningRequest("between_tools", extra={"x": 1}),
             {"thinking": {"type": "between_tools"}},
-            ["reasoning.x"],
+            ["thinking.x"],
         ),
         ("openai.gpt-oss-120b-1:0", ReasoningRequest("effort", "high"), {"reasoning_effort": "high"}, []),
         ("openai.gpt-oss-120b-1:0", ReasoningRequest("adaptive"), None, []),
