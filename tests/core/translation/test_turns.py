@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.conversation import CacheMark, Image, Message, OutputFormat, Reasoning, Source, Text, ToolResult
+from core.conversation import CacheMark, Image, Message, Opaque, OutputFormat, Reasoning, Source, Text, ToolResult
 from core.models.facts import ModelFacts
 from core.models.resolve import facts_for
 from core.translation.losses import Losses
@@ -90,6 +90,14 @@ def test_a_folded_reminder_keeps_its_cache_mark_and_other_blocks() -> None:
     marked = Message("system", [Text("mind", cache=CacheMark("1h")), image])
     folded = placed_system([said("user", "a"), marked], CONVERSE, OPUS)[1]
     assert folded.content == [Text(REMIND, cache=CacheMark("1h")), image]
+
+
+def test_a_folded_block_says_its_words() -> None:
+    late = Message("system", [Opaque("messages", "tool_addition", {}, text="Late.")], extra={"clear_at": "never"})
+    for losses in (None, Losses("messages")):
+        folded = placed_system([said("user", "a"), late], CONVERSE, OPUS, losses)[1]
+        assert folded.content == [Text("<system-reminder>\nLate.\n</system-reminder>")]
+    assert losses is not None and [item.path for item in losses.dropped] == ["messages.clear_at", "messages"]
 
 
 def test_developers_exist_for_openai_only() -> None:
