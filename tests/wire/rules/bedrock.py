@@ -24,6 +24,11 @@ _BETAS = re.compile(
     r"fine-grained-tool-streaming|interleaved-thinking|compact|mid-conversation-tool-changes|tool-search-tool|"
     r"web-search|output-128k|dev-full-thinking|token-efficient-tools|tool-examples|claude-code)-.*"
 )
+# And Converse's.
+_CONVERSE_BETAS = re.compile(
+    r"(context-1m|computer-use|thinking-binding-controls|thinking-display-updates|effort|structured-outputs|"
+    r"fine-grained-tool-streaming)-.*"
+)
 
 
 def bare(model: str) -> str:
@@ -158,7 +163,8 @@ def _fields(model: str, body: Json) -> Iterator[str]:
         return
     for name in fields.keys() - _ADDITIONAL:
         yield f"additionalModelRequestFields.{name}: Extra inputs are not permitted"
-    yield from (f"invalid beta flag: {beta}" for beta in fields.get("anthropic_beta", []) if not _BETAS.fullmatch(beta))
+    betas = fields.get("anthropic_beta", [])
+    yield from (f"invalid beta flag: {beta}" for beta in betas if not _CONVERSE_BETAS.fullmatch(beta))
     inference = body.get("inferenceConfig", {})
     plain: Json = {
         "model": model,
