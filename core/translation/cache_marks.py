@@ -31,6 +31,8 @@ from core.translation.rules import RULES, FormatRules
 _MARKABLE: Final = (Text, Image, Document, Audio, Video, ToolCall, ToolResult)
 # What OpenAI and Anthropic call a long time; both have one that is shorter.
 _LONG: Final = frozenset({"1h", "12h", "24h"})
+# A member of a mark whose beta Bedrock does not know.
+_SCOPE: Final = "scope"
 # The first to go where there are too many marks: those on tools and system text cover what never changes.
 _RANKS: Final[dict[str, int]] = {"message": 0, "system": 1, "tool": 2, "end": 3}
 
@@ -89,7 +91,8 @@ def _ends_marked(conversation: Conversation) -> bool:
 
 
 def _fit_for_bedrock(found: list[_Found], facts: ModelFacts, losses: Losses) -> None:
-    """Amazon's own models refuse marks at tools, calls and results; they and older Claude models have one time only."""
+    """Amazon's own models refuse marks at tools, calls and results; they and older Claude models have one time only.
+    `cache_control.ephemeral.scope: Extra inputs are not permitted` there."""
     for item in found:
         if item.at_call and not facts.cache_marks_at_tools:
             losses.add("cache", "the model takes no cache marks at tools, their calls and results")
@@ -97,6 +100,10 @@ def _fit_for_bedrock(found: list[_Found], facts: ModelFacts, losses: Losses) -> 
         elif _is_long(item.mark) and not facts.long_cache_on_bedrock:
             losses.add("cache", "the model keeps caches for five minutes only on Bedrock")
             item.mark = _shortened(item.mark)
+        if item.mark is not None and _SCOPE in item.mark.extra:
+            losses.add("cache", "Bedrock's caches have no scope")
+            rest = {name: value for name, value in item.mark.extra.items() if name != _SCOPE}
+            item.mark = replace(item.mark, extra=rest)
 
 
 def _shorten_later(found: list[_Found], losses: Losses) -> None:
