@@ -151,7 +151,7 @@ _CHOSEN_BY_HEADERS = frozenset({"models", "root"})
 
 def _by_headers(endpoint: Endpoint, headers: Mapping[str, str]) -> Endpoint:
     """One path, several answers: a list of models in the client's shape, the console for browsers."""
-    if endpoint.operation == "models":
+    if endpoint.operation == "models" and endpoint.format == "chat_completions":  # the path that vendors share
         format_name = _told_by_headers(headers)
         return endpoint if format_name is None else Endpoint("models", format_name)
     if endpoint.operation == "root" and "text/html" in headers.get("accept", ""):
@@ -174,10 +174,11 @@ def _match_pattern(method: str, path: str, headers: Mapping[str, str]) -> Endpoi
         if found is None:
             continue
         format_name = endpoint.format
-        if endpoint.operation == "model":
+        if endpoint.operation == "model" and format_name == "chat_completions":  # the path that vendors share
             format_name = _told_by_headers(headers) or format_name
         if wanted != method:
-            allowed.append(wanted)
+            if endpoint.operation != "model" or ":" not in path:  # Google's `model:method`, one that is not here
+                allowed.append(wanted)
             continue
         model = found.groupdict().get("model")
         return Endpoint(endpoint.operation, format_name, _decoded(model), endpoint.stream, endpoint.backend)

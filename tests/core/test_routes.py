@@ -76,8 +76,20 @@ def test_the_format_of_an_error_for_an_unknown_path(path: str, headers: dict[str
     assert match("POST", path, headers) == NoRoute(format_name)
 
 
+@pytest.mark.parametrize("page", ["", "/m"])
+def test_a_path_of_one_vendor_alone_says_whose_it_is(page: str) -> None:
+    headers = {"x-goog-api-key": "x", "anthropic-version": "2023-06-01"}
+    for path, format_name in (("/anthropic/v1/models", "messages"), ("/v1beta/models", "generate_content")):
+        endpoint = match("GET", path + page, headers)
+        assert isinstance(endpoint, Endpoint) and endpoint.format == format_name
+
+
+def test_a_method_of_googles_that_is_not_here_is_no_page_of_a_model() -> None:
+    embeds = match("POST", "/v1/models/m:batchEmbedContents", {"x-goog-api-key": "x"})
+    assert embeds == NoRoute("generate_content")
+
+
 def test_another_method_is_named() -> None:
     assert match("DELETE", "/model/m/converse", {}) == NoRoute("converse", ("POST",))
-    embeds = match("POST", "/v1/models/m:batchEmbedContents", {"x-goog-api-key": "x"})
-    assert embeds == NoRoute("generate_content", ("GET",))
+    assert match("POST", "/v1beta/models/m", {}) == NoRoute("generate_content", ("GET",))
     assert match("HEAD", "/", {}) == match("GET", "/", {})
