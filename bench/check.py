@@ -28,7 +28,7 @@ from types import CodeType
 from typing import Any
 
 from bench.counted import PATHS, SCENARIOS, Scenario
-from bench.in_process import InProcess, new_loop, request_of
+from bench.in_process import CountingStore, InProcess, new_loop, request_of
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = Path(__file__).with_name("budgets.toml")
@@ -40,6 +40,8 @@ COLD_PATHS = {
 }
 # Until every cache is filled and every lazy module is there.
 WARM_UP = 12
+# Chores that are due now and then (leases renewed, lapsed holds swept) are no part of a request: the least of so many.
+TIMES = 3
 STREAMS = 32
 # What is found may be this much over before it is written down anew.
 MARGIN = 1.04
@@ -104,19 +106,29 @@ async def count(scenario: Scenario, folder: Path) -> tuple[Figures, Counting]:
         answer = await gateway.exchange(request)
         if b" 200 OK" not in answer[:20]:
             raise RuntimeError(f"{scenario.name}: {answer[:500]!r}")
+    counted = [await _count_once(gateway, request, store) for _ in range(TIMES)]
+    figures, counting = min(counted, key=lambda each: each[0]["instructions"])
+    gc.disable()
+    figures["cyclic_garbage"] = min([await _garbage(gateway, request) for _ in range(TIMES)])
+    gc.enable()
+    await gateway.close()
+    return figures, counting
+
+
+async def _count_once(gateway: InProcess, request: bytes, store: CountingStore | None) -> tuple[Figures, Counting]:
     calls = store.calls if store is not None else 0
     with Counting() as counting:
         await gateway.exchange(request)
     figures = {"instructions": counting.instructions.total(), "calls": counting.calls.total()}
     if store is not None:
         figures["store_calls"] = store.calls - calls
-    gc.collect()
-    gc.disable()
-    await gateway.exchange(request)
-    figures["cyclic_garbage"] = gc.collect()
-    gc.enable()
-    await gateway.close()
     return figures, counting
+
+
+async def _garbage(gateway: InProcess, request: bytes) -> int:
+    gc.collect()
+    await gateway.exchange(request)
+    return gc.collect()
 
 
 async def weigh(scenario: Scenario, folder: Path) -> Figures:
