@@ -29,6 +29,9 @@ from core.slotted import slotted
 
 _LONGEST_MESSAGE = 2000
 
+# OpenRouter's moderation answers 403, and names in `metadata` what it disliked.
+_FLAGGED = "flagged_input"
+
 # What a backend's `code`, `type`, Databricks' `error_code` or OpenRouter's `error_type` means, in lower case.
 _KIND_OF_WORD: dict[str, Kind] = {
     "context_length_exceeded": "context_length",
@@ -38,6 +41,7 @@ _KIND_OF_WORD: dict[str, Kind] = {
     "content_policy_violation": "content_filter",
     "contentpolicyviolationerror": "content_filter",
     "responsibleaipolicyviolation": "content_filter",
+    _FLAGGED: "content_filter",
     "invalid_prompt": "content_filter",
     "invalid_api_key": "authentication",
     "authentication_error": "authentication",
@@ -245,7 +249,8 @@ def _find(value: Any) -> _Found:
         return _Found()
     error = value.get("error", value)
     if isinstance(error, str):
-        error = {"message": value.get("message") or error, "code": error}
+        # A word beside a message is a code; alone it may be a sentence, as Ollama's is.
+        error = {"message": value.get("message") or error, "code": "" if " " in error else error}
     if not isinstance(error, dict):
         return _Found()
     return _found_in(error)
@@ -256,7 +261,7 @@ def _found_in(error: JsonObject) -> _Found:
     words = [code, error.get("type"), error.get("status")]
     for inner in (error.get("innererror"), error.get("metadata")):
         if isinstance(inner, dict):
-            words += [inner.get("code"), inner.get("error_type")]
+            words += [inner.get("code"), inner.get("error_type"), _FLAGGED if _FLAGGED in inner else None]
     param = error.get("param")
     return _Found(
         message=_message_of(error),

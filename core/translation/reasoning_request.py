@@ -205,6 +205,8 @@ def _level_of(request: ReasoningRequest) -> Effort | None:
 def _effort(wish: _Wish) -> ReasoningRequest | None:
     facts, request = wish.facts, wish.request
     level = "none" if request.mode == "off" else _level_of(request)
+    if facts.vendor == "anthropic" and level != "none" and (level or request.mode == "adaptive"):
+        return _claude(wish, level)
     if level is None:
         if facts.efforts:
             return replace(request, mode=None, budget=None)
@@ -219,8 +221,17 @@ def _effort(wish: _Wish) -> ReasoningRequest | None:
     return replace(request, mode="effort", effort=accepted, budget=None)
 
 
+def _claude(wish: _Wish, level: Effort | None) -> ReasoningRequest | None:
+    """Claude behind a format of effort levels, where a level turns its thinking on."""
+    facts, request = wish.facts, wish.request
+    if "adaptive" in facts.thinking:
+        effort = nearest(level, facts.efforts) if level else None
+        return replace(request, mode="adaptive", effort=effort, budget=None)
+    return _without_levels(wish, level or facts.default_effort or "high")
+
+
 def _without_levels(wish: _Wish, level: Effort) -> ReasoningRequest | None:
-    """For models that reason by budget behind a format of effort levels (Claude behind Chat Completions)."""
+    """For models that reason by budget behind a format of effort levels."""
     if level == "none":
         return turned_off(wish.request) if "disabled" in wish.facts.thinking else None
     if "enabled" in wish.facts.thinking:

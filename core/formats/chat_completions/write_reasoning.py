@@ -78,7 +78,9 @@ def level_of(request: ReasoningRequest) -> Effort | None:
 def _put_effort(body: JsonObject, request: ReasoningRequest, writing: Writing) -> None:
     level = level_of(request)
     facts = writing.target.facts
-    if level is None:
+    if level is None and request.mode == "adaptive" and facts.vendor == "anthropic":
+        level = facts.default_effort or "high"  # what Claude takes for itself; without a level it does not think
+    if level is None or (level == "none" and facts.vendor == "anthropic" and facts.thinking_default == "off"):
         return
     if not facts.efforts:
         if writing.same_format or facts.unknown:

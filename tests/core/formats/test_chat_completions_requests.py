@@ -655,6 +655,19 @@ def test_a_stream_always_asks_for_usage() -> None:
         ("openai", {}, ReasoningRequest("effort", "high"), {}),
         ("openai-compatible", {"unknown": True}, ReasoningRequest("effort", "high"), {"reasoning_effort": "high"}),
         ("openai", {}, ReasoningRequest("off"), {}),
+        # Claude's names for it: without a level it would not think, and its lowest level thinks.
+        (
+            "openai-compatible",
+            {"vendor": "anthropic", "efforts": ("low", "high"), "thinking": ("adaptive", "disabled")},
+            ReasoningRequest("adaptive"),
+            {"reasoning_effort": "high"},
+        ),
+        (
+            "openai-compatible",
+            {"vendor": "anthropic", "efforts": ("low", "high"), "thinking": ("adaptive", "disabled")},
+            ReasoningRequest("off"),
+            {},
+        ),
         ("openrouter", {}, ReasoningRequest("budget", budget=5), {"reasoning": {"max_tokens": 5}}),
         ("openrouter", {}, ReasoningRequest("off"), {"reasoning": {"enabled": False}}),
         ("openrouter", {}, ReasoningRequest("adaptive"), {"reasoning": {"enabled": True}}),

@@ -64,6 +64,27 @@ def test_an_error_keeps_its_details() -> None:
     assert nested.message == "Provider returned error: why"
 
 
+def test_what_is_flagged_is_the_clients_prompt_not_the_gateways_key() -> None:
+    metadata = {"reasons": ["violence"], "flagged_input": "...", "provider_name": "P", "model_slug": "p/m"}
+    fault = read_openai_error(403, {}, _body(code=403, message="Your input was flagged", metadata=metadata))
+    answer = write_openai_error(fault, "req_1")
+    assert (fault.kind, answer.status) == ("content_filter", 400)
+    assert json.loads(answer.body)["error"]["message"] == "Your input was flagged"
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        ({"error": 'model "x" not found, try pulling it first'}, 'model "x" not found, try pulling it first', None),
+        ({"error": "Unauthorized", "message": "Who?"}, "Who?", "Unauthorized"),
+        ({"error": "not_found"}, "not_found", "not_found"),
+    ],
+)
+def test_an_error_that_is_a_string(body: dict[str, str], message: str, code: str | None) -> None:
+    fault = read_openai_error(404, {}, json.dumps(body).encode())
+    assert (fault.message, fault.code) == (message, code)
+
+
 @pytest.mark.parametrize("pair", parameters(FAILED))
 def test_recorded_errors_are_read(pair: Recorded) -> None:
     fault = read_openai_error(pair.status, pair.response_headers, pair.response_body)

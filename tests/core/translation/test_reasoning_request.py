@@ -66,6 +66,13 @@ TABLE: list[tuple[Ask, str, str, Ask | None, bool]] = [
     (("effort", "high", None), "chat_completions", "claude-sonnet-4-5", ("budget", "high", 16_384), False),
     (("budget", None, 10), "chat_completions", "claude-sonnet-4-5", ("budget", "low", 1_024), False),
     (("off", None, None), "chat_completions", "claude-sonnet-4-5", ("off", None, None), False),
+    (("adaptive", None, None), "chat_completions", "claude-sonnet-4-5", ("budget", "high", 16_384), False),
+    (("budget", None, 5_000), "chat_completions", "claude-opus-4-5", ("budget", "medium", 5_000), False),
+    (("budget", None, 5_000), "chat_completions", "claude-opus-4-6", ("adaptive", "medium", None), False),
+    (("adaptive", None, None), "chat_completions", "claude-opus-4-6", ("adaptive", None, None), False),
+    (("adaptive", None, None), "chat_completions", "claude-3-haiku", None, True),
+    (("off", None, None), "chat_completions", "claude-opus-4-6", ("off", None, None), False),
+    (("off", None, None), "chat_completions", "claude-opus-5-5", ("effort", "low", None), True),
     (("effort", "high", None), "converse", "nova-2-lite", ("effort", "high", None), False),
     # Gemini
     (("effort", "max", None), "generate_content", "gemini-3-pro", ("effort", "high", None), False),
