@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from core.errors import UpstreamFault
 from core.formats import load_wire
@@ -52,19 +52,51 @@ class NativeRequest:
         return pass_through_whole(self._wire, body, self._renamer)
 
 
-def needs_responses(generation: Generation, candidate: Candidate) -> bool:
+def needs_translation(generation: Generation, candidate: Candidate) -> bool:
+    """Whether the candidate, which speaks the client's format, is known to refuse the request as it is."""
+    refuses = _REFUSES.get(generation.native_format)
+    return refuses is not None and (generation.route is None or generation.route.translate) and refuses(
+        generation, candidate
+    )
+
+
+def _needs_responses(generation: Generation, candidate: Candidate) -> bool:
     """Whether a Chat Completions request asks for tools beside reasoning, which OpenAI's models from GPT-5.4 on take in
     the Responses format only, and the candidate speaks that: "Function tools with reasoning_effort are not supported
     [...] in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'."
     """
-    values, route = generation.document.values, generation.route
+    values = generation.document.values
     effort = values.get("reasoning_effort") or candidate.defaults.get("reasoning_effort")
-    if effort in (None, "none") or not values.get("tools") or (route is not None and not route.translate):
+    if effort in (None, "none") or not values.get("tools"):
         return False
     if candidate.backend.richest_format(candidate.api_model) != "responses":
         return False
     facts = import_module("core.models.resolve").facts_for(candidate.api_model, candidate.backend.provider.name)
     return not facts.chat_tools_with_reasoning
+
+
+def _is_for_another_model(generation: Generation, candidate: Candidate) -> bool:
+    """Whether a Messages request suits the model that it names, and not the one that answers in its place."""
+    values = generation.document.values
+    if candidate.api_model == generation.model or not (_MODELS_DIFFER_ON & values.keys() or is_prefilled(values)):
+        return False
+    return cast(bool, import_module("core.meant_for").is_refused(generation, candidate))
+
+
+def is_prefilled(values: Mapping[str, Any]) -> bool:
+    """Whether a Messages body ends with the beginning of its answer."""
+    messages = values.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return isinstance(last, dict) and last.get("role") == "assistant"
+
+
+# What some of Claude's models take and others do not.
+_MODELS_DIFFER_ON = frozenset({"thinking", "output_config", "temperature", "top_p", "top_k", "tool_choice"})
+
+_REFUSES: dict[str, Callable[[Generation, Candidate], bool]] = {
+    "chat_completions": _needs_responses,
+    "messages": _is_for_another_model,
+}
 
 
 def prepare_native(generation: Generation, candidate: Candidate) -> NativeRequest:

@@ -17,7 +17,7 @@ from core.formats import load_wire
 from core.formats.contract import Reply
 from core.generation import Generation, is_of_another_format, read_generation
 from core.http import HeaderList, Request, Response, listed
-from core.native import needs_responses, prepare_native
+from core.native import needs_translation, prepare_native
 from core.overload import InFlight
 from core.passthrough import is_error_of, returned_headers, told_headers
 from core.ports import BackendRequest, Clock, KeptResponses, Log, Media, Random, Transport, TransportFault
@@ -422,7 +422,7 @@ class Run:
         if generation.array or self._continues():
             return False  # backends are asked for events
         speaks = candidate.backend.speaks(generation.native_format, candidate.api_model)
-        if speaks and generation.native_format == "chat_completions" and needs_responses(generation, candidate):
+        if speaks and needs_translation(generation, candidate):
             return False
         return speaks and _ENVELOPES.get(generation.native_format, ENVELOPE) not in self._request.body
 

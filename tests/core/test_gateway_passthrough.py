@@ -507,6 +507,51 @@ async def test_a_route_that_never_translates_leaves_tools_beside_reasoning_as_th
     assert bench.transport.requests[0].url.endswith("/chat/completions")
 
 
+OLD, NEW = "claude-sonnet-4-5", "claude-opus-5-5"
+BEGUN = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "Once"}]
+ADAPTIVE = {"thinking": {"type": "adaptive"}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "members", "passes"),
+    [
+        ("m", OLD, {}, True),
+        ("m", OLD, {"thinking": {"type": "disabled"}, "temperature": 0.5, "top_k": 3}, True),
+        ("m", OLD, {"thinking": 7, "output_config": {"effort": None}, "messages": [7]}, True),
+        ("m", OLD, {"messages": BEGUN}, True),
+        ("m", OLD, ADAPTIVE, False),
+        (NEW, OLD, ADAPTIVE, False),
+        (OLD, OLD, ADAPTIVE, True),
+        ("claude-sonnet-4-5-20250929", OLD, ADAPTIVE, True),
+        ("m", "some-model", ADAPTIVE, True),
+        ("m", "claude-of-tomorrow", ADAPTIVE, True),
+        ("m", OLD, {"output_config": {"effort": "high"}}, False),
+        (OLD, NEW, {"thinking": {"type": "enabled", "budget_tokens": 2000}}, False),
+        ("m", NEW, {"temperature": 1, "top_p": 1}, True),
+        ("m", NEW, {"temperature": 0.5}, False),
+        ("m", NEW, {"top_k": 3}, False),
+        ("m", NEW, {"tool_choice": {"type": "auto"}}, True),
+        ("m", NEW, {"tool_choice": {"type": "any"}, "tools": [{"name": "f", "input_schema": {"type": "object"}}]}, False),
+        ("m", NEW, {"messages": BEGUN}, False),
+    ],
+)
+async def test_what_was_meant_for_another_of_claudes_models_is_fitted_to_the_one_that_answers(
+    asked: str, served: str, members: dict[str, Any], passes: bool
+) -> None:
+    row = {"backend": "there", "api_model": served}
+    bench = Bench(
+        {"backends": {"there": {"type": "anthropic"}}, "models": {asked: row}},
+        [Play(headers=JSON, chunks=[answer_body("messages")])],
+    )
+    question = [{"role": "user", "content": "x"}]
+    body = json.dumps({"model": asked, "max_tokens": 9000, "messages": question, **members}).encode()
+    response = await bench.post("/v1/messages", body)
+    assert response.status == 200
+    assert response.header("x-skybridge-translation") == ("none" if passes else "messages>messages")
+    sent = bench.transport.requests[0].body
+    assert (sent == body.replace(f'"{asked}"'.encode(), f'"{served}"'.encode())) is passes
+
+
 GEMINI_PATH = "/v1beta/models/m:streamGenerateContent"
 GEMINI_BODY = b'{"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}'
 
