@@ -9,35 +9,67 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TextIO
 
 from core.configuration import ConfigurationError
 from core.errors import NotConfigured
 from core.ports import StoreFault
 from core.routing.registry import Registry
 from handlers.cli_options import LOCAL_STORE, duration, port
+from handlers.io.log import put
 
 # As many of the models' names as a start says.
 _SHOWN_NAMES = 12
-# What shells call a process that SIGINT ended.
-INTERRUPTED = 130
+# What shells call a process that SIGINT ended, and one that wrote to a pipe that nobody reads (`| head`).
+INTERRUPTED, UNREAD = 130, 141
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Gives 0 on success, 1 when something is wrong, 2 for unusable arguments, 130 when interrupted
-    before it was done."""
+    before it was done, 141 when nobody reads what it says."""
+    _open_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(serves=bool(arguments) and arguments[0] in ("serve", "check")).parse_args(arguments)
     commands = {
         "serve": _serve, "check": _check, "doctor": _doctor, "keys": _accounts, "usage": _accounts, "bench": _bench,
     }  # fmt: skip
     try:
-        return commands[options.command](options)
+        status = commands[options.command](options)
+        sys.stdout.flush()
     except (ConfigurationError, NotConfigured) as error:
-        print(f"skybridge: {error}", file=sys.stderr)
-        return 1
+        status = _failed(error)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        status = INTERRUPTED
+    except BrokenPipeError:
+        status = UNREAD
+    except OSError as error:
+        status = _failed(error)
+    _let_go(sys.stdout)
+    _let_go(sys.stderr)
+    return status
+
+
+def _failed(error: Exception) -> int:
+    put(sys.stderr, f"skybridge: {error}\n")
+    return 1
+
+
+def _open_streams() -> None:
+    """A process may be started without them (`2>&-`); the next file that it opened would have their numbers."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open as long as the process
+
+
+def _let_go(stream: TextIO) -> None:
+    """What a stream still holds that cannot be written would fail once more when the interpreter ends."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _parser(*, serves: bool) -> argparse.ArgumentParser:
@@ -100,8 +132,8 @@ def _serve(options: argparse.Namespace) -> int:
         )
     key = "open to this machine only: no SERVICE_API_KEY is set" if composition.gateway.rules.open else "key required"
     host = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"Skybridge on http://{host}:{options.port} ({key}), {composition.source}", file=sys.stderr)
-    print(f"Models: {_some(composition.gateway.configuration.registry.names)}", file=sys.stderr)
+    put(sys.stderr, f"Skybridge on http://{host}:{options.port} ({key}), {composition.source}\n")
+    put(sys.stderr, f"Models: {_some(composition.gateway.configuration.registry.names)}\n")
     local.serve(composition, options.host, options.port, options.grace)
     return 0
 
@@ -172,7 +204,7 @@ def _validate_apart(options: argparse.Namespace, variables: dict[str, str]) -> N
     if checked.returncode:
         raise ConfigurationError("", checked.stderr.strip().removeprefix("skybridge: "))
     if checked.stderr:
-        print(checked.stderr.rstrip(), file=sys.stderr)
+        put(sys.stderr, checked.stderr)
 
 
 def _validate(options: argparse.Namespace, variables: dict[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from core.gateway import Gateway
 from core.routing.health import candidate_key
 from core.usage import UsageRecord
-from handlers.io.log import encode
+from handlers.io.log import encode, put
 from handlers.io.shipping import Outside
 
 # Names of models that one process makes metrics of; what clients invent beyond goes under one name.
@@ -58,8 +58,7 @@ class MetricLines:
             document = emf.request_document(record, service, gauges, now)
             documents.append({**document, "model": self._bounded(document["model"])})
         documents.extend(emf.event_document(name, service, now) for name in faults)
-        self._stream.write("".join(encode(document) + "\n" for document in documents))
-        self._stream.flush()
+        put(self._stream, "".join(encode(document) + "\n" for document in documents))
 
     def _bounded(self, model: str) -> str:
         if model not in self._models and len(self._models) >= MOST_MODELS:

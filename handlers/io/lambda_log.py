@@ -15,7 +15,7 @@ from typing import TextIO
 
 from core.ports import Clock
 from core.slotted import slotted
-from handlers.io.log import JsonLog, date
+from handlers.io.log import JsonLog, date, put
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 
@@ -83,5 +83,4 @@ class LambdaLog(JsonLog):
         if invocation is not None and invocation.trace_id:
             line["xray_trace_id"] = invocation.trace_id.partition(";")[0].replace("Root=", "")
         text = _encode({name: value for name, value in line.items() if value is not None})
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        put(self._stream, text + "\n")

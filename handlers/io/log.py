@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from time import gmtime, strftime
 from typing import TextIO
@@ -57,8 +58,15 @@ class JsonLog:
         """Writes the lines that wait for the end of the event loop's turn."""
         lines, self._waiting = "".join(self._waiting), []
         if lines:
-            self._stream.write(lines)
-            self._stream.flush()
+            put(self._stream, lines)
+
+
+def put(stream: TextIO, text: str) -> None:
+    """Writes at once, where that is possible: the stream's reader may have left or its disk be full, and no request
+    fails for that."""
+    with suppress(OSError, ValueError):  # of a stream that has been closed: ValueError
+        stream.write(text)
+        stream.flush()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -289,3 +291,30 @@ def test_bench_runs_what_stands_beside_the_program(
     (tmp_path / "bench").mkdir()
     write("bench/run.py", "raise SystemExit(3)")
     assert cli.main(["bench"]) == 3
+
+
+def test_a_pipe_that_nobody_reads_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("models.yaml", GOOD)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        assert cli.main(["check"]) == cli.UNREAD
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_disk_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    write("models.yaml", GOOD)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert cli.main(["check"]) == 1
+    assert capsys.readouterr().err == "skybridge: [Errno 28] No space left on device\n"
+
+
+def test_a_process_may_be_started_without_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("models.yaml", GOOD)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["check"]) == 0
+    sys.stdout.close()
+    sys.stderr.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,17 @@ def test_each_request_leaves_a_line() -> None:
     record.outcome = "failed"
     write_record(JsonLog(VirtualClock(), "error", stream), record)
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_a_log_that_cannot_be_written_fails_nobody() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    unread = os.fdopen(writer, "w")
+    log = JsonLog(VirtualClock(), "info", unread)
+    log.event("warning", "first")  # the pipe is broken
+    with suppress(BrokenPipeError):
+        unread.close()
+    log.event("warning", "second")  # the stream is closed
 
 
 def fetcher(*plays: Play, addresses: list[str] | None = None) -> tuple[MediaFetcher, ScriptedTransport]:
