@@ -510,6 +510,7 @@ async def test_a_route_that_never_translates_leaves_tools_beside_reasoning_as_th
 OLD, NEW = "claude-sonnet-4-5", "claude-opus-5-5"
 BEGUN = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "Once"}]
 ADAPTIVE = {"thinking": {"type": "adaptive"}}
+TOOL = {"name": "f", "input_schema": {"type": "object"}}
 
 
 @pytest.mark.parametrize(
@@ -531,7 +532,7 @@ ADAPTIVE = {"thinking": {"type": "adaptive"}}
         ("m", NEW, {"temperature": 0.5}, False),
         ("m", NEW, {"top_k": 3}, False),
         ("m", NEW, {"tool_choice": {"type": "auto"}}, True),
-        ("m", NEW, {"tool_choice": {"type": "any"}, "tools": [{"name": "f", "input_schema": {"type": "object"}}]}, False),
+        ("m", NEW, {"tool_choice": {"type": "any"}, "tools": [TOOL]}, False),
         ("m", NEW, {"messages": BEGUN}, False),
     ],
 )
