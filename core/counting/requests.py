@@ -41,7 +41,7 @@ _ANSWERS: dict[str, Callable[[int], JsonObject]] = {
 _NAMES = ("input_tokens", "inputTokens", "totalTokens")
 
 # What of a translated body each format's counting endpoint takes.
-_MESSAGES = ("model", "messages", "system", "tools", "tool_choice", "thinking")
+_MESSAGES = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
 _CONVERSE = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 _RESPONSES = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
 

@@ -127,6 +127,10 @@ _STREAM_EXCEPTIONS: dict[str, str] = {
 }
 
 
+# CountTokens says it of all inference profiles, and of models that are not Claude: another candidate may count.
+_COUNTS_NOT = "support counting tokens"
+
+
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
     """The fault behind a backend's answer of `status` >= 400. `headers` have lower-case names."""
     parsed = object_of(body)
@@ -134,6 +138,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstream
     message = _message_of(parsed) or words_of(status, body)
     fault = _fault(_plain_name(name), message, status, parsed)
     fault.retry_after = retry_after_seconds(headers)
+    fault.retryable = fault.retryable or _COUNTS_NOT in message
     fault.raw = RawError(status, headers, body)
     return fault
 

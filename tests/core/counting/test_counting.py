@@ -104,6 +104,24 @@ async def test_an_estimate_when_the_backend_does_not_answer(fault: int) -> None:
     assert header == "estimated" and found["input_tokens"] > 5
 
 
+@pytest.mark.parametrize(("surface", "body"), [("messages", HELLO), ("converse", {"input": {"converse": CONVERSE}})])
+async def test_an_estimate_where_bedrock_counts_for_base_models_only(surface: str, body: dict[str, Any]) -> None:
+    refusal = json.dumps({"message": "The provided model doesn't support counting tokens."}).encode()
+    headers = {**JSON, "x-amzn-errortype": "ValidationException"}
+    ground = bench("aws", "us.anthropic.claude-opus-5", Play(status=400, headers=headers, chunks=[refusal]))
+    _, header = await count(ground, surface, body)
+    assert header == "estimated"
+
+
+async def test_a_schema_for_the_answer_counts() -> None:
+    ground = bench("claude", "claude-opus-5", says({"input_tokens": 7}))
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    wanted = {"type": "json_schema", "name": "n", "schema": schema}
+    await count(ground, "responses", {"input": "Hi", "text": {"format": wanted}})
+    asked = json.loads(ground.transport.requests[0].body)
+    assert asked["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
+
+
 async def test_a_request_that_the_backend_refuses_is_refused() -> None:
     refusal = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message": "bad"}}).encode()
     ground = bench("claude", "claude-opus-5", Play(status=400, headers=JSON, chunks=[refusal]))
