@@ -25,6 +25,8 @@ from core.usage import UsageRecord, Wasted
 # An error's body is read this long and this far: it is for a message, not for delivery.
 ERROR_BODY_SECONDS = 10.0
 ERROR_BODY_BYTES = 1024 * 1024
+# What a proxy says to the gateway, which is no client's business (RFC 9110, 15.5.8).
+PROXY_REFUSES = 407
 # A whole answer is held in memory; images come in tens of megabytes.
 LARGEST_ANSWER = 128 * 1024 * 1024
 # Two attempts at once are looked at in turn, this many seconds each.
@@ -413,6 +415,8 @@ class Attempts:
             name = racer.attempt.candidate.backend.name
             message = f"Backend {name} redirects (status {head.status}); its base_url is not where it answers."
             raise upstream_fault("upstream", message, 502)
+        if head.status == PROXY_REFUSES:
+            raise upstream_fault("upstream", "The proxy before the backend refuses the gateway (status 407).", 502)
         body = await self._read_body(racer.exchange, ERROR_BODY_SECONDS, ERROR_BODY_BYTES)
         body = redacted(body, racer.prepared.request.headers)
         raise racer.prepared.read_error(head.status, head.headers, body)

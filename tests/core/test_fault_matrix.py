@@ -156,7 +156,7 @@ EITHER: dict[str, MakePlay] = {
     "an error's body is cut": lambda name: Play(503, JSON, [b'{"err', TransportFault("body", "reset")]),
     "an error of another kind of body": lambda name: Play(502, HTML, [b"<h1>Bad gateway</h1>"]),
     **{f"status {status}": _status(status) for status in
-       (401, 403, 408, 409, 424, 429, 500, 501, 502, 503, 504, 520, 522, 524, 529)},
+       (401, 403, 407, 408, 409, 424, 429, 500, 501, 502, 503, 504, 520, 522, 524, 529)},
 }  # fmt: skip
 
 # Before the first content of a stream: the second candidate answers.

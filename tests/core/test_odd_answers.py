@@ -111,6 +111,13 @@ async def test_a_redirect_is_the_configurations_fault(stream: bool) -> None:
     assert "Backend b1 redirects (status 307); its base_url" in message_of("messages", outcome.body)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_proxys_refusal_is_no_mistake_of_the_client(stream: bool) -> None:
+    outcome = await ask("messages", "messages", [Play(407, {}, [b"Log in first"])], stream)
+    assert outcome.response.status == 502
+    assert "The proxy before the backend refuses the gateway" in message_of("messages", outcome.body)
+
+
 @pytest.mark.parametrize("format_name", [name for name in FORMATS if name != "converse"])
 async def test_a_stream_under_the_content_type_of_json(format_name: str) -> None:
     outcome = await ask(format_name, format_name, [Play(headers=JSON, chunks=FRAMES[format_name])])
