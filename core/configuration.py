@@ -15,7 +15,7 @@ from typing import Any
 from core.providers.bedrock import OPTION_NAMES
 from core.providers.table import PROVIDERS
 from core.routing.registry import Backend, Candidate, Policy, Registry, Route, is_pattern, make_backend
-from core.slotted import field, slotted
+from core.slotted import field, replace, slotted
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -242,11 +242,12 @@ def _read_candidate(
     own = {member: row[member] for member in OPTION_NAMES if member in row}
     if own:
         backend = _with_options(backend, Environment(variables).expand(own))
-    api_model = row.get("deployment_name") or row.get("api_model") or ("" if is_pattern(model) else model)
-    if name == "azure" and not row.get("deployment_name"):
-        api_model = variables.get("AZURE_DEPLOYMENT") or api_model
+    known_as = str(row.get("api_model") or ("" if is_pattern(model) else model))
+    deployment = row.get("deployment_name") or (variables.get("AZURE_DEPLOYMENT") if name == "azure" else "")
+    api_model = str(deployment or known_as)
+    hidden = known_as if row.get("api_model") and api_model != known_as else ""
     return Candidate(
-        backend, str(api_model), int(row.get("priority", 1)), float(row.get("weight", 1)), defaults
+        backend, api_model, int(row.get("priority", 1)), float(row.get("weight", 1)), defaults, hidden
     )
 
 
@@ -268,7 +269,7 @@ def _in_regions(candidates: list[Candidate], variables: Mapping[str, str]) -> li
             name = f"{backend.name}@{region}"
             placed = backend_from_options(name, backend.provider.name, options, variables) if region else backend
             priority = candidate.priority * _REGIONS_MOST + index
-            spread.append(Candidate(placed, candidate.api_model, priority, candidate.weight, candidate.defaults))
+            spread.append(replace(candidate, backend=placed, priority=priority))
     return spread
 
 

@@ -137,7 +137,7 @@ def followers(ordered: Sequence[Candidate], broken: Sequence[Candidate]) -> list
     return [
         candidate
         for candidate in ordered
-        if candidate_key(candidate) not in used and _takes_prefill(candidate.api_model)
+        if candidate_key(candidate) not in used and _takes_prefill(candidate.known_as)
     ]
 
 

@@ -38,7 +38,7 @@ def output_tokens(generation: Generation, candidate: Candidate) -> int:
 def _most_output(candidate: Candidate) -> int:
     from core.models.resolve import facts_for  # noqa: PLC0415  # most clients say how long an answer may be
 
-    return facts_for(candidate.api_model, candidate.backend.provider.name).max_output or UNKNOWN_MAX_OUTPUT
+    return facts_for(candidate.known_as, candidate.backend.provider.name).max_output or UNKNOWN_MAX_OUTPUT
 
 
 def _asked(values: Mapping[str, Any]) -> int:

@@ -20,7 +20,7 @@ _FORCED = ("any", "tool")
 
 def is_refused(generation: Generation, candidate: Candidate) -> bool:
     """Whether the candidate's model is known to answer the request with a 400, and is another than was asked for."""
-    facts = facts_for(candidate.api_model, candidate.backend.provider.name)
+    facts = facts_for(candidate.known_as, candidate.backend.provider.name)
     if facts.vendor != "anthropic" or facts.unknown or facts == facts_for(generation.model):
         return False
     values = generation.document.values

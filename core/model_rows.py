@@ -41,7 +41,7 @@ def _first(name: str, configuration: Configuration) -> Candidate | None:
 
 
 def _facts(candidate: Candidate | None) -> ModelFacts:
-    return facts_for(candidate.api_model if candidate is not None else "")
+    return facts_for(candidate.known_as if candidate is not None else "")
 
 
 def _openai(name: str, configuration: Configuration) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _needs_responses(generation: Generation, candidate: Candidate) -> bool:
         return False
     if candidate.backend.richest_format(candidate.api_model) != "responses":
         return False
-    facts = import_module("core.models.resolve").facts_for(candidate.api_model, candidate.backend.provider.name)
+    facts = import_module("core.models.resolve").facts_for(candidate.known_as, candidate.backend.provider.name)
     return not facts.chat_tools_with_reasoning
 
 

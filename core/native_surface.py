@@ -92,7 +92,7 @@ def _choose_version(native: Native) -> None:
     asked = next((value for name, value in native.headers if name == "anthropic-version"), OLDEST_VERSION)
     if "anthropic-version" in native.backend.headers:
         return
-    model, provider = native.candidate.api_model, native.backend.provider.name
+    model, provider = native.candidate.known_as, native.backend.provider.name
     served = outbound_version(provider, asked, facts_for(model, provider))
     if served != asked:
         _set_header(native.headers, "anthropic-version", served)
@@ -107,7 +107,7 @@ def _set_header(headers: HeaderList, name: str, value: str) -> None:
 
 def _invoke(native: Native) -> list[str]:
     values = native.generation.document.values
-    facts = facts_for(native.candidate.api_model, native.backend.provider.name)
+    facts = facts_for(native.candidate.known_as, native.backend.provider.name)
     if values.get("anthropic_version") == "2026-10-21" and facts.latest_anthropic_version == OLDEST_VERSION:
         native.forced["anthropic_version"] = _INVOKE_OLDEST
     kept, refused = _listed("invoke", values.get("anthropic_beta"))

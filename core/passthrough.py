@@ -147,7 +147,7 @@ def limit_member(candidate: Candidate) -> str:
 
     provider = candidate.backend.provider.name
     dialect = dialect_of(provider)
-    reasons = facts_for(candidate.api_model, provider).reasoning_model
+    reasons = facts_for(candidate.known_as, provider).reasoning_model
     return dialect.reasoning_max_tokens if reasons else dialect.max_tokens
 
 

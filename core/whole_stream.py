@@ -23,7 +23,7 @@ def as_stream(format_name: FormatName, body: bytes, candidate: Candidate) -> byt
     if found.error is not None or found.stop is None:
         return None
     provider = candidate.backend.provider.name
-    facts = facts_for(candidate.api_model, provider)
+    facts = facts_for(candidate.known_as, provider)
     target = Target(candidate.api_model, candidate.backend.name, provider, facts, stream=True)
     translate = load_format(format_name)
     answer = translate.read_response(json.loads(body), target)

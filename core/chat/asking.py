@@ -96,7 +96,7 @@ def _format_for(candidate: Candidate) -> str:
 
 def _target_of(candidate: Candidate) -> Target:
     provider = candidate.backend.provider.name
-    facts = facts_for(candidate.api_model, provider)
+    facts = facts_for(candidate.known_as, provider)
     return Target(candidate.api_model, candidate.backend.name, provider, facts, stream=True)
 
 
@@ -126,7 +126,7 @@ class Room:
     """How much of a history a route's models take beside a question: the smallest context of them counts."""
 
     def __init__(self, route: Route, question: Question) -> None:
-        facts = [facts_for(each.api_model, each.backend.provider.name) for each in route.candidates]
+        facts = [facts_for(each.known_as, each.backend.provider.name) for each in route.candidates]
         self._facts = min(facts, key=_context)
         answer = question.max_tokens or min(self._facts.max_output or ANSWER_ROOM, ANSWER_ROOM)
         asked = sum(self.tokens(said) for said in question.messages)

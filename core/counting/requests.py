@@ -62,9 +62,9 @@ def route_for(route: Route) -> Route:
     """The candidates whose count would be that of the first one's model, and after them the estimate."""
     candidates = list(route.candidates)
     first = min(candidates, key=lambda candidate: candidate.priority)
-    family = facts_for(first.api_model).family
-    same = [candidate for candidate in candidates if facts_for(candidate.api_model).family == family]
-    same.append(Candidate(_ESTIMATE, first.api_model, _LAST))
+    family = facts_for(first.known_as).family
+    same = [candidate for candidate in candidates if facts_for(candidate.known_as).family == family]
+    same.append(Candidate(_ESTIMATE, first.known_as, _LAST))
     return Route(route.name, same, route.answer_model, route.translate, route.policy)
 
 
@@ -75,9 +75,9 @@ def prepare(generation: Generation, candidate: Candidate, passes_through: bool) 
         return _estimate(generation, candidate.api_model)
     paths = backend.paths(generation.native_format)
     if passes_through and paths is not None and paths.count_tokens:
-        return prepare_native(generation, Candidate(backend, candidate.api_model))
+        return prepare_native(generation, Candidate(backend, candidate.api_model, model=candidate.model))
     format_name = _counting_format(backend, candidate.api_model)
-    target = Target(candidate.api_model, backend.name, backend.provider.name, facts_for(candidate.api_model), False)
+    target = Target(candidate.api_model, backend.name, backend.provider.name, facts_for(candidate.known_as), False)
     written = translate_request(read_counted(generation), format_name, target).written
     body = _BODIES[format_name](written.body, candidate.api_model)
     counting = backend.paths(format_name)

@@ -110,13 +110,22 @@ def _serves(paths: Paths, model: str) -> bool:
 
 @slotted
 class Candidate:
-    """One way to answer for a model name. `defaults` fill request knobs that the client left open."""
+    """One way to answer for a model name. `defaults` fill request knobs that the client left open.
+
+    `api_model` is the backend's name for the model, `model` the model's own where that one hides it (a deployment, an
+    application inference profile): `known_as` tells what the model takes.
+    """
 
     backend: Backend
     api_model: str
     priority: int = 1
     weight: float = 1.0
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+    @property
+    def known_as(self) -> str:
+        return self.model or self.api_model
 
 
 @slotted

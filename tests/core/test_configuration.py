@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from core.configuration import ConfigurationError, read_configuration
 from core.errors import ClientFault
 from core.routing.registry import Candidate, Registry
+from tests.gateways import Bench
+from tests.scripted import Play, refused
 
 DEMO: dict[str, Any] = {"backends": {"d": {"type": "demo"}}}
 
@@ -224,3 +227,33 @@ def test_a_backend_that_serves_a_model_in_no_format_is_asked_in_its_richest() ->
 
     provider = Provider("x", "http://h", {"messages": Paths("/m", models="claude")}, "none")
     assert Backend("x", provider, "http://h", "none").richest_format("gpt") == "messages"
+
+
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
+
+
+@pytest.mark.parametrize(
+    ("row", "variables", "sent", "known_as"),
+    [
+        ({"backend": "azure", "api_model": "gpt-5", "deployment_name": "mine"}, {}, "mine", "gpt-5"),
+        ({"backend": "azure", "api_model": "gpt-5"}, {"AZURE_DEPLOYMENT": "mine"}, "mine", "gpt-5"),
+        ({"backend": "azure"}, {"AZURE_DEPLOYMENT": "gpt-5"}, "gpt-5", "gpt-5"),
+        ({"backend": "azure", "deployment_name": "gpt-5"}, {}, "gpt-5", "gpt-5"),
+        ({"backend": "bedrock", "api_model": "opus-4-7", "deployment_name": PROFILE}, {}, PROFILE, "opus-4-7"),
+    ],
+)
+def test_a_deployment_is_known_by_its_model(
+    row: dict[str, Any], variables: dict[str, str], sent: str, known_as: str
+) -> None:
+    (candidate,) = read_configuration({"models": {"m": row}}, variables).registry.resolve("m").candidates
+    assert (candidate.api_model, candidate.known_as) == (sent, known_as)
+
+
+async def test_what_a_deployment_takes_is_what_its_model_takes() -> None:
+    row = {"backend": "b", "api_model": "gpt-5", "deployment_name": "mine"}
+    backend = {"type": "azure-openai", "base_url": "http://azure", "api_key": "k"}
+    bench = Bench({"backends": {"b": backend}, "models": {"m": row}}, [Play(connect=refused())])
+    body = {"model": "m", "max_tokens": 9, "temperature": 0.5, "messages": [{"role": "user", "content": "Hi"}]}
+    await bench.post("/v1/messages", json.dumps(body).encode())
+    asked = json.loads(bench.transport.requests[0].body)
+    assert asked["model"] == "mine" and "temperature" not in asked
