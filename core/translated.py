@@ -199,7 +199,7 @@ async def prepare_translated(
     if story is not None and backend.speaks(generation.native_format, candidate.api_model):
         backend_format = generation.native_format
     provider = backend.provider.name
-    facts = facts_for(candidate.known_as, provider)
+    facts = facts_for(candidate.model or candidate.api_model, provider)
     target = Target(candidate.api_model, backend.name, provider, facts, generation.stream)
     survey = survey_of(conversation.messages)
     if survey.has_media():
