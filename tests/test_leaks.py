@@ -130,7 +130,8 @@ async def test_whose_account_it_is_is_not_told() -> None:
     backend = {"type": "bedrock", "format": "converse"}
     document = {"backends": {"b": backend}, "models": {"m": {"backend": "b", "api_model": arn}}}
     headers = {
-        "content-type": "application/json", "openai-organization": "org-1", "anthropic-organization-id": "o",
+        "content-type": "application/json", "x-amzn-errortype": "ThrottlingException",
+        "openai-organization": "org-1", "anthropic-organization-id": "o",
         "llm_provider-openai-organization": "org-2", "openai-processing-ms": "5", "x-ratelimit-limit-requests": "7",
         "llm_provider-set-cookie": "a=b", "openai-project": "p", "anthropic-workspace-id": "w",
     }  # fmt: skip
