@@ -108,13 +108,15 @@ class Story:
         return text
 
     def _whole_usage(self, last: Usage) -> Usage:
-        """The prompt as it was counted first, and the output of all streams as far as it is known."""
+        """The prompt as it was counted first, and the output of all streams as far as it is known. No backend's own
+        object says that."""
         if not self._usage_before:
             return last
-        whole = Usage(raw=last.raw)
+        whole = Usage()
         whole.merge(last)
         whole.merge(self._usage_before[0])
         whole.output_tokens = sum(usage.output_tokens or 0 for usage in (*self._usage_before, last))
+        whole.raw = {}
         return whole
 
 

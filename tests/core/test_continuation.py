@@ -101,7 +101,8 @@ async def test_the_client_sees_one_answer(how: int, second: str) -> None:
     assert got.count(b"event: content_block_start\n") == got.count(b"event: content_block_stop\n") == 1
     assert b"event: error" not in got
     finished = events[-1]
-    assert isinstance(finished, Finished) and finished.usage.input_tokens == 5
+    assert isinstance(finished, Finished)
+    assert (finished.usage.input_tokens, finished.usage.output_tokens) == (5, 1 + 2)  # the first had counted one
     sent = prefill(ground)
     assert sent["role"] == "assistant" and "Once upon" in json.dumps(sent["content"])
     (record,) = ground.records
