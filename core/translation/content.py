@@ -101,7 +101,8 @@ def with_inlined(conversation: Conversation, fetched: Mapping[str, Source]) -> C
     def inlined(block: Block) -> Block:
         match block:
             case Image() | Document() | Audio() | Video() if block.source.kind == "url":
-                return replace(block, source=fetched.get(block.source.data, block.source))
+                source = fetched.get(block.source.data, block.source)
+                return replace(block, source=replace(source, extra=block.source.extra))
             case ToolResult():
                 return replace(block, content=[inlined(inner) for inner in block.content])
             case _:

@@ -146,9 +146,10 @@ def spelled(format_name: FormatName, path: str, body: JsonObject) -> str:
     if turns is not None:
         path = _MESSAGE.sub(f"{turns}[]", path, count=1)
     for name in _SPELLINGS[format_name].get(path, ()):
-        if _stands_at(body, name.split(".")) or ("." not in name and _stands_in(body, name)):
+        if _stands_at(body, name.split(".")) or ("." not in name and stands_in(body, name)):
             return name
-    return path
+    head, _, tail = path.rpartition(".")
+    return f"{spelled(format_name, head, body)}.{tail}" if head in _SPELLINGS[format_name] else path
 
 
 def _stands_at(value: Any, names: list[str]) -> bool:
@@ -159,8 +160,8 @@ def _stands_at(value: Any, names: list[str]) -> bool:
     return True
 
 
-def _stands_in(value: Any, name: str) -> bool:
+def stands_in(value: Any, name: str) -> bool:
     """Whether a member of this name is anywhere in `value`."""
     if isinstance(value, dict):
-        return name in value or any(_stands_in(item, name) for item in value.values())
-    return isinstance(value, list) and any(_stands_in(item, name) for item in value)
+        return name in value or any(stands_in(item, name) for item in value.values())
+    return isinstance(value, list) and any(stands_in(item, name) for item in value)

@@ -13,10 +13,20 @@ from core.translation.losses import says_nothing
 from core.translation.paths import client_path, refused_path
 from core.translation.prepare import Restore, prepare
 from core.translation.rules import rules_for
-from core.translation.survey import Survey
+from core.translation.survey import Survey, survey_of
+from core.translation.unspoken import unspoken
 
 # Objects of a request of which a reader keeps what it has no neutral member for.
-_KEPT_WHOLE: Final = ("generationConfig", "toolConfig", "additionalModelRequestFields")
+_KEPT_WHOLE: Final = (
+    "generationConfig",
+    "toolConfig",
+    "additionalModelRequestFields",
+    "inferenceConfig",
+    "outputConfig",
+    "serviceTier",
+    "output_config",
+    "text",
+)
 
 
 @slotted
@@ -36,14 +46,18 @@ def translate_request(
 
     Raises Unsupported where this target cannot carry the request, and ClientFault where no target could.
     """
+    survey = survey_of(conversation.messages) if survey is None else survey
     try:
-        prepared = prepare(conversation, target, rules_for(format_name, target), survey)
+        rules = rules_for(format_name, target)
+        prepared = prepare(conversation, target, rules, survey)
         written = load_format(format_name).write_request(prepared.conversation, target)
     except Unsupported as refused:
         raise _told(refused, conversation.format) from refused
     except RecursionError as error:
         raise ClientFault("bad_request", "The request is nested too deeply for the target.") from error
-    written.dropped = [*prepared.dropped, *(new for item in written.dropped for new in _named(item, conversation))]
+    written.dropped = prepared.dropped + [new for item in written.dropped for new in _named(item, conversation)]
+    if conversation.format != rules.format:
+        written.dropped += unspoken(conversation, survey, written)
     return Translated(written, prepared.restore)
 
 

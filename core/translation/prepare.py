@@ -181,9 +181,6 @@ def _lose_members(conversation: Conversation, rules: FormatRules, survey: Survey
             note = getattr(block, "note", None)
             if note and phase_of(note):
                 losses.add("messages.phase", "the target has no phases of an answer")
-    if rules.format == "generate_content" and conversation.reasoning is not None:
-        for name in conversation.reasoning.extra:
-            losses.add(f"reasoning.{name}", "Gemini has no such member")
 
 
 def _check_tools(conversation: Conversation, facts: ModelFacts) -> None:

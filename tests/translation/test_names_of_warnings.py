@@ -76,6 +76,7 @@ SPELLINGS: list[tuple[FormatName, str, dict[str, Any], str]] = [
     ("chat_completions", "max_completion_tokens", {"max_tokens": 9}, "max_tokens"),
     ("chat_completions", "reasoning_effort", {"reasoning": {}}, "reasoning"),
     ("chat_completions", "cache", {"messages": [{"content": [{"cache_control": {}}]}]}, "cache_control"),
+    ("chat_completions", "cache.scope", {"cache_control": {"scope": "global"}}, "cache_control.scope"),
     ("chat_completions", "seed", {"seed": 1}, "seed"),
     ("responses", "messages[1].reasoning", {"input": []}, "input[].reasoning"),
     ("messages", "thinking", {"output_config": {"effort": "low"}}, "output_config.effort"),

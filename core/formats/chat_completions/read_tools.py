@@ -70,6 +70,7 @@ def _custom_or_anthropic(fields: Fields) -> Tool:
     custom = inner if inner is not None else fields
     tool = Tool(custom.required_text("name"), custom.text("description"), kind="custom")
     format_ = custom.fields("format")
+    tool.extra = custom.rest
     if format_ is not None and format_.text("type") == "grammar":
         # Nested here, flat in Responses; the neutral form is the flat one.
         grammar = format_.fields("grammar")
@@ -79,9 +80,10 @@ def _custom_or_anthropic(fields: Fields) -> Tool:
             "syntax": source.required_text("syntax"),
             "definition": source.required_text("definition"),
         }
+        tool.extra = {**custom.rest, **format_.rest, **source.rest}
     if inner is not None:
         tool.cache = read_cache(fields)
-    tool.extra = {**custom.rest, **(fields.rest if inner is not None else {})}
+        tool.extra = {**tool.extra, **fields.rest}
     return tool
 
 
@@ -98,9 +100,11 @@ def read_tool_choice(value: object, path: str = "tool_choice") -> ToolChoice | N
     if kind == "allowed_tools":
         return _allowed(fields)
     if kind in _MODES:  # Anthropic's {"type": "auto"}
-        return _mode(kind, path)
+        choice = _mode(kind, path)
+        choice.extra = fields.rest
+        return choice
     inner = fields.fields("function") or fields.fields("custom") or fields
-    return ToolChoice("named", [inner.required_text("name")])
+    return ToolChoice("named", [inner.required_text("name")], extra={**inner.rest, **fields.rest})
 
 
 def _mode(word: str, path: str) -> ToolChoice:
@@ -120,12 +124,15 @@ def _allowed(fields: Fields) -> ToolChoice:
     tools = inner.array("tools")
     if tools is None:
         raise missing(inner.at("tools"))
-    names = []
+    names, extra = [], {}
     for index, entry in enumerate(tools):
         tool = Fields(entry, f"{inner.at('tools')}[{index}]")
         named = tool.fields("function") or tool.fields("custom") or tool
         names.append(named.required_text("name"))
-    return ToolChoice("allowed", names, required=inner.text("mode") == "required")
+        tool.take("type")
+        extra.update({**named.rest, **tool.rest})
+    required = inner.text("mode") == "required"
+    return ToolChoice("allowed", names, required=required, extra={**extra, **inner.rest, **fields.rest})
 
 
 def read_output_format(value: object) -> OutputFormat | None:

@@ -55,6 +55,7 @@ BINARY_REDACTED = "redactedContent"
 # client's own calls one too.
 CLIENT_CALL = "tool_use"
 
+_PART = frozenset({"text"})
 _MEDIA = frozenset({"format", "source"})
 _DOCUMENT = frozenset({"name", "format", "source", "context", "citations"})
 _S3 = frozenset({"uri"})
@@ -119,7 +120,8 @@ def _content_source(content: Any, media_type: str) -> Source:
 
 
 def _part(value: Any) -> Block:
-    return Text(required_text(object_of(value), "text"))
+    raw = object_of(value)
+    return Text(required_text(raw, "text"), extra=rest_of(raw, _PART))
 
 
 _SOURCES: dict[str, Callable[[Any, str], Source]] = {

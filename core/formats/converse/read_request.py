@@ -72,6 +72,8 @@ _TOOL_CONFIG = frozenset({"tools", "toolChoice"})
 _TOOL_SPEC = frozenset({"name", "description", "inputSchema", "strict"})
 _OUTPUT_CONFIG = frozenset({"textFormat", "effort"})
 _JSON_SCHEMA = frozenset({"schema", "name", "description"})
+_TEXT_FORMAT = frozenset({"type", "structure"})
+_SERVICE_TIER = frozenset({"type"})
 
 
 def read_request(body: JsonObject, call: Call) -> Conversation:
@@ -102,6 +104,8 @@ def _read(body: JsonObject, call: Call) -> Conversation:
     within("outputConfig", lambda value: _read_output(conversation, value), optional_object(body, "outputConfig"))
     tier = optional_object(body, "serviceTier")
     conversation.service_tier = within("serviceTier", lambda value: optional_text(value, "type"), tier)
+    if rest := rest_of(tier, _SERVICE_TIER):
+        conversation.extra["serviceTier"] = rest
     return conversation
 
 
@@ -223,7 +227,9 @@ def _read_format(value: Any) -> OutputFormat:
     kind, content = within("structure", lambda inner: only_member(inner, "the structure"), raw.get("structure"))
     if kind != "jsonSchema":
         raise Invalid("structure", "must be 'jsonSchema'")
-    return within("structure.jsonSchema", _read_schema, content)
+    found = within("structure.jsonSchema", _read_schema, content)
+    found.extra.update(rest_of(raw, _TEXT_FORMAT))
+    return found
 
 
 def _read_schema(value: Any) -> OutputFormat:

@@ -226,7 +226,7 @@ def _unplaced(conversation: Conversation) -> Iterator[str]:
             if value is not None and _asks(name, value):
                 yield name
     for place, message in enumerate(conversation.messages):
-        for name in said(message.extra):
+        for name in said(message.extra) if message.extra else ():
             yield f"messages[{place}].{name}"
     yield from conversation.extra
 

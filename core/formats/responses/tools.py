@@ -25,6 +25,8 @@ _CLIENT_TOOLS = frozenset(
     {"local_shell", "shell", "apply_patch", "computer", "computer_use_preview", "computer-preview"}
 )
 
+# What is read of a choice and of the tools that it allows.
+_CHOICE = ("type", "name", "mode", "tools")
 _MODES: dict[str, Literal["none", "auto", "required"]] = {
     "none": "none",
     "auto": "auto",
@@ -168,14 +170,17 @@ def read_tool_choice(body: JsonObject) -> ToolChoice | None:
         name = members.required_text(value, "name", "tool_choice")
     else:
         name = _SERVER_NAMES.get(kind, kind)
-    return ToolChoice("named", [name], extra={"raw": value})
+    return ToolChoice("named", [name], extra={"raw": value, **members.rest(value, _CHOICE)})
 
 
 def _read_allowed(value: JsonObject) -> ToolChoice:
     tools = members.objects(value, "tools", "tool_choice") or []
     names = [_allowed_name(tool, f"tool_choice.tools[{place}]") for place, tool in enumerate(tools)]
     required = members.text(value, "mode", "tool_choice") == "required"
-    return ToolChoice("allowed", names, required=required, extra={"raw": value})
+    extra = {"raw": value, **members.rest(value, _CHOICE)}
+    for tool in tools:
+        extra.update(members.rest(tool, _CHOICE))
+    return ToolChoice("allowed", names, required=required, extra=extra)
 
 
 def _allowed_name(tool: JsonObject, path: str) -> str:
