@@ -258,3 +258,11 @@ def dump(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return with_numbers(json.dumps(value, separators=(",", ":"))).encode()
+
+
+def split_half(text: str) -> tuple[str, str]:
+    """`text` with the halves of surrogate pairs in it joined, and without a first half at its end, which is the second
+    value: it belongs to what follows the text. A half without its partner stays."""
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    whole = text[:-1] if half else text
+    return whole.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass"), half

@@ -15,6 +15,7 @@ from core.formats.generate_content.parts import signature_of
 from core.formats.generate_content.response import grounding_of, write_part
 from core.formats.generate_content.usage import write_stop, write_usage
 from core.formats.generate_content.wire import PING, dump, error_object
+from core.json_edit import split_half
 
 _BEFORE_TEXT = b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":'
 _quoted = json.encoder.encode_basestring
@@ -29,6 +30,7 @@ class ChunkWriter:
         self._own = False
         self._piece = 0
         self._texts: list[Text] = []
+        self._half = ""  # of a surrogate pair, at the end of the last delta
 
     def chunks(self, event: Event) -> list[JsonObject]:
         """The chunks for one event, often none."""
@@ -50,17 +52,25 @@ class ChunkWriter:
 
     def _delta(self, delta: PartDelta) -> list[JsonObject]:
         if delta.kind in ("text", "refusal"):
-            return [self._chunk([{"text": delta.value}])]
+            return [self._chunk([{"text": self.joined(delta.value)}])]
         if delta.kind == "reasoning":
             # Pieces of a summary are joined as in Reasoning.text.
             joint = "\n\n" if delta.piece > self._piece else ""
             self._piece = delta.piece
-            return [self._chunk([{"text": joint + delta.value, "thought": True}])]
+            return [self._chunk([{"text": joint + self.joined(delta.value), "thought": True}])]
         return []
+
+    def joined(self, text: str) -> str:
+        """`text` with what the last delta began: a first half of a surrogate pair at its end waits for the next one."""
+        if text.isascii():
+            self._half = ""
+            return text
+        text, self._half = split_half(self._half + text)
+        return text
 
     def _ended(self, event: PartEnded) -> list[JsonObject]:
         block = event.block
-        self._piece = 0
+        self._piece, self._half = 0, ""
         if isinstance(block, Text):
             self._texts.append(block)
             if not block.signature:
@@ -113,7 +123,11 @@ class StreamEncoder:
         """A chunk of text, of which only the text is new."""
         if not self._tail:
             self._tail = self._writer.after_text()
-        return _BEFORE_TEXT + _quoted(text).encode("utf-8", "replace") + self._tail
+        try:
+            data = _quoted(text).encode()
+        except UnicodeEncodeError:
+            data = _quoted(self._writer.joined(text)).encode("utf-8", "replace")
+        return _BEFORE_TEXT + data + self._tail
 
     def close(self) -> bytes:
         """Nothing stands after the last chunk."""

@@ -25,7 +25,7 @@ from core.formats.contract import ErrorAnswer, Observation
 from core.formats.generate_content.usage import read_block, read_stop, read_usage
 from core.framing import sse
 from core.http import HeaderList
-from core.json_edit import JsonObject, with_numbers
+from core.json_edit import JsonObject, split_half, with_numbers
 
 # Google's own clients take a comment line for a piece of JSON and fail; an empty line is nothing to every
 # reader, and white space between the elements of an array too.
@@ -200,8 +200,12 @@ def candidate_parts(body: JsonObject) -> list[JsonObject]:
 
 
 def dump(value: JsonObject) -> bytes:
-    """Compact JSON."""
-    return with_numbers(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode("utf-8", "replace")
+    """Compact JSON. Half of a surrogate pair, which has no UTF-8, becomes "?"."""
+    text = with_numbers(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return split_half(text)[0].encode("utf-8", "replace")
 
 
 def _fault(error: JsonObject, message: str, status: int) -> UpstreamFault:

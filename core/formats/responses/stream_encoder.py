@@ -18,6 +18,7 @@ from core.formats.contract import Reply
 from core.formats.responses.output import OutputWriter, Spoken, begins_item, is_spoken, unsaid_refusal
 from core.formats.responses.response import ending, opening
 from core.formats.responses.wire import PING, error_frame, failure_of, frame
+from core.json_edit import split_half
 
 
 class StreamEncoder:
@@ -45,6 +46,7 @@ class StreamEncoder:
         self._delta_kind = ""
         self._prefix = ""
         self._suffix = ""
+        self._half = ""  # of a surrogate pair, at the end of the last delta
 
     def emit(self, event: Event) -> bytes:
         """The frames for `event`; b"" where the format has none."""
@@ -81,12 +83,30 @@ class StreamEncoder:
         """The common case: one more piece of what is open."""
         if self._delta_kind == "reasoning":
             self._piece_text.append(value)
+        if self._half:
+            return self._joined(value)
+        number = self._sequence
+        try:
+            data = f"{self._prefix}{encode_basestring(value)}{self._suffix}{number}}}\n\n".encode()
+        except UnicodeEncodeError:
+            return self._joined(value)
+        self._sequence = number + 1
+        return data
+
+    def _joined(self, value: str) -> bytes:
+        """A piece with half of a surrogate pair in it: a first half at its end waits for the next piece."""
+        value, self._half = split_half(self._half + value)
+        return self._escaped(value) if value else b""
+
+    def _escaped(self, value: str) -> bytes:
         number = self._sequence
         self._sequence = number + 1
-        try:
-            return f"{self._prefix}{encode_basestring(value)}{self._suffix}{number}}}\n\n".encode()
-        except UnicodeEncodeError:  # half of a surrogate pair: its JSON escape is ASCII
-            return f"{self._prefix}{encode_basestring_ascii(value)}{self._suffix}{number}}}\n\n".encode()
+        return f"{self._prefix}{encode_basestring_ascii(value)}{self._suffix}{number}}}\n\n".encode()
+
+    def _rest(self) -> bytes:
+        """The half that nothing followed."""
+        half, self._half = self._half, ""
+        return self._escaped(half) if half else b""
 
     def _prepare(self, delta_kind: str, event: str, item: JsonObject, place: JsonObject) -> None:
         """Makes the frame around the deltas of kind `delta_kind`; `place` are the indices beside output_index."""
@@ -164,10 +184,13 @@ class StreamEncoder:
             # Where a foreign citation ends is known with the text's end; see _end_spoken.
             return self._annotation(event.value.raw) if self._own else b""
         if event.kind == "reasoning" and isinstance(block, Reasoning):
-            return self._start_piece(block, event.piece) + self._delta(event.value)
+            return self._rest() + self._start_piece(block, event.piece) + self._delta(event.value)
         return b""  # a signature: it is in the block that ends the part
 
     def _end_part(self, block: Block) -> bytes:
+        return self._rest() + self._ended(block)
+
+    def _ended(self, block: Block) -> bytes:
         self._delta_kind = ""
         if is_spoken(block):
             return self._end_spoken(block)
