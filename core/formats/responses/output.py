@@ -145,7 +145,9 @@ class OutputWriter:
     def _sealed(self, block: Reasoning) -> str | None:
         if not self._seals or block.origin is None:
             return None
-        return block.encrypted if _is_openai(block) else envelope.seal(block)
+        if _is_openai(block) and (block.id is None or not block.encrypted):
+            return block.encrypted
+        return envelope.seal(block)  # with its id, too: OpenAI reads its state under the id that it gave only
 
     def _search(self, block: ServerToolCall, index: int) -> JsonObject | None:
         """Another vendor's web search reads as OpenAI's; its other tools have no item here."""
