@@ -30,7 +30,8 @@ class Provider:
     region comes from AWS's own variables where the configuration names none. `with_api_version`: the row that
     takes this one's place when an API version is configured. `listing`: the path of its list of models.
     `keeps_responses`: it stores what it answers to the Responses API.
-    `surface`: its name in core.models.betas, where it takes fewer betas than Anthropic itself."""
+    `surface`: its name in core.models.betas, where it takes fewer betas than Anthropic itself. `tails`: what the
+    vendor's pages print behind the base URL and the paths here begin with."""
 
     name: str
     base_url: str
@@ -48,10 +49,12 @@ class Provider:
     listing: str = ""
     surface: str = ""
     keeps_responses: bool = False
+    tails: tuple[str, ...] = ()
 
 
 _CLAUDE = r"(?:^|[./:])(?:anthropic|claude)[.-]|claude"
 _BEDROCK_OPENAI = r"(?:^|\.)openai\."
+_AZURE_TAILS = ("/openai/v1", "/openai")
 
 _OPENAI_FORMATS = {
     "responses": Paths("/responses"),
@@ -75,7 +78,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "api-key", key_header="api-key", with_api_version="azure-openai-classic",
             key_variable="AZURE_API_KEY", url_variable="AZURE_BASE_URL", embeddings="/openai/v1/embeddings",
-            keeps_responses=True,
+            keeps_responses=True, tails=_AZURE_TAILS,
         ),
         Provider(
             "azure-openai-classic", "",
@@ -88,6 +91,7 @@ PROVIDERS: dict[str, Provider] = {
             "api-key", key_header="api-key",
             key_variable="AZURE_API_KEY", url_variable="AZURE_BASE_URL",
             embeddings="/openai/deployments/{model}/embeddings?api-version={api_version}", keeps_responses=True,
+            tails=_AZURE_TAILS,
         ),
         Provider(
             "anthropic", "https://api.anthropic.com",
@@ -102,6 +106,7 @@ PROVIDERS: dict[str, Provider] = {
             {"messages": Paths("/anthropic/v1/messages", count_tokens="/anthropic/v1/messages/count_tokens")},
             "api-key", key_header="x-api-key",
             key_variable="AZURE_FOUNDRY_API_KEY", url_variable="AZURE_FOUNDRY_BASE_URL", surface="foundry",
+            tails=("/v1", "/anthropic"),
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(
@@ -154,7 +159,7 @@ PROVIDERS: dict[str, Provider] = {
             },
             "bearer", key_variable="DATABRICKS_TOKEN", url_variable="DATABRICKS_HOST", surface="databricks",
             embeddings="/serving-endpoints/{model}/invocations",
-            listing="/api/2.0/serving-endpoints",
+            listing="/api/2.0/serving-endpoints", tails=("/serving-endpoints",),
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(

@@ -232,6 +232,8 @@ def make_backend(name: str, type_name: str, options: Mapping[str, Any], missing:
     base_url = str(options.get("base_url") or provider.base_url).replace("{region}", region).rstrip("/")
     if base_url and "://" not in base_url:
         base_url = f"https://{base_url}"
+    for tail in provider.tails:
+        base_url = base_url.removesuffix(tail)
     times = {
         key: float(options[key])
         for key in ("timeout", "connect_timeout", "first_byte_timeout", "idle_timeout")

@@ -257,3 +257,17 @@ async def test_what_a_deployment_takes_is_what_its_model_takes() -> None:
     await bench.post("/v1/messages", json.dumps(body).encode())
     asked = json.loads(bench.transport.requests[0].body)
     assert asked["model"] == "mine" and "temperature" not in asked
+
+
+@pytest.mark.parametrize(
+    ("type_name", "tail"),
+    [
+        ("azure-openai", "/openai/v1/"), ("azure-openai", "/openai"), ("azure-foundry", "/anthropic/"),
+        ("azure-foundry", "/anthropic/v1"), ("databricks", "/serving-endpoints"), ("azure-openai", ""),
+    ],
+)  # fmt: skip
+def test_a_base_url_as_the_vendors_page_prints_it(type_name: str, tail: str) -> None:
+    """The SDKs for these take it with the beginning of the paths."""
+    backend = {"type": type_name, "base_url": f"https://r.example{tail}", "api_key": "k"}
+    read = read_configuration({"backends": {"b": backend}, "models": {"m": {"backend": "b"}}}, {})
+    assert read.registry.backends["b"].base_url == "https://r.example"
