@@ -85,9 +85,10 @@ def client_path(format_name: FormatName, name: str) -> str:
 
 
 def refused_path(format_name: FormatName, path: str) -> str:
-    """The client's own name for what a writer refused: `messages[0].content` is `contents[0].content` in Gemini."""
+    """The client's own name for what a writer refused: `messages[0].content` is `contents[0].parts` in Gemini."""
     if path.startswith("messages["):
-        return client_path(format_name, "messages") + path.removeprefix("messages")
+        path = client_path(format_name, "messages") + path.removeprefix("messages")
+        return path.replace("].content", "].parts", 1) if format_name == "generate_content" else path
     return client_path(format_name, path)
 
 
@@ -138,6 +139,7 @@ _SPELLINGS: Final[dict[FormatName, dict[str, tuple[str, ...]]]] = {
     },
 }
 _MESSAGE: Final = re.compile(r"messages(?:\[\d*\])?")
+_CONTENT: Final = re.compile(r"\.content\b(?:\[\d*\])?")  # of a message: `parts` in Gemini
 
 
 def spelled(format_name: FormatName, path: str, body: JsonObject) -> str:
@@ -145,6 +147,8 @@ def spelled(format_name: FormatName, path: str, body: JsonObject) -> str:
     turns = PATHS[format_name].get("messages")
     if turns is not None:
         path = _MESSAGE.sub(f"{turns}[]", path, count=1)
+        if format_name == "generate_content":
+            path = _CONTENT.sub(".parts[]", path, count=1)
     for name in _SPELLINGS[format_name].get(path, ()):
         if _stands_at(body, name.split(".")) or ("." not in name and stands_in(body, name)):
             return name

@@ -78,6 +78,7 @@ SPELLINGS: list[tuple[FormatName, str, dict[str, Any], str]] = [
     ("chat_completions", "cache", {"messages": [{"content": [{"cache_control": {}}]}]}, "cache_control"),
     ("chat_completions", "cache.scope", {"cache_control": {"scope": "global"}}, "cache_control.scope"),
     ("chat_completions", "seed", {"seed": 1}, "seed"),
+    ("generate_content", "messages[0].content[1].detail", {"contents": []}, "contents[].parts[].detail"),
     ("responses", "messages[1].reasoning", {"input": []}, "input[].reasoning"),
     ("messages", "thinking", {"output_config": {"effort": "low"}}, "output_config.effort"),
     ("messages", "thinking", {"output_config": "low"}, "thinking"),

@@ -115,12 +115,14 @@ def _contents(fields: Fields) -> list[Message]:
 
 def _content(value: Any, path: str, ids: _CallIds) -> Message:
     fields = Fields(value, path)
-    name = fields.text("role") or "user"
+    parts = fields.items("parts")
+    calls = any(isinstance(part, dict) and "functionCall" in part for part in parts)
+    name = fields.text("role") or ("model" if calls else "user")  # only a model calls
     role = _ROLES.get(name)
     if role is None:
         raise invalid(fields.at("role"), "Please use a valid role: user, model.")
     blocks: list[Block] = []
-    for place, part in enumerate(fields.items("parts")):
+    for place, part in enumerate(parts):
         here = f"{path}.parts[{place}]"
         if isinstance(part, dict) and len(part) > 1:
             _check_data(part, here)

@@ -85,6 +85,8 @@ def ending(answer: Answer, reply: Reply, output: list[JsonObject], *, refused: b
     if not own or "status" not in body:
         body["status"] = status
         body["incomplete_details"] = details
+        if status == "incomplete":
+            body["output"] = [*output[:-1], *(cut_short(item) for item in output[-1:])]
         if status == "failed":
             message = answer.stop.explanation or f"The model stopped with '{answer.stop.raw or 'error'}'."
             body["error"] = {"code": "server_error", "message": message}
@@ -97,6 +99,11 @@ def ending(answer: Answer, reply: Reply, output: list[JsonObject], *, refused: b
         tier = answer.service_tier
         body["service_tier"] = tier if tier is not None and (own or tier in SERVICE_TIERS) else "default"
     return body
+
+
+def cut_short(item: JsonObject) -> JsonObject:
+    """The last item of an incomplete answer: a message says that it is not whole. A call is done once it is told."""
+    return {**item, "status": "incomplete"} if item["type"] == "message" else item
 
 
 def opening(answer: Answer, reply: Reply) -> JsonObject:

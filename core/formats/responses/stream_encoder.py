@@ -16,7 +16,8 @@ from core.conversation import Answer, Block, JsonObject, Reasoning, Refusal, Tex
 from core.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Started
 from core.formats.contract import Reply
 from core.formats.responses.output import OutputWriter, Spoken, begins_item, is_spoken, unsaid_refusal
-from core.formats.responses.response import ending, opening
+from core.formats.responses.response import cut_short, ending, opening
+from core.formats.responses.usage import write_stop
 from core.formats.responses.wire import PING, error_frame, failure_of, frame
 from core.json_edit import split_half
 
@@ -142,7 +143,8 @@ class StreamEncoder:
         frames = b""
         if refusal is not None:
             frames += self._start_part(Refusal("")) + self._delta(refusal.text) + self._end_part(refusal)
-        frames += self._end_message()
+        cut = not self._own and write_stop(event.stop, refused=refused)[0] == "incomplete"
+        frames += self._end_message(cut=cut)
         answer = self._answer
         answer.extra = {**answer.extra, **event.extra}
         answer.stop, answer.usage, answer.service_tier = event.stop, event.usage, event.service_tier
@@ -253,13 +255,13 @@ class StreamEncoder:
         self._part_count += 1
         return frames
 
-    def _end_message(self) -> bytes:
-        """Ends the open message item, now that no further part of it follows."""
+    def _end_message(self, *, cut: bool = False) -> bytes:
+        """Ends the open message item, now that no further part of it follows. `cut`: the answer is incomplete."""
         if not self._spoken:
             return b""
         item = self._writer.message(self._spoken, len(self._output))
         self._spoken = []
-        return self._done(item)
+        return self._done(cut_short(item) if cut else item)
 
     def _annotation(self, annotation: JsonObject) -> bytes:
         place = {"content_index": self._part_count, "annotation_index": self._annotation_count}
