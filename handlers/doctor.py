@@ -17,10 +17,11 @@ from core.errors import GatewayError
 from core.gateway import Gateway, Ports
 from core.http import Request, Response
 from core.passthrough import limit_member
-from core.ports import BackendRequest
+from core.ports import BackendRequest, Store, StoreFault
 from core.routing.registry import Backend, Candidate, Registry, Route
 from core.slotted import field, replace, slotted
 from core.usage import UsageRecord
+from handlers.callers import KEYS
 from handlers.composition import compose
 
 # A check may take this long, in seconds.
@@ -48,6 +49,7 @@ _REMEDIES = {
     "connection": "Nothing usable answers at base_url: check host and port, firewalls, and that the server runs.",
     "refused": "The backend knows the credential and says no, or does not know it: check the key, or what the identity "
     "may do there (bedrock:InvokeModel*, Cognitive Services OpenAI User).",
+    "store": "Check SKYBRIDGE_STORE: keys, limits and usage need it. `skybridge keys list` makes what is not there.",
     "stream": "Answers come whole but not as streams: something between here and the backend may cut or buffer them.",
 }
 # What the gateway's message begins with, and the remedy that knows more than the status.
@@ -276,9 +278,24 @@ async def examine_all(variables: Mapping[str, str], config: str | None, progress
             _show(progress, index, len(candidates), f"{candidate.backend.name} {candidate.api_model}")
             findings.append(await doctor.examine(candidate))
         _show(progress, len(candidates), len(candidates), "")
+        accounts = composition.accounts
+        if accounts is not None and accounts.store is not None:
+            findings += await _examine_store(accounts.store, variables.get("SKYBRIDGE_STORE", ""))
     finally:
         await composition.http.aclose()
     return findings
+
+
+async def _examine_store(store: Store, reference: str) -> list[Finding]:
+    """What is wrong with the store, nothing where it answers. Closes it."""
+    try:
+        await store.read_page(KEYS, "", 1)
+    except StoreFault as fault:
+        checks = {name: "-" for name, _ in _CHECKS} | {"configuration": str(fault)}
+        return [Finding("store", reference, checks, _REMEDIES["store"])]
+    finally:
+        await store.close()
+    return []
 
 
 def _show(progress: Output, done: int, total: int, what: str) -> None:

@@ -164,3 +164,15 @@ async def test_with_a_store_no_key_is_asked_for_and_variables_name_a_few_models(
     assert [(item.model, item.ok) for item in findings] == [  # as many as the form's table has
         ("databricks-claude-sonnet-4", True), ("databricks-claude-3-7-sonnet", True),
     ]  # fmt: skip
+
+
+async def test_a_store_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    file.write_text("no database")
+    config = tmp_path / "models.json"
+    config.write_text(json.dumps({"backends": {}, "models": {}}))
+    variables = {"LOG_LEVEL": "error", "SKYBRIDGE_STORE": f"sqlite:{file}"}
+    [finding] = await examine_all(variables, str(config), Terminal())
+    assert (finding.backend, finding.ok) == ("store", False)
+    assert "file is not a database" in finding.checks["configuration"]
+    assert "FAILED" in table([finding]) and "-> Check SKYBRIDGE_STORE" in table([finding])
