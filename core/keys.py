@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from core.access import Caller
-from core.errors import Refused
+from core.errors import NotConfigured, Refused
 from core.ports import Random
 from core.slotted import field, slotted
 
@@ -68,12 +68,15 @@ def digest_of(secret: str) -> str:
 
 
 def read_key(digest: str, document: Mapping[str, Any]) -> Key:
-    """The key that a store keeps under `digest`."""
-    return Key(
-        document["id"], digest, document["prefix"], document["owner"], document["created"], dict(document["labels"]),
-        document["expires"], document["revoked"], tuple(document["models"]), dict(document["quota"]),
-        document.get("name", ""), document.get("admin", False),
-    )  # fmt: skip
+    """The key that a store keeps under `digest`. Raises NotConfigured for what this program has not written."""
+    try:
+        return Key(
+            document["id"], digest, document["prefix"], document["owner"], document["created"],
+            dict(document["labels"]), document["expires"], document["revoked"], tuple(document["models"]),
+            dict(document["quota"]), document.get("name", ""), document.get("admin", False),
+        )  # fmt: skip
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise NotConfigured(f"What the store keeps under keys/{digest[:12]}… is not a key.") from error
 
 
 def is_the_key(secret: str, key: Key) -> bool:

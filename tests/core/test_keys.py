@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from core.access import Caller
-from core.errors import Refused
+from core.errors import NotConfigured, Refused
 from core.keys import PREFIX, SHOWN, Key, check_model, check_usable, digest_of, is_the_key, new_secret, read_key
 from tests.scripted import FixedRandom
 
@@ -47,3 +49,9 @@ def test_a_key_with_patterns_may_use_what_they_match() -> None:
     with pytest.raises(Refused, match="It may use: gpt-") as caught:
         check_model(Caller("k", models=("gpt-*",)), "claude-sonnet")
     assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("document", [{}, [], {"id": "k"}, made().document() | {"labels": 3}])
+def test_what_somebody_else_wrote_into_the_store_is_no_key(document: Any) -> None:
+    with pytest.raises(NotConfigured, match=r"keys/aaaaaaaaaaaa… is not a key"):
+        read_key("a" * 64, document)
