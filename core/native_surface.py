@@ -5,6 +5,7 @@ Imported for those surfaces, and for clients that send a version other than the 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from core.errors import Unsupported
@@ -17,6 +18,9 @@ from core.models.resolve import facts_for
 from core.passthrough import REMOVED
 from core.routing.registry import Backend, Candidate
 from core.slotted import field, slotted
+
+# Members and blocks inside the history that not every surface takes.
+_DEEP = (b'"scope"', b'"clear_at"', b'"output_config"', b'"tool_addition"', b'"tool_removal"')
 
 # InvokeModel has names of its own for the versions; the newest is the same.
 _INVOKE_OLDEST = "bedrock-2023-05-31"
@@ -66,7 +70,8 @@ def _messages(native: Native) -> list[str]:
     for member in lost:
         if member in NOT_LOST:
             raise Unsupported(member, f"{member}: the backend {NOT_LOST[member]}.")
-    return [*(f"anthropic-beta.{beta}" for beta in refused), *lost, *_serve_tools(native, surface)]
+    inside = [*_serve_tools(native, surface), *_serve_history(native, surface)]
+    return [*(f"anthropic-beta.{beta}" for beta in refused), *lost, *inside]
 
 
 def _serve_tools(native: Native, surface: Surface) -> list[str]:
@@ -85,6 +90,15 @@ def _serve_tools(native: Native, surface: Surface) -> list[str]:
     if served != tools:
         native.forced["tools"] = served
     return [f"tools.{name}" for name in lost]
+
+
+def _serve_history(native: Native, surface: Surface) -> list[str]:
+    """Forces on the body what stands deeper in it as `surface` takes it; gives the names of what is lost."""
+    if not any(word in native.generation.request.body for word in _DEEP):
+        return []
+    history = import_module("core.native_history").History(surface)  # few requests have such members
+    native.forced.update(history.members({**native.generation.document.values, **native.forced}))
+    return list(history.lost)
 
 
 def _choose_version(native: Native) -> None:

@@ -151,3 +151,54 @@ async def test_what_stands_behind_a_refused_beta_goes_with_it() -> None:
     (sent,) = bench.transport.requests
     assert "anthropic-beta" not in dict(sent.headers) and "speed" not in json.loads(sent.body)
     assert response.header("x-skybridge-dropped") == f"anthropic-beta.{REFUSED}, speed"
+
+
+SCOPED = {"type": "ephemeral", "scope": "global"}
+PLAIN = {"type": "ephemeral"}
+ADDED = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "f"}}
+WORDS = {"type": "text", "text": "The tool f is available now."}
+ASKED = {"role": "user", "content": "x"}
+
+
+def marked(mark: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "text", "text": "a", "cache_control": mark}
+
+
+def result(mark: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [marked(mark)]}]}
+
+
+SCOPE_BETA, TOOLS_BETA, TURN_BETA = (
+    "prompt-caching-scope-2026-01-05", "mid-conversation-tool-changes-2026-07-01", "per-turn-control-2026-07-01",
+)  # fmt: skip
+LATER: dict[str, Any] = {"role": "system", "content": [ADDED], "clear_at": "never"}
+DEEP: list[tuple[str, str, dict[str, Any], dict[str, Any], str | None]] = [
+    ("bedrock", SCOPE_BETA, {"system": [marked(SCOPED)]}, {"system": [marked(PLAIN)]},
+     f"anthropic-beta.{SCOPE_BETA}, cache_control.scope"),
+    ("azure-foundry", SCOPE_BETA, {"system": [marked(SCOPED)]}, {}, None),
+    ("bedrock", "", {"cache_control": SCOPED}, {"cache_control": PLAIN}, "cache_control.scope"),
+    ("bedrock", "", {"tools": [{**TOOL, "cache_control": SCOPED, "defer_loading": True}]},
+     {"tools": [TOOL]}, "tools.defer_loading, cache_control.scope"),
+    ("bedrock", "", {"messages": [ASKED, result(SCOPED)]}, {"messages": [ASKED, result(PLAIN)]},
+     "cache_control.scope"),
+    ("bedrock", TURN_BETA, {"messages": [ASKED, LATER]}, {"messages": [ASKED, {**LATER, "content": [WORDS]}]},
+     "messages.tool_addition"),
+    ("bedrock", "", {"messages": [ASKED, LATER]}, {"messages": [ASKED, {"role": "system", "content": [WORDS]}]},
+     "messages.clear_at, messages.tool_addition"),
+    ("azure-foundry", f"{TOOLS_BETA},{TURN_BETA}", {"messages": [ASKED, LATER]}, {}, None),
+    ("bedrock", "", {"messages": [ASKED, {"role": "system", "content": [{"type": "tool_removal"}, 3]}, 4]}, {}, None),
+    ("bedrock", "", {"messages": [{"role": "user", "clear_at": None}]}, {"messages": [{"role": "user"}]}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("backend", "betas", "members", "changed", "dropped"), DEEP)
+async def test_what_stands_deeper_goes_where_its_beta_goes(
+    backend: str, betas: str, members: dict[str, Any], changed: dict[str, Any], dropped: str | None
+) -> None:
+    bench = ground({"type": backend, **(URL if backend == "azure-foundry" else {})}, BEDROCK_NEW)
+    body = {**json.loads(MESSAGES), **members}
+    headers = {"anthropic_beta": betas} if betas else {}
+    response = await bench.post("/v1/messages", json.dumps(body).encode(), **headers)
+    (sent,) = bench.transport.requests
+    assert json.loads(sent.body) == {**body, "model": BEDROCK_NEW, **changed}
+    assert response.header("x-skybridge-dropped") == dropped
