@@ -293,6 +293,7 @@ class Run:
                         raise
                 while (follower := await attempts.advance(ping_seconds)) is None:
                     yield ping
+                attempts.account_loss(winner.candidate, winner.pipe)
                 winner = follower
             outcome = "complete"
         except (GatewayError, TransportFault) as failure:
@@ -309,7 +310,9 @@ class Run:
         record = self._record
         if winner is not None:
             winner.exchange.close()
-            assert winner.pipe is not None
+            assert winner.pipe is not None and self._attempts is not None
+            # Followers that never spoke are in the errors; the tokens are of the one that did.
+            self._attempts.candidate, self._attempts.prepared = winner.candidate, winner.prepared
             record.usage = winner.pipe.observation.usage
             stop = winner.pipe.observation.stop
             record.finish = stop.reason if stop else None
@@ -337,9 +340,7 @@ class Run:
         followers = continuation.followers(self._ordered, self._broken)
         if not followers or not continuation.is_plain(generation.memo["conversation"]):
             return None
-        assert winner.pipe is not None
         winner.exchange.close()
-        before.account_loss(winner.candidate, winner.pipe)
         self._story = story
         attempts = self._attempts = self._attempts_on(followers, replace(self._policy(), hedge_after=None))
         attempts.follow(before, failure if isinstance(failure, UpstreamFault) else _broken(failure))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -150,6 +150,22 @@ async def test_a_candidate_that_fails_before_it_speaks_is_passed_over() -> None:
     assert ground.records[0].backend == "b3"
 
 
+async def test_a_client_that_leaves_before_the_next_one_speaks_pays_once() -> None:
+    slow = play("messages", stream("messages", ["b"]))
+    slow.head_delay = 40.0
+    ground = bench([broken(["a "]), slow], ["messages"] * 2)
+    response = await ground.post("/v1/messages", body())
+    pieces = response.body
+    assert isinstance(pieces, AsyncGenerator)
+    async for data in pieces:
+        if data == load_wire("messages").PING:
+            break
+    await pieces.aclose()
+    (record,) = ground.records
+    assert (record.outcome, record.backend, record.wasted) == ("abandoned", "b1", [])
+    assert record.usage.input_tokens == 5 and not ground.transport.open
+
+
 async def test_pings_while_the_next_one_thinks() -> None:
     slow = play("messages", stream("messages", ["b"]))
     slow.head_delay = 40.0
@@ -164,7 +180,9 @@ async def test_when_nobody_can_go_on_the_error_event_ends_it() -> None:
     got, events = await ask(ground)
     assert isinstance(events[-1], Failed) and text_of(events) == "a "
     assert got.count(b"event: error") == 1
-    assert ground.records[0].outcome == "cut"
+    (record,) = ground.records
+    assert (record.outcome, record.backend, record.attempts) == ("cut", "b1", 2)
+    assert record.usage.total_tokens and not record.wasted  # what the first one used counts once
 
 
 @pytest.mark.parametrize("members", [
