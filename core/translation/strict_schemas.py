@@ -17,79 +17,25 @@ from core.slotted import replace
 from core.translation.losses import Losses
 from core.translation.rules import FormatRules
 
+_NUMBERS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+_BOUNDS: Final = frozenset(
+    {
+        "minLength", "maxLength", "uniqueItems", "contains", "minContains", "maxContains", "minProperties",
+        "maxProperties", "propertyNames",
+    }
+)  # fmt: skip
 # Keywords that Anthropic refuses in an enforced schema.
-_REFUSED: Final = frozenset(
-    {
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minLength",
-        "maxLength",
-        "maxItems",
-        "uniqueItems",
-        "contains",
-        "minContains",
-        "maxContains",
-        "minProperties",
-        "maxProperties",
-        "propertyNames",
-    }
-)
+_REFUSED: Final = _NUMBERS | _BOUNDS | {"maxItems"}
 # What OpenAI takes in an enforced schema.
-_ENFORCED_BY_OPENAI: Final = frozenset(
-    {
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "items",
-        "minItems",
-        "maxItems",
-        "enum",
-        "const",
-        "anyOf",
-        "$ref",
-        "$defs",
-        "title",
-        "description",
-        "format",
-        "pattern",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-    }
-)
+_ENFORCED_BY_OPENAI: Final = _NUMBERS | {
+    "type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems", "enum", "const", "anyOf",
+    "$ref", "$defs", "title", "description", "format", "pattern",
+}  # fmt: skip
 # What it refuses in one with "... is not permitted".
-_REFUSED_BY_OPENAI: Final = frozenset(
-    {
-        "allOf",
-        "oneOf",
-        "not",
-        "if",
-        "then",
-        "else",
-        "default",
-        "dependentRequired",
-        "dependentSchemas",
-        "prefixItems",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "patternProperties",
-        "minLength",
-        "maxLength",
-        "uniqueItems",
-        "contains",
-        "minContains",
-        "maxContains",
-        "minProperties",
-        "maxProperties",
-        "propertyNames",
-    }
-)
+_REFUSED_BY_OPENAI: Final = _BOUNDS | {
+    "allOf", "oneOf", "not", "if", "then", "else", "default", "dependentRequired", "dependentSchemas", "prefixItems",
+    "unevaluatedItems", "unevaluatedProperties", "patternProperties",
+}  # fmt: skip
 _FORMATS_OF_OPENAI: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 )

@@ -16,8 +16,8 @@ from tests.scripted import VirtualClock
 class AwayStore:
     """A store that cannot be written to until it is `back`."""
 
-    def __init__(self) -> None:
-        self.back = False
+    def __init__(self, *, back: bool = False) -> None:
+        self.back = back
         self.written: dict[str, StoredDocument] = {}
         self.calls = 0
 
@@ -52,8 +52,7 @@ async def test_what_a_store_does_not_take_waits() -> None:
 
 
 async def test_answers_that_end_side_by_side_write_each_response_once() -> None:
-    store = AwayStore()
-    store.back = True
+    store = AwayStore(back=True)
     keeper = ResponseKeeper(store, VirtualClock(), RecordingLog(), 1)  # type: ignore[arg-type]
     for number in range(20):
         keeper.keep("a", f"resp_{number}", document())
@@ -67,8 +66,7 @@ async def outputs(keeper: ResponseKeeper, *owners: str) -> list[Any]:
 
 
 async def test_an_answer_under_the_id_of_one_that_is_being_written() -> None:
-    store = AwayStore()
-    store.back = True
+    store = AwayStore(back=True)
     keeper = ResponseKeeper(store, VirtualClock(), RecordingLog(), 1)  # type: ignore[arg-type]
     keeper.keep("a", "resp_1", document({"text": "first"}))
     writing = asyncio.create_task(keeper.flush())
@@ -83,8 +81,7 @@ async def test_an_answer_under_the_id_of_one_that_is_being_written() -> None:
 
 
 async def test_what_is_deleted_while_it_is_being_written_is_gone() -> None:
-    store = AwayStore()
-    store.back = True
+    store = AwayStore(back=True)
     keeper = ResponseKeeper(store, VirtualClock(), RecordingLog(), 1)  # type: ignore[arg-type]
     keeper.keep("a", "resp_1", document({"text": "first"}))
     writing = asyncio.create_task(keeper.flush())
@@ -95,8 +92,7 @@ async def test_what_is_deleted_while_it_is_being_written_is_gone() -> None:
 
 
 async def test_what_is_too_large_is_logged() -> None:
-    store, log = AwayStore(), RecordingLog()
-    store.back = True
+    store, log = AwayStore(back=True), RecordingLog()
     keeper = ResponseKeeper(store, VirtualClock(), log, 1)  # type: ignore[arg-type]
     keeper.keep("a", "resp_1", document({"result": random.Random(1).randbytes(PIECE * MOST_PIECES).hex()}))
     keeper.keep("a", "resp_2", document())

@@ -11,10 +11,10 @@ from typing import Any
 import pydantic
 from anthropic.types.beta.message_create_params import MessageCreateParamsNonStreaming
 from botocore.validate import ParamValidator
-from google.genai import types
 
 from tests.translation.judges import bedrock_model, specified
 from tests.wire.openai_judge import assert_valid
+from tests.wire.rules.gemini import MEMBERS, PLAIN
 
 
 def _chat_completions(body: dict[str, Any]) -> None:
@@ -95,21 +95,10 @@ def _converse(body: dict[str, Any]) -> None:
         assert body.get("toolConfig"), "tools are declared where the history has some"
 
 
-_GEMINI_MEMBERS: dict[str, pydantic.TypeAdapter[Any]] = {
-    "contents": pydantic.TypeAdapter(list[types.Content]),
-    "systemInstruction": pydantic.TypeAdapter(types.Content),
-    "tools": pydantic.TypeAdapter(list[types.Tool]),
-    "toolConfig": pydantic.TypeAdapter(types.ToolConfig),
-    "generationConfig": pydantic.TypeAdapter(types.GenerationConfig),
-    "safetySettings": pydantic.TypeAdapter(list[types.SafetySetting]),
-}
-_GEMINI_PLAIN = frozenset({"cachedContent", "serviceTier", "store", "labels"})
-
-
 def _generate_content(body: dict[str, Any]) -> None:
     for name, value in body.items():
-        if name not in _GEMINI_PLAIN:
-            _GEMINI_MEMBERS[name].validate_python(value)
+        if name not in PLAIN:
+            MEMBERS[name].validate_python(value)
     for content in body["contents"]:
         assert content["role"] in ("user", "model")
         assert content["parts"]

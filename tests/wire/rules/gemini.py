@@ -13,7 +13,7 @@ from google.genai import types
 
 type Json = dict[str, Any]
 
-_MEMBERS: Mapping[str, pydantic.TypeAdapter[Any]] = {
+MEMBERS: Mapping[str, pydantic.TypeAdapter[Any]] = {
     "contents": pydantic.TypeAdapter(list[types.Content]),
     "systemInstruction": pydantic.TypeAdapter(types.Content),
     "tools": pydantic.TypeAdapter(list[types.Tool]),
@@ -21,7 +21,7 @@ _MEMBERS: Mapping[str, pydantic.TypeAdapter[Any]] = {
     "generationConfig": pydantic.TypeAdapter(types.GenerationConfig),
     "safetySettings": pydantic.TypeAdapter(list[types.SafetySetting]),
 }
-_PLAIN = frozenset({"cachedContent", "serviceTier", "store", "labels"})
+PLAIN = frozenset({"cachedContent", "serviceTier", "store", "labels"})
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
 _SCHEMA = frozenset(
     {
@@ -54,13 +54,13 @@ def generate_content(model: str, body: Json, _headers: Mapping[str, str]) -> lis
     """The rules that the body breaks."""
     found = []
     for name, value in body.items():
-        if name in _PLAIN:
+        if name in PLAIN:
             continue
-        if name not in _MEMBERS:
+        if name not in MEMBERS:
             found.append(f"Unknown name {name}: Cannot find field.")
             continue
         try:
-            _MEMBERS[name].validate_python(value)
+            MEMBERS[name].validate_python(value)
         except pydantic.ValidationError as error:
             found.append(f"{name}: {error}")
     return [*found, *_turns(model, body), *_parts(body), *_tools(body)]
