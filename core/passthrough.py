@@ -151,24 +151,21 @@ def limit_member(candidate: Candidate) -> str:
     return dialect.reasoning_max_tokens if reasons else dialect.max_tokens
 
 
+# The knobs that have a name of OpenAI's alone.
+_OPENAIS: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("reasoning_effort", "summary_level", "verbosity_level", "truncation_strategy"), ()
+)
 # Claude's own words, whatever they are framed in.
-_CLAUDES: dict[str, tuple[str, ...]] = {
-    "max_tokens": ("max_tokens",),
-    "reasoning_effort": ("output_config", "effort"),
-    "summary_level": (),
-    "verbosity_level": (),
-    "truncation_strategy": (),
-}
+_CLAUDES = {**_OPENAIS, "max_tokens": ("max_tokens",), "reasoning_effort": ("output_config", "effort")}
 
 # How each format calls a candidate's defaults: the member, and the path inside it; () where it has no word for one, or
 # none that fits every model.
 _DEFAULT_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "chat_completions": {
+        **_OPENAIS,
         "max_tokens": ("max_completion_tokens",),
         "reasoning_effort": ("reasoning_effort",),
-        "summary_level": (),
         "verbosity_level": ("verbosity",),
-        "truncation_strategy": (),
     },
     "responses": {
         "max_tokens": ("max_output_tokens",),
@@ -180,26 +177,20 @@ _DEFAULT_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "messages": _CLAUDES,
     "invoke": _CLAUDES,
     "converse": {
+        **_OPENAIS,
         "max_tokens": ("inferenceConfig", "maxTokens"),
         "temperature": ("inferenceConfig", "temperature"),
         "top_p": ("inferenceConfig", "topP"),
         "top_k": (),
         "service_tier": ("serviceTier", "type"),
-        "reasoning_effort": (),
-        "summary_level": (),
-        "verbosity_level": (),
-        "truncation_strategy": (),
     },
     "generate_content": {
+        **_OPENAIS,
         "max_tokens": ("generationConfig", "maxOutputTokens"),
         "temperature": ("generationConfig", "temperature"),
         "top_p": ("generationConfig", "topP"),
         "top_k": ("generationConfig", "topK"),
         "service_tier": ("serviceTier",),
-        "reasoning_effort": (),
-        "summary_level": (),
-        "verbosity_level": (),
-        "truncation_strategy": (),
     },
 }
 

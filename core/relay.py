@@ -142,9 +142,10 @@ class PassThroughPipe:
 def _is_whole_frame(frame: bytes) -> bool:
     """Whether the data of a frame of server-sent events that lacks its empty line came to its end: JSON, or a mark such
     as [DONE]."""
-    found = re.findall(rb"^data: ?(.*)$", frame.replace(b"\r", b"\n"), re.MULTILINE)
-    data = b"\n".join(found).strip()
-    return data == b"[DONE]" or _object(data) is not None
+    from core.framing.sse import records_of  # noqa: PLC0415  # few streams end so, and none of binary frames
+
+    data = "".join([record.data for record in records_of(frame + b"\n\n")]).strip()
+    return data == "[DONE]" or _object(data) is not None
 
 
 class Renamer:
@@ -243,7 +244,7 @@ def _is_answer(body: bytes) -> bool:
     return not _CONTENT.isdisjoint(_object(body) or ())
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def _object(body: bytes | str) -> dict[str, Any] | None:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

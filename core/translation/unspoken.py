@@ -36,12 +36,15 @@ def unspoken(conversation: Conversation, survey: Survey, written: Written) -> li
         return []
     losses = Losses(conversation.format)
     paths = {item.path for item in written.dropped}
-    names = {path.rsplit(".", 1)[-1] for path in paths}
+    # By name: whether the body has it, or a warning told of it. A history may have one member in every block.
+    spoken = {path.rsplit(".", 1)[-1]: True for path in paths} | dict.fromkeys(_UNMISSED, True)
     for where, extra in _extras(conversation, tools, history):
         if not extra or (where in paths and where not in _MANY):
             continue
         for name in said(extra):
-            if name not in _UNMISSED and name not in names and not stands_in(written.body, name):
+            if name not in spoken:
+                spoken[name] = stands_in(written.body, name)
+            if not spoken[name]:
                 losses.add(f"{where}.{name}", "the target has no such member")
     return losses.dropped
 

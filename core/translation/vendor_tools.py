@@ -199,7 +199,7 @@ def _lose_search_options(tool: Tool, rules: FormatRules, losses: Losses, path: s
             losses.add(f"{path}.{member}.{name}", "the target's search has no such option")
     options = _search_options(tool)
     lost = [name for name in options if name not in _TAKEN_OPTIONS.get(rules.format, ())]
-    lost += [name for name in said(tool.raw) if name not in _SEARCH_MEMBERS and tool.raw[name] != []]
+    lost += [name for name in said(tool.raw) if name not in _SEARCH_MEMBERS]
     beside = tool.raw.get("web_search_options")
     lost += [name for name in said(beside or {}) if name not in _SEARCH_MEMBERS]
     for name in lost:
