@@ -18,6 +18,7 @@ from core.models.resolve import facts_for
 from core.passthrough import REMOVED
 from core.routing.registry import Backend, Candidate
 from core.slotted import field, slotted
+from core.translation.losses import says_nothing
 
 # Members and blocks inside the history that not every surface takes.
 _DEEP = (b'"scope"', b'"clear_at"', b'"output_config"', b'"tool_addition"', b'"tool_removal"')
@@ -66,7 +67,7 @@ def _messages(native: Native) -> list[str]:
     thinking = values.get("thinking")
     if isinstance(thinking, dict) and surface.name in BEDROCK_SURFACES:
         native.forced["thinking"] = with_binding(thinking, on_bedrock=True)
-    lost = [member for member in members if values[member] not in (None, [])]
+    lost = [member for member in members if not says_nothing(values[member])]
     for member in lost:
         if member in NOT_LOST:
             raise Unsupported(member, f"{member}: the backend {NOT_LOST[member]}.")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from core.conversation import JsonObject
 from core.models.betas import NOT_LOST, TOP_MEMBERS, accepted_betas
 from core.models.facts import ModelFacts
+from core.translation.losses import said
 
 __all__ = [
     "BEDROCK_SURFACES", "MESSAGE_MEMBERS", "NOT_LOST", "OLDEST_VERSION", "TOOL_MEMBERS", "TOP_MEMBERS", "Surface",
@@ -70,4 +71,4 @@ class Surface:
         if self.name == "anthropic":
             return extra, []
         kept = {member: value for member, value in extra.items() if self.takes(member, table)}
-        return kept, [member for member, value in extra.items() if member not in kept and value not in (None, [])]
+        return kept, [member for member in said(extra) if member not in kept]
