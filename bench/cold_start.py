@@ -127,9 +127,8 @@ class Backend:
             plain, _ = self._listener.accept()
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True) as connection:
-                for _ in requests_of(connection):
+                if next(requests_of(connection), None) is not None:
                     connection.sendall(self._answer)
-                    break
 
 
 class RuntimeApi:
