@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
@@ -32,22 +33,27 @@ def output_tokens(generation: Generation, candidate: Candidate) -> int:
         return 0
     values = generation.document.values
     asked = _asked(values) or _whole(candidate.defaults.get("max_tokens"))
-    return (asked or _most_output(candidate)) * max(1, _answers(values))
+    most = asked or _most_output(candidate.known_as, candidate.backend.provider.name)
+    return most * max(1, _answers(values))
 
 
-def _most_output(candidate: Candidate) -> int:
-    from core.models.resolve import facts_for  # noqa: PLC0415  # most clients say how long an answer may be
+@lru_cache(maxsize=256)
+def _most_output(model: str, provider: str) -> int:
+    from core.models.resolve import facts_for  # noqa: PLC0415  # many clients say how long an answer may be
 
-    return facts_for(candidate.known_as, candidate.backend.provider.name).max_output or UNKNOWN_MAX_OUTPUT
+    return facts_for(model, provider).max_output or UNKNOWN_MAX_OUTPUT
 
 
 def _asked(values: Mapping[str, Any]) -> int:
-    found = [_whole(values[name]) for name in _MAXIMA if name in values]
+    most = 0
+    for name in _MAXIMA:
+        if name in values:
+            most = max(most, _whole(values[name]))
     for section, name in _NESTED_MAXIMA:
         members = values.get(section)
         if isinstance(members, dict):
-            found.append(_whole(members.get(name)))
-    return max(found, default=0)
+            most = max(most, _whole(members.get(name)))
+    return most
 
 
 def _answers(values: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from core.access import Caller
@@ -62,6 +63,7 @@ def new_secret(random: Random) -> str:
     return PREFIX + random.token(_LENGTH)
 
 
+@lru_cache(maxsize=1024)
 def digest_of(secret: str) -> str:
     """What is kept of a key. Its 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

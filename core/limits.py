@@ -20,6 +20,8 @@ from core.usage import in_usd
 type Unit = Literal["requests", "tokens", "in_flight", "usd"]
 # Limits by name; money in picodollars.
 type Quota = Mapping[str, int]
+# A limit that is counted now: its counter, what that counts, up to where, and when its window ends.
+type Counted = tuple[str, Unit, int, float | None]
 
 PICO: Final = 10**12
 # What every store counts up to with room to spare (SQLite's integers have 64 bits): nine million USD.
@@ -90,34 +92,42 @@ def _scaled(text: str, scale: int) -> tuple[int, int]:
     return divmod(int(whole + places) * scale * up, down)
 
 
-def is_budgeted(charges: Iterable[Charge]) -> bool:
-    """Whether money is limited: then nothing may pass unseen."""
-    return any(_limit_of(charge.counter).unit == "usd" for charge in charges)
-
-
 def has_budget(subjects: Iterable[Subject]) -> bool:
-    """Whether a price must be known."""
+    """Whether money is limited: then a price must be known, and nothing may pass unseen."""
     return any(LIMITS[name].unit == "usd" for subject in subjects for name in subject.quota)
 
 
 def charges_of(subjects: Sequence[Subject], tokens: int, cost: int, now: float) -> tuple[Charge, ...]:
     """What a request that takes at most `tokens` and `cost` (picodollars) reserves at `now` (epoch seconds)."""
-    amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 1, "usd": cost}
-    minute = int(now // 60)
+    return charges_on(counted(subjects, int(now // 60)), tokens, cost)
+
+
+def counted(subjects: Sequence[Subject], minute: int) -> tuple[Counted, ...]:
+    """What all requests of `subjects` are counted on in a minute (since the epoch)."""
     found = []
     for subject in subjects:
         for name, most in subject.quota.items():
             limit = LIMITS[name]
             label, until = _window(limit.window, minute)
-            counter = f"{name}:{subject.kind}:{subject.name}:{label}"
-            found.append(Charge(counter, amounts[limit.unit], most, until))
+            found.append((f"{name}:{subject.kind}:{subject.name}:{label}", limit.unit, most, until))
     return tuple(found)
+
+
+def charges_on(counters: Iterable[Counted], tokens: int, cost: int) -> tuple[Charge, ...]:
+    """What a request that takes at most `tokens` and `cost` (picodollars) takes from `counters`."""
+    amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 1, "usd": cost}
+    return tuple([Charge(counter, amounts[unit], most, until) for counter, unit, most, until in counters])
 
 
 def used(charges: Sequence[Charge], tokens: int, cost: int) -> Mapping[str, int]:
     """What the counters of `charges` keep once the request is over."""
     amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 0, "usd": cost}
     return {charge.counter: amounts[_limit_of(charge.counter).unit] for charge in charges}
+
+
+def is_given_back(charge: Charge) -> bool:
+    """Whether a request that is over may have used less than it had reserved."""
+    return _limit_of(charge.counter).unit != "requests"
 
 
 @lru_cache(maxsize=256)
@@ -191,7 +201,11 @@ def refusal(shortage: Shortage, subjects: Sequence[Subject], format_name: str, n
         message,
         retry_after=1.0 if limit.unit == "in_flight" else wait,
     )
-    error.headers.update(_headers(limit, most, max(0, most - shortage.used), charge.until, (format_name, now)))
+    if limit.unit != "usd":
+        room = max(0, most - shortage.used)
+        error.headers.update(_room_headers(limit.unit, most, room, charge.until, (format_name, now)))
+    elif charge.until is not None:
+        error.headers["x-skybridge-budget-reset"] = moment(charge.until)
     return error
 
 
@@ -212,9 +226,8 @@ def rate_headers(charges: Sequence[Charge], used: Mapping[str, int], format_name
         if unit not in tightest or room < tightest[unit][0]:
             tightest[unit] = room, charge
     headers: HeaderList = []
-    for room, charge in tightest.values():
-        told = _headers(_limit_of(charge.counter), charge.limit or 0, room, charge.until, (format_name, now))
-        headers.extend(told.items())
+    for unit, (room, charge) in tightest.items():
+        headers += _room_headers(unit, charge.limit or 0, room, charge.until, (format_name, now))
     return headers
 
 
@@ -225,33 +238,45 @@ def _shown(counter: str, subjects: Sequence[Subject]) -> str:
     return "this gateway"
 
 
+@lru_cache(maxsize=64)
 def moment(epoch: float) -> str:
     """As RFC 3339 writes it."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(epoch))
 
 
-def _headers(
-    limit: _Limit, most: int, left: int, until: float | None, dialect: tuple[str, float]
-) -> Mapping[str, str]:
+def _room_headers(unit: Unit, most: int, left: int, until: float | None, dialect: tuple[str, float]) -> HeaderList:
     """`anthropic-ratelimit-*` with a time, or `x-ratelimit-*` with a duration, for requests and tokens."""
     format_name, now = dialect
-    if limit.unit == "usd":
-        return {} if until is None else {"x-skybridge-budget-reset": moment(until)}
-    unit = "tokens" if limit.unit == "tokens" else "requests"
     reset = now + 1 if until is None else until
-    if format_name == "messages":
-        names = f"anthropic-ratelimit-{unit}-"
-        return {f"{names}limit": str(most), f"{names}remaining": str(left), f"{names}reset": moment(reset)}
-    return {
-        f"x-ratelimit-limit-{unit}": str(most),
-        f"x-ratelimit-remaining-{unit}": str(left),
-        f"x-ratelimit-reset-{unit}": duration(reset - now),
-    }
+    vendor = "anthropic" if format_name == "messages" else "openai"
+    limit, remaining, resets = _HEADER_NAMES[vendor, "tokens" if unit == "tokens" else "requests"]
+    at = moment(reset) if vendor == "anthropic" else duration(reset - now)
+    return [(limit, str(most)), (remaining, str(left)), (resets, at)]
+
+
+_HEADER_NAMES: Final = {
+    ("anthropic", "requests"): (
+        "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+    ),
+    ("anthropic", "tokens"): (
+        "anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset",
+    ),
+    ("openai", "requests"): (
+        "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+    ),
+    ("openai", "tokens"): ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+}  # fmt: skip
 
 
 def duration(seconds: float) -> str:
     """As Go writes it: `6m0s`, `1s`."""
-    minutes, rest = divmod(max(1, ceil(seconds)), 60)
+    return _duration_of(max(1, ceil(seconds)))
+
+
+@lru_cache(maxsize=256)
+def _duration_of(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours}h{minutes}m{rest}s"

@@ -19,7 +19,7 @@ from core.estimate import input_tokens, output_tokens
 from core.generation import Generation
 from core.http import HeaderList, Request
 from core.keys import check_model
-from core.limits import Quota, Subject
+from core.limits import Counted, Quota, Subject
 from core.ports import Clock, Hold, Log, Random, Settlement, Shortage, Store, StoreFault
 from core.slotted import slotted
 from core.usage import UsageRecord
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # A store that is away for long must not fill the memory.
 MOST_WAITING = 20_000
+# Of so many callers and models it is remembered what they are counted on.
+MOST_KNOWN = 2_000
 # So long a store that has not answered is not asked for limits: each question may take two seconds.
 AWAY_SECONDS = 5.0
 
@@ -48,6 +50,17 @@ class AccountPorts:
     log: Log
 
 
+@slotted
+class _Limited:
+    """Whose limits hold for a caller and a model, and what they are counted on in the minute `minute`."""
+
+    caller: Caller
+    minute: int
+    subjects: Sequence[Subject]
+    counters: Sequence[Counted]
+    budgeted: bool
+
+
 class Accounts:
     """core.run.Accounts over a store. Without one, callers are told apart and nothing is kept."""
 
@@ -58,10 +71,15 @@ class Accounts:
         self._callers = callers
         self._quotas = quotas
         self._pricing = pricing
+        self._known: dict[tuple[str, str], _Limited] = {}
         self._waiting: list[UsageRecord] = []
-        self._upkeep = None if ports.store is None else Upkeep(ports.store, ports.clock, ports.random, ports.log)
+        self._upkeep = None if ports.store is None else Upkeep(
+            ports.store, ports.clock, ports.random, ports.log, quotas.note_seconds
+        )  # fmt: skip
         self._away_until = 0.0
-        self._flushing = False
+        # Settled when the flush that is under way ends, None while there is none.
+        self._flushed: asyncio.Future[None] | None = None
+        self._asked_again = False
         # What a request costs on the platform, where it asks for anything (handlers.compute).
         self.compute: Callable[[UsageRecord], int] | None = None
 
@@ -81,19 +99,21 @@ class Accounts:
         """Notes in `record` what it holds, and gives the answer's headers about what is left. Raises Refused: 403 for a
         model that the caller may not use, 429 for a limit that is reached."""
         check_model(caller, generation.model)
-        subjects = self._subjects(caller, generation.model)
-        if not subjects or self._store is None:
-            return []
         now = self._clock.time()
-        tokens, cost = self._estimate(generation, limits.has_budget(subjects))
-        charges = limits.charges_of(subjects, tokens, cost, now)
+        limited = self._limited(caller, generation.model, int(now // 60))
+        if not limited.subjects or self._store is None:
+            return []
+        tokens, cost = self._estimate(generation, limited.budgeted)
+        charges = limits.charges_on(limited.counters, tokens, cost)
         hold = Hold(record.request_id, charges, now + self._quotas.lease_seconds)
-        must_hold = limits.is_budgeted(charges) or self._quotas.on_store_fault == "closed"
+        must_hold = limited.budgeted or self._quotas.on_store_fault == "closed"
         if now < self._away_until and not must_hold:
             return []
         record.hold = hold  # already: what a call may have taken that failed, or whose client left, is settled too
         try:
             outcome = await self._store.reserve(hold, now)
+            if isinstance(outcome, Shortage) and limits.is_given_back(outcome.charge) and await self._settle():
+                outcome = await self._store.reserve(hold, now)
         except StoreFault as fault:
             self._away_until = now + AWAY_SECONDS
             self._log.event("warning", "store_fault", during="admission", error=str(fault), metric="store_faults")
@@ -102,9 +122,9 @@ class Accounts:
             return []
         if isinstance(outcome, Shortage):
             record.hold = None
-            raise limits.refusal(outcome, subjects, record.client_format, now)
+            raise limits.refusal(outcome, limited.subjects, record.client_format, now)
         assert self._upkeep is not None
-        self._upkeep.begin(record, hold, self._quotas.note_seconds)
+        self._upkeep.begin(record, hold)
         return limits.rate_headers(charges, outcome.used, record.client_format, now)
 
     async def quotas_left(self, caller: Caller, models: Sequence[str]) -> Mapping[str, Mapping[str, Any] | None]:
@@ -121,6 +141,19 @@ class Accounts:
             self._log.event("warning", "store_fault", during="quotas", error=str(fault), metric="store_faults")
             return dict.fromkeys(models)
         return {model: limits.left(each, totals, now) or None for model, each in subjects.items()}
+
+    def _limited(self, caller: Caller, model: str, minute: int) -> _Limited:
+        """What a caller who asks for a model is counted on in a minute since the epoch."""
+        known = self._known.get((caller.id, model))
+        if known is not None and known.caller is caller and known.minute == minute:
+            return known
+        subjects = self._subjects(caller, model)
+        counters = limits.counted(subjects, minute)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        known = _Limited(caller, minute, subjects, counters, limits.has_budget(subjects))
+        self._known[caller.id, model] = known
+        return known
 
     def _subjects(self, caller: Caller, model: str) -> list[Subject]:
         quotas, subjects = self._quotas, []
@@ -173,26 +206,54 @@ class Accounts:
 
     async def flush(self) -> None:
         """Writes what waits. What a store does not take waits on; nothing is raised."""
-        if self._flushing or self._store is None or self._upkeep is None:
-            return
-        self._flushing = True
+        if self._upkeep is not None and await self._flush():
+            await self._upkeep.tend()  # which may take long, and holds no record up
+
+    async def _settle(self) -> bool:
+        """Whether there were requests that are over and still held something: now they do not. A client whose answer
+        has ended may ask again before what follows the answer is done."""
+        if self._flushed is not None:
+            self._asked_again = True
+            await asyncio.wait((self._flushed,))
+        elif self._waiting:
+            await self._flush()
+        else:
+            return False
+        return True
+
+    async def _flush(self) -> bool:
+        """Whether what waited is written by this call; not where another one writes, or the store is away."""
+        if self._store is None or self._upkeep is None:
+            return False
+        self._asked_again = True  # what has come since is for the one that writes
+        if self._flushed is not None:
+            return False
+        self._flushed = asyncio.get_running_loop().create_future()
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                try:
-                    await self._write(self._store, batch)
-                    await self._upkeep.forget(batch)
-                except StoreFault as fault:
-                    self._waiting[:0] = batch
-                    about = {"error": str(fault), "waiting": len(self._waiting), "metric": "store_faults"}
-                    self._log.event("warning", "store_fault", during="recording", **about)
-                    return
-                except BaseException:
-                    self._waiting[:0] = batch
-                    raise
+            while self._waiting and self._asked_again:
+                self._asked_again = False
+                if not await self._write_waiting(self._store, self._upkeep):
+                    return False
         finally:
-            self._flushing = False
-        await self._upkeep.tend()  # which may take long, and holds no record up
+            self._flushed.set_result(None)
+            self._flushed = None
+        return True
+
+    async def _write_waiting(self, store: Store, upkeep: Upkeep) -> bool:
+        """Whether the store has taken what waited."""
+        batch, self._waiting = self._waiting, []
+        try:
+            await self._write(store, batch)
+            await upkeep.forget(batch)
+        except StoreFault as fault:
+            self._waiting[:0] = batch
+            about = {"error": str(fault), "waiting": len(self._waiting), "metric": "store_faults"}
+            self._log.event("warning", "store_fault", during="recording", **about)
+            return False
+        except BaseException:
+            self._waiting[:0] = batch
+            raise
+        return True
 
     async def usage(self, caller: Caller, query: str) -> bytes:
         """`GET /api/v1/usage?by=day,model&days=7` (core.usage_report): the sums, USD exact. Who is no administrator

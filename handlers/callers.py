@@ -39,6 +39,8 @@ CACHED_KEYS = 10_000
 
 KEYS = "keys"
 
+type Held = tuple[Key, Caller]
+
 
 class TokenVerifier(Protocol):
     """Checks tokens of an OIDC issuer."""
@@ -49,17 +51,18 @@ class TokenVerifier(Protocol):
 
 
 class KeyCache:
-    """The keys of a store, by digest, each with the time when it was looked up."""
+    """The keys of a store, by digest, each with its holder and the time when it was looked up."""
 
     def __init__(self, store: Store, clock: Clock, log: Log) -> None:
         self._store = store
         self._clock = clock
         self._log = log
-        self._known: OrderedDict[str, tuple[float, Key | None]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, Held | None]] = OrderedDict()
         self._away_until = 0.0
 
-    async def find(self, secret: str) -> Key | None:
-        """The key that `secret` is. Raises NotConfigured (503) when the store cannot say and nothing is known."""
+    async def find(self, secret: str) -> Held | None:
+        """The key that `secret` is, and its holder: the same object as long as it is believed. Raises NotConfigured
+        (503) when the store cannot say and nothing is known."""
         digest = digest_of(secret)
         now = self._clock.time()
         known = self._known.get(digest)
@@ -74,12 +77,12 @@ class KeyCache:
                 return known[1]
             raise NotConfigured("The gateway cannot look up keys now; try again in a moment.") from fault
         key = read_key(digest, document) if document is not None else None
-        self._known[digest] = (now, key)
+        held = None if key is None else (key, key.caller())
+        self._known[digest] = (now, held)
         self._known.move_to_end(digest)
         if len(self._known) > CACHED_KEYS:
             self._known.popitem(last=False)
-        return key if key is not None and is_the_key(secret, key) else None
-
+        return held if key is not None and is_the_key(secret, key) else None
 
     def forget(self) -> None:
         """Keys have changed: each is looked up anew."""
@@ -130,11 +133,12 @@ class Callers:
     async def _of_secret(self, secret: str) -> Caller | None:
         """The holder of a stored key or a token; None for a text that is neither by its form."""
         if self._keys is not None and secret.startswith(PREFIX):
-            key = await self._keys.find(secret)
-            if key is None:
+            held = await self._keys.find(secret)
+            if held is None:
                 raise Refused("authentication", WRONG_KEY)
+            key, caller = held
             check_usable(key, self._clock.time())
-            return key.caller()
+            return caller
         if self._tokens is not None and secret.count(".") == 2 and secret.startswith("eyJ"):
             return self._with_rights(await self._tokens.caller(secret))
         return None

@@ -9,11 +9,10 @@ from core import limits
 from core.configuration import ConfigurationError
 from core.limits import Quota
 from core.slotted import field, slotted
+from handlers.upkeep import NOTE_SECONDS
 
 # No request lives longer: Lambda's longest invocation, and a minute for what follows it.
 LEASE_SECONDS = 960.0
-# A request that takes longer is noted in the store while it is under way.
-NOTE_SECONDS = 2.0
 # Over so many items a counter is spread that is found to be hot; and over how many it may be (handlers.io.shards).
 DEFAULT_SHARDS = 8
 MOST_SHARDS = 16

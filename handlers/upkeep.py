@@ -20,6 +20,8 @@ TEND_SECONDS = 600.0
 PURGE_SECONDS = DAY
 # The chance of a process that has just started to be the one that tends.
 START_CHANCE = 0.02
+# A request that takes longer is noted in the store while it is under way.
+NOTE_SECONDS = 2.0
 # Notes are looked for in the folders of so many days, and kept for as many.
 NOTE_DAYS = 3
 
@@ -29,7 +31,9 @@ DIED = "the process ended before the request did: nobody knows what it used"
 class Upkeep:
     """Looks after `store`."""
 
-    def __init__(self, store: Store, clock: Clock, random: Random, log: Log) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, log: Log, note_seconds: float = NOTE_SECONDS
+    ) -> None:
         self._store = store
         self._clock = clock
         self._log = log
@@ -37,17 +41,29 @@ class Upkeep:
         chosen = random.uniform() < START_CHANCE
         self._tend_at = now + (0.0 if chosen else TEND_SECONDS)
         self._purge_at = now + (0.0 if chosen else PURGE_SECONDS)
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._note_seconds = note_seconds
+        # Requests that nothing is noted of yet, in the order in which that is due, which a single timer looks at.
+        self._begun: dict[str, tuple[float, UsageRecord, Hold]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._notes: dict[str, asyncio.Task[None]] = {}
 
-    def begin(self, record: UsageRecord, hold: Hold, seconds: float) -> None:
-        """Notes the request of `record` when it is still under way after so many seconds."""
+    def begin(self, record: UsageRecord, hold: Hold) -> None:
+        """Notes the request of `record` when it is still under way after `note_seconds`."""
         loop = asyncio.get_running_loop()
-        self._timers[record.request_id] = loop.call_later(seconds, self._note, record, hold)
+        due = loop.time() + self._note_seconds
+        self._begun[record.request_id] = due, record, hold
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._note_those_due, loop)
 
-    def _note(self, record: UsageRecord, hold: Hold) -> None:
-        del self._timers[record.request_id]
-        self._notes[record.request_id] = asyncio.create_task(self._write_note(record, hold))
+    def _note_those_due(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        while self._begun:
+            request_id, (due, record, hold) = next(iter(self._begun.items()))
+            if due > loop.time():
+                self._timer = loop.call_at(due, self._note_those_due, loop)
+                return
+            del self._begun[request_id]
+            self._notes[request_id] = loop.create_task(self._write_note(record, hold))
 
     async def _write_note(self, record: UsageRecord, hold: Hold) -> None:
         document = {**bill.usage_document(record, 0), "outcome": "abandoned", "errors": [DIED], "lease": hold.lease}
@@ -56,9 +72,7 @@ class Upkeep:
 
     def end(self, record: UsageRecord) -> None:
         """The request is over: no note is made of it any more."""
-        timer = self._timers.pop(record.request_id, None)
-        if timer is not None:
-            timer.cancel()
+        self._begun.pop(record.request_id, None)
 
     async def forget(self, records: Iterable[UsageRecord]) -> None:
         """Takes the notes of requests away whose records are written. Raises StoreFault."""

@@ -236,11 +236,10 @@ def cost_of(usage: Usage, price: Price, tier: str = "") -> Cost:
 
 def worst_case(price: Price, input_tokens: int, output_tokens: int, tier: str = "") -> int:
     """The most that so many tokens can cost, in picodollars; a cheaper tier may turn out not to have had room."""
-    most = 0
-    for each in ("", tier):
+    most, dearest = 0, price.dearest_input()
+    for each in ("", tier) if tier else ("",):
         into, out = price.factors(input_tokens, each)
-        amount = _amount(input_tokens, price.dearest_input(), into) + _amount(output_tokens, price.output, out)
-        most = max(most, amount)
+        most = max(most, _amount(input_tokens, dearest, into) + _amount(output_tokens, price.output, out))
     return most
 
 

@@ -22,9 +22,12 @@ type Asked = tuple[Change, asyncio.Future[Any]]
 # What SQLite raises, and Python for a number that SQLite has no room for and for a text that UTF-8 has no bytes for.
 FAILURES = (sqlite3.Error, OverflowError, ValueError)
 
-# How often the thread moves what was appended into the file, in groups; and the pages (of 4 KiB) at which a writer does
-# it itself, lest the appended part grow without end under a load that leaves the thread no gap.
+# How often the thread moves what was appended into the file, in groups. Nobody writes meanwhile, so that it gets all
+# and the log begins at its start again: a page that is written in the place of another one takes a tenth of the time of
+# one that makes a file longer. It takes some milliseconds; a disk that needs longer is not waited for.
 CHECKPOINT_GROUPS = 500
+REST_SECONDS = 0.05
+# The pages at which a writer does it itself, lest the log grow without end beside other processes.
 CHECKPOINT_PAGES = 10_000
 
 
@@ -41,16 +44,17 @@ class Changes:
         self._busy_seconds = busy_seconds
         self._asked: list[Asked] = []
         self._groups = 0
+        self._resting: asyncio.TimerHandle | None = None
         near.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
-    async def make(self, change: Change) -> Any:
-        """What the change returned, once it is committed. Raises sqlite3.Error."""
+    def make(self, change: Change) -> asyncio.Future[Any]:
+        """Gives what the change returned, once it is committed. Raises sqlite3.Error."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._asked.append((change, future))
-        if len(self._asked) == 1:
+        if len(self._asked) == 1 and self._resting is None:
             loop.call_soon(self._commit, loop)
-        return await future
+        return future
 
     def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
         asked, self._asked = self._asked, []
@@ -62,8 +66,19 @@ class Changes:
             return
         _tell(asked, outcomes)
         self._groups += 1
-        if self._groups % CHECKPOINT_GROUPS == 0:
-            loop.run_in_executor(self._thread, _checkpoint, self._far)
+        if self._groups % CHECKPOINT_GROUPS == 0 and self._resting is None:
+            self._resting = loop.call_later(REST_SECONDS, self._go_on, loop)
+            moved = loop.run_in_executor(self._thread, _checkpoint, self._far)
+            moved.add_done_callback(lambda done: self._go_on(loop, done.exception()))
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop, _failure: BaseException | None = None) -> None:
+        """The log is short again, or takes too long to become so, or cannot: what is wrong with the file, the next
+        change will meet."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+            if self._asked:
+                self._commit(loop)
 
     def _tell_all_but_busy(
         self, loop: asyncio.AbstractEventLoop, asked: Sequence[Asked], outcomes: Sequence[Any]

@@ -14,7 +14,7 @@ from core.access import AccessRules
 from core.configuration import ConfigurationError
 from core.estimate import input_tokens
 from core.http import Request, Response
-from core.ports import Hold, Shortage, StoredDocument, StoreFault, Taken
+from core.ports import Hold, Settlement, Shortage, StoredDocument, StoreFault, Taken
 from handlers.io.sqlite_store import SqliteStore
 from handlers.quotas import read_quotas
 from tests.gateways import body_of, path_of
@@ -165,14 +165,12 @@ async def test_a_budget_is_a_spend_limit(store: SqliteStore) -> None:
     """The worst case is reserved and the truth settled, so that the rest can be spent."""
     worst = input_tokens(request_body("messages")) + 64
     quotas = {"owners": {"*": {"usd_per_month": worst + 7}}}
-    bench = AccountedBench(document(quotas=quotas), [whole()] * 2, store)
+    bench = AccountedBench(document(quotas=quotas), [Play(chunks=stream_frames("messages")), whole()], store)
     await bench.add_key()
+    first = await ask(bench, stream=True)
+    assert (await ask(bench)).status == 429, "the first may still cost as much"
+    await body_of(first)
     assert (await ask(bench)).status == 200
-    refused_before_settlement = await ask(bench)
-    assert refused_before_settlement.status == 429
-    await bench.accounts.flush()
-    assert (await ask(bench)).status == 200
-    await bench.accounts.flush()
     refused = await ask(bench)
     error = json.loads(await body_of(refused))["error"]
     assert error["details"]["error_code"] == "enforced_spend_limit_reached"
@@ -192,6 +190,71 @@ async def test_requests_in_flight_are_given_back(store: SqliteStore) -> None:
     await bench.accounts.flush()
     counters = ["in_flight:model:m:", "tokens_per_day:everyone::2023-11-14"]
     assert await store.totals(counters, bench.clock.time()) == {counters[0]: 0, counters[1]: 14}
+
+
+class CountingStore(SqliteStore):
+    """Counts reservations, and settles when it is let."""
+
+    reserved = 0
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.may_settle = asyncio.Event()
+        self.may_settle.set()
+
+    async def reserve(self, hold: Hold, now: float) -> Taken | Shortage:
+        self.reserved += 1
+        return await super().reserve(hold, now)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        await self.may_settle.wait()
+        await super().settle(settlements)
+
+
+async def test_a_client_that_asks_again_at_once_is_in_flight_once(tmp_path: Path) -> None:
+    """What follows an answer is done a moment later; the next request may be there before."""
+    store = CountingStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [whole()] * 6, store)
+    await bench.add_key(quota={"in_flight": 1})
+    assert [(await ask(bench)).status for _ in range(4)] == [200] * 4
+    assert store.reserved == 1 + 3 * 2
+    store.may_settle.clear()
+    flushing = asyncio.create_task(bench.accounts.flush())
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(ask(bench))
+    while store.reserved < 8:
+        await asyncio.sleep(0.001)
+    store.may_settle.set()
+    assert (await next_one).status == 200, "the flush that was under way is waited for"
+    await flushing
+    assert len(await bench.documents()) == 5
+    await store.close()
+
+
+async def test_what_no_settlement_gives_back_is_refused_at_once(tmp_path: Path) -> None:
+    store = CountingStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [whole()], store)
+    await bench.add_key(quota={"requests_per_minute": 1, "in_flight": 2})
+    assert [(await ask(bench)).status for _ in range(2)] == [200, 429]
+    assert store.reserved == 2
+    await store.close()
+
+
+async def test_what_comes_while_a_flush_writes_is_written_where_a_door_asks_for_it(tmp_path: Path) -> None:
+    store = CountingStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [whole()] * 3, store)
+    await bench.add_key(quota={"in_flight": 9})
+    assert (await ask(bench)).status == 200
+    store.may_settle.clear()
+    flushing = asyncio.create_task(bench.accounts.flush())
+    await asyncio.sleep(0)
+    assert (await ask(bench)).status == 200
+    await bench.accounts.flush()  # it leaves it to the one that writes
+    assert (await ask(bench)).status == 200
+    store.may_settle.set()
+    await flushing
+    assert len(list(await store.read_all("usage:2023-11-14"))) == 3
+    await store.close()
 
 
 class SlowStore(SqliteStore):

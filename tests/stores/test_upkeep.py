@@ -29,12 +29,12 @@ def record(name: str = "req_1") -> UsageRecord:
 class Ground:
     """Upkeep over a store. `chance` is what the process drew when it started."""
 
-    def __init__(self, store: Store, chance: float = 0.5) -> None:
+    def __init__(self, store: Store, chance: float = 0.5, note_seconds: float = 0.0) -> None:
         self.clock = VirtualClock()
         self.pass_until(START)
         self.log = RecordingLog()
         self.store = store
-        self.upkeep = Upkeep(store, self.clock, FixedRandom(chance), self.log)
+        self.upkeep = Upkeep(store, self.clock, FixedRandom(chance), self.log, note_seconds)
 
     def pass_until(self, moment: float) -> None:
         """Lets time pass up to `moment` (since the epoch)."""
@@ -42,7 +42,7 @@ class Ground:
 
     async def note(self, of: UsageRecord) -> None:
         assert of.hold is not None
-        self.upkeep.begin(of, of.hold, 0.0)
+        self.upkeep.begin(of, of.hold)
         while of.request_id not in self.upkeep._notes:
             await asyncio.sleep(0)
         await self.upkeep._notes[of.request_id]
@@ -91,12 +91,12 @@ async def test_a_note_goes_with_its_record(store: Store) -> None:
 
 
 async def test_a_short_request_is_never_noted(store: Store) -> None:
-    ground, made = Ground(store), record()
+    ground, made = Ground(store, note_seconds=60.0), record()
     assert made.hold is not None
-    ground.upkeep.begin(made, made.hold, 60.0)
+    ground.upkeep.begin(made, made.hold)
     ground.upkeep.end(made)
     await ground.upkeep.forget([made])
-    assert not ground.upkeep._timers and not ground.upkeep._notes
+    assert not ground.upkeep._begun and not ground.upkeep._notes
     assert await store.read_all("notes:2023-11-15") == {}
 
 
