@@ -43,6 +43,7 @@ class Changes:
         self._thread = thread
         self._busy_seconds = busy_seconds
         self._asked: list[Asked] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._groups = 0
         self._resting: asyncio.TimerHandle | None = None
         near.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -50,6 +51,8 @@ class Changes:
     def make(self, change: Change) -> asyncio.Future[Any]:
         """Gives what the change returned, once it is committed. Raises sqlite3.Error."""
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # nobody is left who waits for what an earlier loop did not come to
+            self._loop, self._asked, self._resting = loop, [], None
         future: asyncio.Future[Any] = loop.create_future()
         self._asked.append((change, future))
         if len(self._asked) == 1 and self._resting is None:

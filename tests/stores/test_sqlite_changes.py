@@ -169,6 +169,22 @@ async def test_a_disk_that_takes_long_is_not_waited_for(ground: Ground) -> None:
         away.set()
 
 
+def test_a_loop_that_ended_while_the_log_rested_holds_up_no_other(tmp_path: Path) -> None:
+    with opened(tmp_path) as ground:
+
+        async def fill() -> None:
+            for number in range(CHECKPOINT_GROUPS):
+                await ground.changes.make(insert(number))
+            ground.changes.make(insert(-1))
+
+        async def go_on() -> object:
+            return await asyncio.wait_for(ground.changes.make(insert(CHECKPOINT_GROUPS)), 10.0)
+
+        asyncio.run(fill())
+        assert asyncio.run(go_on()) == CHECKPOINT_GROUPS
+        assert ground.rows() == list(range(CHECKPOINT_GROUPS + 1))
+
+
 async def test_counters_of_one_turn_are_read_and_written_once(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "made.db")
     await store.prepare()
