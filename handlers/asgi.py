@@ -68,13 +68,15 @@ def make_app(gateway: Gateway, after_answer: Callable[[], Awaitable[None]] | Non
             await _send_whole(gateway.refuse(request, fault), request.method, send)
             return
         reader = _Reader(receive, send, extensions.get("skybridge.abort"))
-        await _answer(gateway, request, reader)
-        if after_answer is not None:
-            deferred = extensions.get("skybridge.after")
-            if deferred is not None:
-                deferred.append(after_answer)
-            else:
-                await after_answer()
+        try:
+            await _answer(gateway, request, reader)
+        finally:  # what was used is written too where nobody takes the answer, or the door has ended it
+            if after_answer is not None:
+                deferred = extensions.get("skybridge.after")
+                if deferred is not None:
+                    deferred.append(after_answer)
+                else:
+                    await after_answer()
 
     return app
 
@@ -238,6 +240,8 @@ async def _send_stream(response: Response, reader: _Reader, broken_event: Callab
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 reader.sending_since = None
         except Exception as defect:  # noqa: BLE001  # the boundary, once the stream has begun
+            if reader.sending_since is not None:
+                raise  # it was the door that failed: nobody takes this answer
             reader.sending_since = now()
             await send({"type": "http.response.body", "body": broken_event(defect), "more_body": True})
         reader.sending_since = now()

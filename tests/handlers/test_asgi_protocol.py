@@ -121,6 +121,30 @@ async def test_what_comes_after_the_answer(deferred: list[Any] | None) -> None:
     assert (ran, deferred) == (([True], None) if deferred is None else ([], [after]))
 
 
+@pytest.mark.parametrize(("stream", "taken"), [(False, 0), (False, 1), (True, 0), (True, 1), (True, 2)])
+async def test_what_comes_after_an_answer_that_nobody_takes(stream: bool, taken: int) -> None:
+    """Lambda's Runtime API may break off: what was used is written, and no defect of ours is logged."""
+    play = Play(chunks=stream_frames("messages")) if stream else Play(headers=JSON, chunks=[answer_body("messages")])
+    bench = native_bench("messages", [play])
+    door = Door(pieces(request_body("messages", stream=stream)))
+
+    async def send(message: Any) -> None:
+        if len(door.sent) == taken:
+            raise OSError("the door is gone")
+        await door.send(message)
+
+    async def after() -> None:
+        """Never run: this door defers it."""
+
+    deferred: list[Any] = []
+    with pytest.raises(OSError, match="the door is gone"):
+        await make_app(bench.gateway, after)(scope(extensions={"skybridge.after": deferred}), door.receive, send)
+    assert deferred == [after] and len(door.sent) == taken
+    assert [record.outcome for record in bench.records] == ["abandoned" if stream else "complete"]
+    assert "defect" not in [line[1] for line in bench.log.lines]
+    assert bench.transport.open == 0 and bench.gateway.in_flight.total == 0
+
+
 async def test_the_lifespan_is_acknowledged() -> None:
     door = Door([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     await make_app(whole().gateway)({"type": "lifespan"}, door.receive, door.send)
