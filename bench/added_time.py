@@ -1,4 +1,4 @@
-"""What keys, limits, a budget and usage add to a request: the gateway with a store in SQLite against itself without one.
+"""What keys, limits, a budget and usage add to a request: the gateway with a store in SQLite, and without one.
 
     python -m bench.added_time [--requests 800]
 
