@@ -190,6 +190,12 @@ class Attempts:
         if self.watch is not None:
             self.watch.broken(failure)
 
+    def said(self, messages: list[str]) -> list[str]:
+        """What each backend failed with, under its name, before what else is in `messages`."""
+        told = {failure.message for failure in self.failures}
+        named = [f"{failure.backend}: {failure.message}" for failure in self.failures]
+        return named + [message for message in messages if message not in told]
+
     async def advance(self, wait: float) -> Winner | None:
         """Raises the GatewayError to tell the client when nothing is left to try."""
         until = self._now() + wait
@@ -328,6 +334,7 @@ class Attempts:
         self._routing.health.failed(attempt.candidate, error)
         if self.watch is not None:
             self.watch.failed(attempt, error)
+        error.backend = attempt.candidate.backend.name
         self.failures.append(error)
         if self._next is None:
             self._set_next(self._send(error))

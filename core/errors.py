@@ -87,7 +87,7 @@ KIND_OF_STATUS: dict[int, Kind] = {
 
 class GatewayError(Exception):
     """The root. `param` names the offending member of the request, where there is one. `about` is what only the
-    console's API tells beside the message."""
+    console's API tells beside the message, `backend` the name of the one that failed, for the log."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class GatewayError(Exception):
         self.code: str | None = None
         self.headers: dict[str, str] = {}
         self.about: dict[str, Any] = {}
+        self.backend = ""
 
 
 class ClientFault(GatewayError):

@@ -343,7 +343,9 @@ class Run:
         winner.exchange.close()
         self._story = story
         attempts = self._attempts = self._attempts_on(followers, replace(self._policy(), hedge_after=None))
-        attempts.follow(before, failure if isinstance(failure, UpstreamFault) else _broken(failure))
+        fault = failure if isinstance(failure, UpstreamFault) else _broken(failure)
+        fault.backend = winner.candidate.backend.name
+        attempts.follow(before, fault)
         return attempts
 
     def _policy(self) -> Policy:
@@ -542,7 +544,7 @@ class Run:
             record.attempts = attempts.count
             record.wasted = attempts.wasted
             if attempts.failures:
-                record.errors[:0] = [error.message for error in attempts.failures if error.message not in record.errors]
+                record.errors = attempts.said(record.errors)
             if attempts.prepared is not None:
                 record.backend_format = attempts.prepared.backend_format
                 record.dropped = attempts.prepared.dropped

@@ -193,7 +193,7 @@ class Doctor:
             told = _message(body)
             remedy = next((key for words, key in _WORDS if told.startswith(words)), _remedy_of(response.status))
             # The operator may know what clients may not: the backend's own words.
-            own = records[-1].errors[-1] if records and records[-1].errors else told
+            own = records[-1].errors[-1].removeprefix(f"{backend.name}: ") if records and records[-1].errors else told
             raise Failed(f"{response.status}: {told}" + (f" It says: {own[:300]}" if own != told else ""), remedy)
         return body
 

@@ -98,7 +98,7 @@ PROVIDERS: dict[str, Provider] = {
             {"messages": Paths("/v1/messages", count_tokens="/v1/messages/count_tokens")},
             "api-key", key_header="x-api-key",
             key_variable="ANTHROPIC_API_KEY", url_variable="ANTHROPIC_BASE_URL",
-            listing="/v1/models",
+            listing="/v1/models", tails=("/v1",),
             headers={"anthropic-version": "2023-06-01"},
         ),
         Provider(

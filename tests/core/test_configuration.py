@@ -264,6 +264,7 @@ async def test_what_a_deployment_takes_is_what_its_model_takes() -> None:
     [
         ("azure-openai", "/openai/v1/"), ("azure-openai", "/openai"), ("azure-foundry", "/anthropic/"),
         ("azure-foundry", "/anthropic/v1"), ("databricks", "/serving-endpoints"), ("azure-openai", ""),
+        ("anthropic", "/v1"),
     ],
 )  # fmt: skip
 def test_a_base_url_as_the_vendors_page_prints_it(type_name: str, tail: str) -> None:

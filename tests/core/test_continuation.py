@@ -107,7 +107,7 @@ async def test_the_client_sees_one_answer(how: int, second: str) -> None:
     assert sent["role"] == "assistant" and "Once upon" in json.dumps(sent["content"])
     (record,) = ground.records
     assert (record.backend, record.attempts, record.outcome) == ("b2", 2, "complete")
-    assert record.errors and record.wasted[0].backend == "b1"
+    assert record.errors[0].startswith("b1: ") and record.wasted[0].backend == "b1"
 
 
 async def test_even_without_a_break_the_answer_goes_the_events_way() -> None:

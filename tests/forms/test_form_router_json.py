@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -72,3 +73,22 @@ async def test_form_router_json_never_translates(tmp_path: Path) -> None:
             with pytest.raises(anthropic.NotFoundError):
                 await claude.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}])
         assert good.received == []
+
+
+async def test_form_router_json_changes_the_models_name_only(tmp_path: Path) -> None:
+    """Not even what is asked elsewhere where somebody counts tokens (`stream_options`), nor what a model refuses."""
+    asked = b'{"model": "gpt-4",  "stream":true, "temperature": 0.4, "messages": [{"role": "user", "content": "Hi"}]}'
+    claude = b"""{"model": "claude-3-opus", "max_tokens": 2000, "top_k": 3,
+        "messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "enabled", "budget_tokens": 1024}}"""
+    mapping = {"gpt-4": "gpt-5.4", "claude-3-opus": "claude-opus-4-8"}
+    async with BackendServer(served_name) as good:
+        mapped = {**document(good.url, good.url), "model_mapping": mapping}
+        async with (
+            served(tmp_path, mapped, {"SKYBRIDGE_METRICS": "prometheus"}) as gateway,
+            httpx.AsyncClient(base_url=gateway.url) as client,
+        ):
+            answer = await client.post("/openai/chat/completions", content=asked)
+            assert answer.content == b"".join(stream_frames("chat_completions", "served-name"))
+            assert (await client.post("/anthropic/v1/messages", content=claude)).status_code == 200
+    bodies = [received.body for received in good.received]
+    assert bodies == [asked.replace(b"gpt-4", b"gpt-5.4"), claude.replace(b"claude-3-opus", b"claude-opus-4-8")]

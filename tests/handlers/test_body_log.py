@@ -43,7 +43,7 @@ async def test_a_whole_answer_is_written_down(tmp_path: Path, format_name: str) 
     assert line["request"] == json.loads(request_body(format_name)) and line["response"]["model"] == "m"
     assert (line["backend"], line["attempts"], line["outcome"], line["status"]) == ("b2", 2, "complete", 200)
     assert line["usage"]["input_tokens"] == 5 and line["usage"]["total_tokens"] == 7
-    assert line["errors"] == ["*** is no key"] and "made-key" not in json.dumps(line)
+    assert line["errors"] == ["b1: *** is no key"] and "made-key" not in json.dumps(line)
 
 
 @pytest.mark.parametrize("format_name", sorted(PATHS))
