@@ -63,13 +63,16 @@ class UsageQuery:
 
 def read_query(query: str) -> UsageQuery:
     """`by=day,model&days=7&backend=bedrock`. Raises ClientFault that names the member."""
-    asked = dict(parse_qsl(query))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    asked = dict(pairs)
+    if len(asked) < len(pairs):
+        raise ClientFault("bad_request", "Each of `by`, `days` and the filters may be given once.")
     try:
         by = read_groups(asked.pop("by", DEFAULT_GROUPS))
     except ValueError as error:
         raise ClientFault("bad_request", f"`by` cannot be read: {error}", param="by") from None
     text = asked.pop("days", str(DEFAULT_DAYS))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= RETENTION_DAYS:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= RETENTION_DAYS or len(text) > 9:
         raise ClientFault("bad_request", f"`days` is a number from 1 to {RETENTION_DAYS}.", param="days")
     # Keys may come in the query too; it was looked at before.
     where = {name: value for name, value in asked.items() if name != "key" or not value.startswith("sk-")}
@@ -95,6 +98,37 @@ def is_group(name: str) -> bool:
 def _group(name: str) -> Group:
     label = name.partition(":")[2]
     return (lambda row: str(row["labels"].get(label, ""))) if label else GROUPS[name]
+
+
+# Members of a record that are texts; whole numbers; and whole numbers where they are known.
+_TEXTS: Final = (
+    "key", "shown", "owner", "user_agent", "session", "model", "api_model", "backend", "region", "client_format",
+    "operation", "outcome",
+)  # fmt: skip
+_WHOLE: Final = ("attempts", "wasted_tokens", "wasted_cost")
+_WHOLE_OR_NONE: Final = (*TOKENS, "cost", "compute_cost")
+# The year 2999: what is later is no time of a request.
+_LATEST: Final = 3.25e10
+
+
+def is_record(row: Any) -> bool:
+    """Whether a document is a usage record that can be added up: stores are other people's to write to, too."""
+    if not isinstance(row, dict):
+        return False
+    times = [row.get("started"), row.get("seconds")]
+    if row.get("first_byte_seconds") is not None:
+        times.append(row["first_byte_seconds"])
+    parts, labels = row.get("cost_parts") or {}, row.get("labels")
+    return (
+        all(isinstance(row.get(name), str) for name in _TEXTS)
+        and isinstance(row.get("source", ""), str)
+        and all(isinstance(row.get(name), int) for name in _WHOLE)
+        and all(row.get(name) is None or isinstance(row[name], int) for name in _WHOLE_OR_NONE)
+        and all(isinstance(moment, (int, float)) and -_LATEST < moment < _LATEST for moment in times)
+        and isinstance(labels, dict)
+        and isinstance(parts, dict)
+        and all(isinstance(amount, int) for amount in parts.values())
+    )
 
 
 PARTS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
@@ -154,12 +188,12 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 class Report:
     """Adds records up as they come; no record is kept. `only` is the id of the one caller whose records count;
-    `counted` is how many did."""
+    `counted` is how many did, `damaged` how many are no records and are left out."""
 
     def __init__(self, query: UsageQuery, only: str | None = None, most_groups: int = MOST_GROUPS) -> None:
         self._most = most_groups
         self.days = query.days
-        self.counted = 0
+        self.counted = self.damaged = 0
         self._by = query.by
         self._groups = [_group(name) for name in query.by]
         self._where = [(name, _group(name), value) for name, value in query.where.items()]
@@ -168,6 +202,9 @@ class Report:
 
     def add(self, row: Document) -> None:
         """Counts a record (core.bill.usage_document) in. Raises ClientFault when the groups are too many."""
+        if not is_record(row):
+            self.damaged += 1
+            return
         if self._only is not None and row["key"] != self._only:
             return
         for name, group, value in self._where:

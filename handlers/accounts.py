@@ -77,9 +77,10 @@ class Accounts:
             ports.store, ports.clock, ports.random, ports.log, quotas.note_seconds
         )  # fmt: skip
         self._away_until = 0.0
-        # Settled when the flush that is under way ends, None while there is none.
-        self._flushed: asyncio.Future[None] | None = None
-        self._asked_again = False
+        self._writing = self._asked_again = False
+        # Who waits until all that waits now is written; and who writes it, where no door does.
+        self._askers: list[asyncio.Future[None]] = []
+        self._writer: asyncio.Task[None] | None = None
         # What a request costs on the platform, where it asks for anything (handlers.compute).
         self.compute: Callable[[UsageRecord], int] | None = None
 
@@ -212,31 +213,46 @@ class Accounts:
     async def _settle(self) -> bool:
         """Whether there were requests that are over and still held something: now they do not. A client whose answer
         has ended may ask again before what follows the answer is done."""
-        if self._flushed is not None:
-            self._asked_again = True
-            await asyncio.wait((self._flushed,))
-        elif self._waiting:
-            await self._flush()
-        else:
+        if not (self._waiting or self._writing):
             return False
+        self._asked_again = True
+        asker = asyncio.get_running_loop().create_future()
+        self._askers.append(asker)
+        if not self._writing and self._writer is None:
+            self._writer = asyncio.create_task(self._flush_beside())
+        await asker
         return True
+
+    async def _flush_beside(self) -> None:
+        """Beside the request that needs it, whose client may leave: others rely on it."""
+        try:
+            if not self._writing:
+                await self._flush()
+        finally:
+            self._writer = None
 
     async def _flush(self) -> bool:
         """Whether what waited is written by this call; not where another one writes, or the store is away."""
         if self._store is None or self._upkeep is None:
             return False
         self._asked_again = True  # what has come since is for the one that writes
-        if self._flushed is not None:
+        if self._writing:
+            if self._writer is not None:
+                await asyncio.wait((self._writer,))  # no door would wait for it
             return False
-        self._flushed = asyncio.get_running_loop().create_future()
+        self._writing = True
         try:
-            while self._waiting and self._asked_again:
+            while (self._waiting or self._askers) and self._asked_again:
                 self._asked_again = False
-                if not await self._write_waiting(self._store, self._upkeep):
-                    return False
+                askers, self._askers = self._askers, []
+                try:
+                    if not await self._write_waiting(self._store, self._upkeep):
+                        return False
+                finally:
+                    _tell(askers)
         finally:
-            self._flushed.set_result(None)
-            self._flushed = None
+            self._writing = False
+            _tell(self._askers)
         return True
 
     async def _write_waiting(self, store: Store, upkeep: Upkeep) -> bool:
@@ -273,7 +289,7 @@ class Accounts:
             raise NotConfigured("The gateway cannot read usage now; try again in a moment.") from fault
         page = {
             "object": "list", "days": asked.days, "by": asked.by, "data": found.report.rows(),
-            "records": found.report.counted, "complete": found.complete,
+            "records": found.report.counted, "complete": found.complete, "damaged": found.report.damaged,
         }  # fmt: skip
         return json.dumps(page).encode()
 
@@ -306,6 +322,14 @@ class Accounts:
 
 
 UNCHECKED = "The gateway cannot check limits and budgets now; try again in a moment."
+
+
+def _tell(askers: list[asyncio.Future[None]]) -> None:
+    """They need wait no longer."""
+    while askers:
+        asker = askers.pop()
+        if not asker.done():  # whose client has gone
+            asker.set_result(None)
 
 
 def _named(quotas: Mapping[str, Quota], name: str) -> Quota:

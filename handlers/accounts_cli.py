@@ -9,6 +9,7 @@ import json
 import sys
 from calendar import timegm
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from time import gmtime, strftime, strptime
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from core.usage_report import DEFAULT_DAYS, DEFAULT_GROUPS, GROUPS, PARTS, Repor
 from handlers.cli_options import LOCAL_STORE, duration
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.http_client import HttpTransport
-from handlers.io.log import JsonLog
+from handlers.io.log import JsonLog, put
 from handlers.key_desk import KeyDesk, KeyEnded, NoSuchKey
 from handlers.stores import Machine, open_store
 from handlers.usage_reading import read_usage
@@ -96,6 +97,8 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, variables: Mapping[str, str], output: Output | None = None) -> int:
     """Runs one command against the store. Raises ConfigurationError for what cannot be done."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names are clients' own, and not every terminal has UTF-8
     reference = options.store or variables.get("SKYBRIDGE_STORE") or LOCAL_STORE
     command = _KEY_ACTIONS[options.action] if options.command == "keys" else _usage
 
@@ -178,6 +181,8 @@ async def _usage(options: argparse.Namespace, desk: Desk) -> int:
     where = dict(_where(options.where))
     if options.days < 1:
         raise ConfigurationError("--days", f"expected a number from 1 on; got {options.days}")
+    if len(where) < len(options.where):
+        raise ConfigurationError("--where", "each group may be given once")
     try:
         query = UsageQuery(read_groups(options.by), options.days, where)
     except ValueError as error:
@@ -186,13 +191,17 @@ async def _usage(options: argparse.Namespace, desk: Desk) -> int:
     if options.purge:
         while await desk.keys.store.purge(now):
             pass
-    rows = (await read_usage(desk.keys.store, Report(query), now)).report.rows()
+    report = (await read_usage(desk.keys.store, Report(query), now)).report
+    if report.damaged:
+        put(sys.stderr, f"skybridge: {report.damaged} damaged records are left out\n")
+    rows = report.rows()
     if options.json:
         desk.print(json.dumps(rows, indent=2))
         return 0
     titles = [*query.by, *(_CSV_COLUMNS if options.csv else _COLUMNS)]
     table = [[_cell(row, name) for name in titles] for row in rows]
     if options.csv:
+        table = [[_plain(cell) for cell in cells] for cells in table]
         csv.writer(desk.output).writerows([[_CSV_TITLES.get(name, name) for name in titles], *table])
     else:
         _print_table([[_TITLES.get(name, name) for name in titles], *table], desk)
@@ -211,6 +220,11 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     first, _, second = name.partition(".")
     value = row[first].get(second, "0") if second else row[first]
     return "" if value is None else str(value)
+
+
+def _plain(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: what clients call things is theirs to choose."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 _TOKENS = (
@@ -286,7 +300,17 @@ def _shown(name: str, value: int) -> str:
     return in_usd(value) if LIMITS[name].unit == "usd" else str(value)
 
 
+def _printable(cell: str) -> str:
+    """`cell` with escapes for what would move a terminal's cursor, or worse."""
+    if cell.isprintable():
+        return cell
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in cell
+    )
+
+
 def _print_table(rows: Sequence[Sequence[str]], desk: Desk) -> None:
+    rows = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         desk.print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

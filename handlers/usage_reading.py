@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.bill import day_of, folder_of
+from core.bill import RETENTION_DAYS, day_of, folder_of
 from core.ports import Store
 from core.slotted import slotted
 from core.usage_report import Report
@@ -31,7 +31,7 @@ async def read_usage(
     """Adds up at most `most` records of the days that are asked for, today's first; `page` at a time. Raises
     StoreFault, and ClientFault for too many groups."""
     reading = UsageReading(report)
-    for back in range(report.days):
+    for back in range(min(report.days, RETENTION_DAYS + 1)):  # nothing is kept for longer
         folder, after = folder_of(day_of(now - DAY * back)), ""
         while rows := dict(await store.read_page(folder, after, page)):
             for row in rows.values():

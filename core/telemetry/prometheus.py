@@ -22,7 +22,7 @@ def render(measures: Measures, gauges: Gauges) -> bytes:
         lines.append(f"# HELP {metric.name} {metric.text}")
         lines.append(f"# TYPE {metric.name} {metric.kind}")
         lines.extend(_samples(metric, measures, gauges))
-    return ("\n".join(lines) + "\n").encode()
+    return ("\n".join(lines) + "\n").encode("utf-8", "replace")  # clients name things by halves of pairs, too
 
 
 def _samples(metric: Metric, measures: Measures, gauges: Gauges) -> Iterable[str]:

@@ -35,4 +35,5 @@ class AzureLog(JsonLog):
             self.count(level, event, fields)
         if self.enabled(level):
             line = {"time": date(self._clock.time()), "level": level, "event": event, **fields}
-            self._logger.log(LEVELS[level], "%s", encode(line))
+            text = encode(line).encode("utf-8", "backslashreplace").decode()  # the host takes UTF-8 only
+            self._logger.log(LEVELS[level], "%s", text)

@@ -65,7 +65,10 @@ def put(stream: TextIO, text: str) -> None:
     """Writes at once, where that is possible: the stream's reader may have left or its disk be full, and no request
     fails for that."""
     with suppress(OSError, ValueError):  # of a stream that has been closed: ValueError
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON writes as an escape
+            stream.write(text.encode("utf-8", "backslashreplace").decode())
         stream.flush()
 
 

@@ -119,7 +119,7 @@ class OtlpExporter:
 
         settings = self._settings
         document = trace_request(settings.resource, settings.version, spans)
-        body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+        body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
         headers = list(settings.headers)
         if settings.compress:
             import gzip  # noqa: PLC0415  # where it is asked for

@@ -108,6 +108,36 @@ def test_one_callers_records() -> None:
     assert len(added(rows, "key", key="key_2")) == 1
 
 
+DAMAGED: list[dict[str, Any]] = [
+    {"started": None}, {"started": "now"}, {"started": 1e300}, {"seconds": float("nan")}, {"seconds": "2"},
+    {"first_byte_seconds": []}, {"model": None}, {"key": 3}, {"source": 3}, {"attempts": "1"}, {"attempts": None},
+    {"input_tokens": "10"}, {"cost": 1.5}, {"cost": ""}, {"wasted_cost": None}, {"labels": None}, {"labels": ["a"]},
+    {"cost_parts": 7}, {"cost_parts": {"input": "7"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=str)
+def test_a_damaged_record_is_left_out_and_told_of(damage: dict[str, Any]) -> None:
+    report = Report(UsageQuery(("hour", "label", "client", "key")))
+    for each in (row(1), {**row(2), **damage}, {}, [], None, "text"):
+        report.add(each)  # type: ignore[arg-type]
+    assert (report.counted, report.damaged) == (1, 5)
+    assert [each["requests"] for each in report.rows()] == [1]
+
+
+@pytest.mark.parametrize("name", ["model", "started", "labels", "wasted_tokens"])
+def test_a_record_without_a_member_is_damaged(name: str) -> None:
+    report = Report(UsageQuery(("day",)))
+    report.add({member: value for member, value in row().items() if member != name})
+    assert report.damaged == 1
+
+
+def test_a_record_of_an_older_version_counts() -> None:
+    report = Report(UsageQuery(("source",)))
+    report.add({name: value for name, value in row().items() if name not in ("source", "compute_cost")})
+    assert (report.counted, report.damaged) == (1, 0)
+
+
 def test_too_many_groups() -> None:
     report = Report(UsageQuery(("session",)), most_groups=2)
     for session in ("a", "b", "a"):
@@ -122,6 +152,7 @@ def test_a_query() -> None:
         ("hour", "key"), 30, {"backend": "b1", "label:team": "x"}
     )
     assert read_query("key=key_1").where == {"key": "key_1"}
+    assert read_query("backend=").where == {"backend": ""}
 
 
 @pytest.mark.parametrize(
@@ -129,10 +160,11 @@ def test_a_query() -> None:
     [
         ("by=moon", "by"), ("by=,", "by"), ("by=label:", "by"), ("days=x", "days"), ("days=0", "days"),
         ("days=91", "days"), ("days=-1", "days"), ("days=²", "days"), ("days=99999999999", "days"),
-        ("colour=red", "colour"),
+        ("colour=red", "colour"), ("days=0001999", "days"), (f"days=0001{'9' * 5000}", "days"), ("days=", "days"),
+        ("moon", "moon"), ("model=a&model=b", None),
     ],
 )  # fmt: skip
-def test_a_query_that_cannot_be_read(query: str, param: str) -> None:
+def test_a_query_that_cannot_be_read(query: str, param: str | None) -> None:
     with pytest.raises(ClientFault) as caught:
         read_query(query)
     assert caught.value.param == param

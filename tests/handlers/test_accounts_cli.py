@@ -114,6 +114,7 @@ def test_a_key_can_be_revoked_twice_and_not_rotated_any_more(run: Terminal) -> N
         (("usage", "--by", "moon"), "expected some of day, hour, key"),
         (("usage", "--where", "moon=1"), "skybridge: --where: moon is none of day, hour"),
         (("usage", "--where", "model"), "expected NAME=VALUE"),
+        (("usage", "--where", "model=a", "--where", "model=b"), "--where: each group may be given once"),
         (("usage", "--days", "0"), "--days: expected a number from 1 on"),
         (("usage", "--store", "redis:x"), "expected sqlite:PATH"),
         (("usage", "--store", "sqlite:"), "expected sqlite:PATH"),
@@ -155,6 +156,30 @@ async def test_usage_is_added_up(run: Terminal, tmp_path: Path) -> None:
     assert (row["ttft_p50_ms"], row["failovers"]) == ("", "0")
     rows = json.loads(await ask("--json", "--by", "hour", "--where", "key=key a"))
     assert [(each["requests"], each["hour"][-4:]) for each in rows] == [(2, ":00Z")]
+    assert len(json.loads(await ask("--json", "--days", "99999999999"))) == 1
     reader = SqliteStore(tmp_path / "made.db")
     assert not await reader.read_all("usage:old")
     await reader.close()
+
+
+async def test_names_that_clients_made_up_do_no_harm(run: Terminal, tmp_path: Path) -> None:
+    import asyncio
+
+    store, now = SqliteStore(tmp_path / "made.db"), SystemClock().time()
+    names = ["=1+1", "+1", "-1", "@cf/m", "\x1b[31mred\n", "half\ud800", "é,\"q\""]
+    folder = folder_of(day_of(now))
+    for number, name in enumerate(names):
+        record = UsageRecord(f"req_{number}", "generate", "messages", now, model=name)
+        await store.write(folder, {record.request_id: usage_document(record, 0)}, now + 60)
+    await store.write(folder, {"damaged": {"model": "m"}, "worse": []}, now + 60)  # type: ignore[dict-item]
+    await store.close()
+
+    ask = lambda *more: asyncio.to_thread(run, "usage", "--store", f"sqlite:{tmp_path / 'made.db'}", "--by", "model", *more)  # noqa: E731,E501
+    _, *lines = csv.reader(io.StringIO(await ask("--csv"), newline=""))
+    assert sorted(line[0] for line in lines) == sorted(
+        ["'=1+1", "'+1", "'-1", "'@cf/m", "\x1b[31mred\n", "half\\ud800", "é,\"q\""]
+    )
+    table = await ask()
+    assert "\\x1b[31mred\\n" in table and "half\\ud800" in table and "é" in table and "\x1b" not in table
+    assert len(table.splitlines()) == len(names) + 1
+    assert sorted(each["model"] for each in json.loads(await ask("--json"))) == sorted(names)

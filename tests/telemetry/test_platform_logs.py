@@ -166,3 +166,25 @@ async def test_lines_of_one_turn_are_written_together() -> None:
     assert out.getvalue().count("\n") == 2
 
 
+
+
+HALF = "half \ud800, whole é漢"
+
+
+@pytest.mark.parametrize("kind", [JsonLog, LambdaLog])
+def test_half_a_pair_in_a_name_loses_no_line(kind: type[JsonLog]) -> None:
+    """A platform's streams take UTF-8 strictly, and lines are written together."""
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    log = kind(VirtualClock(), "info", out) if kind is JsonLog else LambdaLog(VirtualClock(), "info", {}, out)
+    log.event("info", "before")
+    log.event("warning", "odd", model=HALF)
+    lines = [json.loads(line) for line in out.buffer.getvalue().decode().splitlines()]  # type: ignore[attr-defined]
+    assert [line["event"] for line in lines] == ["before", "odd"] and lines[1]["model"] == HALF
+
+
+def test_half_a_pair_is_escaped_for_azures_host(caplog: pytest.LogCaptureFixture) -> None:
+    token = IN_INVOCATION.set(True)
+    AzureLog(VirtualClock(), "info").event("info", "odd", model=HALF)
+    IN_INVOCATION.reset(token)
+    message = caplog.records[0].getMessage()
+    assert message.encode() and json.loads(message)["model"] == HALF

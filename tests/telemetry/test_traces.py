@@ -87,6 +87,17 @@ async def test_a_collector_that_fails_hurts_no_request(
     assert ("export_lost" in events) == (statuses[-1] != 200)
 
 
+async def test_half_a_pair_in_a_clients_name_does_not_end_the_export(tmp_path: Path) -> None:
+    async with BackendServer([OK]) as collector, BackendServer(_streams) as backend:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        async with served(tmp_path, one_backend(backend.url), variables) as gateway, httpx.AsyncClient() as client:
+            for model in (rb"half\ud800", b"m"):
+                body = b'{"model": "%s", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}' % model
+                await client.post(gateway.url + PATHS["messages"], content=body)
+    models = [attributes_of(span).get("gen_ai.request.model") for span in spans_of(collector.received[0].body)]
+    assert models[0] == "half?" and models[1] == "m"
+
+
 def _streams(received: Received) -> Script:
     return Script(stream_frames("messages"))
 

@@ -130,3 +130,9 @@ def test_a_line_is_what_powertools_prints(changes: dict[str, Any], capsys: pytes
     assert fault == powertools_line(fault, capsys)
     named = {row["Name"] for row in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert named <= set(UNITS)
+
+
+def test_half_a_pair_in_a_clients_name_does_not_end_the_page() -> None:
+    measures = Measures()
+    measures.add("skybridge_dropped_fields_total", ("b", "half\ud800"))
+    assert b'skybridge_dropped_fields_total{backend="b",field="half?"} 1' in render(measures, {})
