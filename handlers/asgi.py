@@ -239,7 +239,7 @@ async def _send_stream(response: Response, reader: _Reader, broken_event: Callab
                 reader.sending_since = now()
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 reader.sending_since = None
-        except Exception as defect:  # noqa: BLE001  # the boundary, once the stream has begun
+        except Exception as defect:  # the boundary, once the stream has begun
             if reader.sending_since is not None:
                 raise  # it was the door that failed: nobody takes this answer
             reader.sending_since = now()

@@ -1,22 +1,24 @@
 """The buffered door on AWS Lambda: `handlers.aws_buffered.handler`, behind API Gateway or a load balancer.
 
-Mangum turns events into ASGI and back; this module gives the app what the streaming door gives it: the request's
-path as the client wrote it, the deadline, and work after the answer, which here runs before the answer is
-returned, because the environment may be frozen from then on.
+Mangum runs the app; events are read and answers written as the streaming door does it. This module gives the app what
+that door gives it too: the deadline, and work after the answer, which here runs before the answer is returned, because
+the environment may be frozen from then on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from mangum import Mangum
 
-from handlers.aws_events import read_event
+from handlers.aws_events import BadEvent, HttpEvent, is_notice, read_event
 from handlers.aws_invocation import (
     DOOR_MARGIN,
+    UNSUPPORTED,
     AfterWork,
     App,
     DeadlineExceeded,
@@ -24,17 +26,39 @@ from handlers.aws_invocation import (
     Receive,
     Scope,
     Send,
+    UnsupportedEvent,
     ask_for_plain,
     before,
     extensions,
     guarded,
 )
+from handlers.aws_response import Head, buffered, refused
 from handlers.aws_runtime_api import error_document
 from handlers.io.clock import SystemClock
 from handlers.io.lambda_log import CURRENT, ColdStart, LambdaInvocation, LambdaLog
 
-type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+type Handler = Callable[[dict[str, Any], Any], dict[str, Any] | None]
 LATE = b'{"error":{"type":"timeout_error","message":"The answer was not over before the function\'s time was."}}'
+
+
+class Front:
+    """One event of any front, as Mangum has its handlers. Raises UnsupportedEvent and BadEvent."""
+
+    @classmethod
+    def infer(cls, event: Any, context: Any, config: Any) -> bool:
+        return True
+
+    def __init__(self, event: Any, context: Any, config: Any) -> None:
+        request = read_event(event)
+        if request is None:
+            raise UnsupportedEvent(UNSUPPORTED)
+        self._request = request
+        self.body = request.body
+        self.scope = {**request.scope(), "aws.request": request, "aws.context": context}
+
+    def __call__(self, response: Any) -> dict[str, Any]:
+        answer = buffered(self._request, Head(response["status"], response["headers"]), response["body"])
+        return cast(dict[str, Any], json.loads(answer))
 
 
 class Bounded:
@@ -47,9 +71,7 @@ class Bounded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one event. Raises what the app raised, which Mangum logs and answers with a 500."""
-        event = read_event(scope["aws.event"])
-        if event is not None:
-            scope.update(event.scope())
+        request: HttpEvent = scope["aws.request"]
         if self._plain:
             ask_for_plain(scope)
         after: AfterWork = []
@@ -57,7 +79,7 @@ class Bounded:
         deadline = _deadline(scope["aws.context"])
         scope["extensions"] = extensions("lambda-buffered", deadline, after)
         scope["extensions"]["skybridge.request_id"] = getattr(scope["aws.context"], "aws_request_id", None)
-        scope["extensions"]["skybridge.principal"] = "" if event is None else event.principal
+        scope["extensions"]["skybridge.principal"] = request.principal
         started = False
 
         async def watched(message: Message) -> None:
@@ -103,10 +125,21 @@ def _log(event: str, fault: Exception) -> None:
 
 
 def make_handler(app: App) -> Handler:
-    """The Lambda handler for `app`. Bodies that are not text, Amazon's event streams among them, go as base64."""
+    """The Lambda handler for `app`. It raises UnsupportedEvent for what is no HTTP request."""
     asyncio.set_event_loop(asyncio.new_event_loop())
-    adapter: Handler = Mangum(Bounded(app), lifespan="off")
-    return adapter
+    adapter = Mangum(Bounded(app), lifespan="off", custom_handlers=[Front])
+
+    def handle(event: Any, context: Any) -> dict[str, Any] | None:
+        try:
+            return adapter(event, context)
+        except BadEvent as malformed:
+            return cast(dict[str, Any], json.loads(refused(malformed)))
+        except UnsupportedEvent:
+            if is_notice(event):
+                return None
+            raise
+
+    return handle
 
 
 def __getattr__(name: str) -> Handler:

@@ -12,8 +12,8 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from handlers.aws_events import HttpEvent, is_notice, read_event
-from handlers.aws_response import PRELUDE_END, Head, HeaderRows, buffered, may_stream, prelude
+from handlers.aws_events import BadEvent, HttpEvent, is_notice, read_event
+from handlers.aws_response import PRELUDE_END, Head, HeaderRows, buffered, may_stream, prelude, refused
 from handlers.aws_runtime_api import Invocation, ResponseStream, RuntimeApi, RuntimeApiFault, error_document
 
 type Message = MutableMapping[str, Any]
@@ -29,13 +29,6 @@ APP_MARGIN = 1.5
 DOOR_MARGIN = 0.5
 # A front may wait for ever for a body without a byte. A line feed is white space in all formats served here.
 FILLER = b"\n"
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-BUFFERED_LIMIT = 6 * 1024 * 1024
-# Not a 5xx, which clients would try again, and pay for again.
-TOO_LARGE = (
-    b'{"error":{"type":"response_too_large","message":"The answer is larger than the 6 MB that Lambda gives '
-    b'unless it streams. Ask the function URL, which streams, or for a shorter answer."}}'
-)
 
 
 class Answer(Protocol):
@@ -109,10 +102,7 @@ class BufferedAnswer:
         self._body.append(data)
 
     async def finish(self, head: Head) -> None:
-        answer = buffered(self._event, head, b"".join(self._body))
-        if len(answer) > BUFFERED_LIMIT:
-            answer = buffered(self._event, Head(413, [(b"content-type", b"application/json")]), TOO_LARGE)
-        await self._api.respond(self._id, answer)
+        await self._api.respond(self._id, buffered(self._event, head, b"".join(self._body)))
 
     async def fail(self, fault: BaseException) -> None:
         await self._api.report(f"/invocation/{self._id}/error", error_document(fault))
@@ -215,8 +205,12 @@ class Handler:
         try:
             document = json.loads(invocation.event)
             event = read_event(document)
-        except ValueError as malformed:
-            await api.report(error_path, error_document(malformed))
+        except BadEvent as malformed:
+            self.log("error", "a malformed event", request_id=invocation.id, errorMessage=str(malformed))
+            await api.respond(invocation.id, refused(malformed))
+            return
+        except (ValueError, RecursionError) as unreadable:
+            await api.report(error_path, error_document(unreadable))
             return
         if event is None:
             if is_notice(document):

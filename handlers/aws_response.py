@@ -11,7 +11,7 @@ import base64
 import json
 from typing import Any
 
-from handlers.aws_events import Front, HttpEvent
+from handlers.aws_events import BadEvent, Front, HttpEvent
 
 type HeaderRows = list[tuple[bytes, bytes]]
 
@@ -31,6 +31,18 @@ TEXT_TYPES = frozenset(
     }
 )
 TEXT_SUFFIXES = ("+json", "+xml")
+JSON: HeaderRows = [(b"content-type", b"application/json")]
+# What an answer may have that does not stream, in megabytes, and who gives it:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+MEGABYTE = 1024 * 1024
+LAMBDA_LIMIT = (6, b"Lambda")
+LIMITS: dict[Front, tuple[int, bytes]] = {"load-balancer": (1, b"a load balancer")}
+# Not a 5xx, which clients would try again, and pay for again.
+TOO_LARGE = (
+    b'{"error":{"type":"response_too_large","message":"The answer is larger than the %d MB that %b takes '
+    b'unless it streams. Ask the function URL, which streams, or for a shorter answer."}}'
+)
 
 
 class Head:
@@ -66,7 +78,19 @@ def prelude(event: HttpEvent, head: Head) -> bytes:
 
 
 def buffered(event: HttpEvent, head: Head, body: bytes) -> bytes:
-    """The whole answer as the JSON object that `event`'s front takes."""
+    """The whole answer as the JSON object that `event`'s front takes, or in its place a 413 that the front takes."""
+    answer = _whole(event, head, body)
+    limit = LIMITS.get(event.front, LAMBDA_LIMIT)
+    return answer if len(answer) <= limit[0] * MEGABYTE else _whole(event, Head(413, JSON), TOO_LARGE % limit)
+
+
+def refused(fault: BadEvent) -> bytes:
+    """The answer to an event that is malformed, in the form that all fronts read."""
+    error = {"type": "invalid_request_error", "message": f"The event is no HTTP request as its front sends it: {fault}"}
+    return _whole(HttpEvent("http-api", "GET", "/", ""), Head(400, JSON), json.dumps({"error": error}).encode())
+
+
+def _whole(event: HttpEvent, head: Head, body: bytes) -> bytes:
     text = None if is_binary(head) else _decode(body)
     members: dict[str, Any] = {"statusCode": head.status}
     if event.front == "load-balancer":

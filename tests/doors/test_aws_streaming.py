@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.aws_invocation import BUFFERED_LIMIT
+from handlers.aws_response import MEGABYTE
 from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT, Runtime
 from tests.doors import lambda_apps as apps
 from tests.doors.lambda_clients import Gate, hosted, spawned, url_client
@@ -303,7 +303,6 @@ async def test_an_app_that_does_not_keep_to_asgi_fails(messages: list[dict[str, 
         (load("queue"), "Function.UnsupportedEvent", b""),
         (load("schedule"), "Function.UnsupportedEvent", b""),
         (load("stream-completion"), None, b"null"),
-        (load("function-url") | {"rawPath": 3}, "Function.BadEvent", b""),
     ],
 )
 async def test_events_that_are_no_request_are_answered_clearly(
@@ -355,10 +354,28 @@ async def test_a_buffered_answer_that_fails_is_an_error_of_the_invocation(path: 
 
 async def test_a_buffered_answer_that_is_too_large_says_so() -> None:
     async with hosted(lambda: apps.plain) as emulator:
-        body, end = await emulator.answer(load("rest-api") | {"path": f"/200/{BUFFERED_LIMIT}"})
+        body, end = await emulator.answer(load("rest-api") | {"path": f"/200/{6 * MEGABYTE}"})
         answer = json.loads(body)
         assert (answer["statusCode"], end.error) == (413, None)
         assert json.loads(answer["body"])["error"]["type"] == "response_too_large"
+
+
+async def test_a_malformed_event_is_a_400_that_names_its_part() -> None:
+    async with hosted(lambda: apps.echo) as emulator:
+        body, end = await emulator.answer(load("function-url") | {"body": 5})
+        answer = json.loads(body)
+        assert (answer["statusCode"], end.error) == (400, None)
+        assert json.loads(answer["body"])["error"]["message"].endswith("body: expected a string")
+
+
+@pytest.mark.parametrize(("event", "error"), [(b"{", "JSONDecodeError"), (b"[" * 100_000, "RecursionError")])
+async def test_an_event_that_cannot_be_read_is_an_error_of_the_invocation(event: bytes, error: str) -> None:
+    async with hosted(lambda: apps.echo) as emulator:
+        await emulator.ready()
+        invocation = emulator.invoke({})
+        invocation.event = event
+        assert (await invocation.chunks.get()).error == f"Function.{error}"  # type: ignore[union-attr]
+        await emulator.ready()  # and the loop goes on
 
 
 async def test_invoke_reads_a_buffered_answer() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from handlers import aws_buffered
 from handlers.aws_buffered import Handler, make_handler
-from handlers.aws_invocation import App, Receive, Scope, Send
+from handlers.aws_invocation import App, Receive, Scope, Send, UnsupportedEvent
+from handlers.aws_response import MEGABYTE
 from handlers.io.lambda_log import CURRENT, LambdaInvocation
 from tests.doors import lambda_apps as apps
 from tests.handlers.test_aws_events import load
@@ -102,6 +103,57 @@ def test_work_after_the_answer_is_done_before_it_is_returned(
     assert done == ["written"]
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["errorMessage"]) == ("work after the answer failed", "no table")
+
+
+MALFORMED = [
+    ({"body": 5}, "body: expected a string"),
+    ({"body": "?", "isBase64Encoded": True}, "body: not the base64 that isBase64Encoded promises"),
+    ({"headers": "a: b"}, "headers: expected an object"),
+    ({"rawPath": None}, "rawPath: expected a string"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MALFORMED)
+def test_a_malformed_event_is_a_400_that_names_its_part(
+    change: dict[str, Any], message: str, handler_of: Any
+) -> None:
+    answer = handler_of(apps.echo)(load("http-api") | change, Context())
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["error"]["message"].endswith(message)
+
+
+BARE = [
+    {"version": "2.0", "rawPath": "/a", "requestContext": {"http": {"method": "GET"}}},
+    {"httpMethod": "GET", "path": "/a", "headers": None, "multiValueHeaders": None, "requestContext": {}},
+    {"httpMethod": "GET", "path": "/a", "requestContext": {"elb": {}}, "headers": {"host": "[::1]:3000"}},
+]
+
+
+@pytest.mark.parametrize("event", BARE)
+def test_an_event_with_the_least_of_members_is_answered(event: dict[str, Any], handler_of: Any) -> None:
+    answer = handler_of(apps.echo)(event, Context())
+    assert (answer["statusCode"], json.loads(answer["body"])["path"]) == (201, "/a")
+
+
+def test_what_is_no_request_raises_and_a_notice_is_nothing(handler_of: Any) -> None:
+    handler = handler_of(apps.echo)
+    assert handler(load("stream-completion"), Context()) is None
+    for event in (load("queue"), load("schedule"), [], None, "text"):
+        with pytest.raises(UnsupportedEvent, match="HTTP requests only"):
+            handler(event, Context())
+
+
+def test_an_answer_that_is_too_large_is_a_413(handler_of: Any) -> None:
+    answer = handler_of(apps.plain)(load("load-balancer") | {"path": f"/200/{MEGABYTE}"}, Context())
+    assert (answer["statusCode"], answer["statusDescription"]) == (413, "413 Content Too Large")
+
+
+def test_headers_that_are_not_utf_8_are_handed_on(handler_of: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await apps.start(send, 200, (b"content-type", b"text/plain"), (b"x-name", b"caf\xe9"))
+        await apps.body(send, b"x")
+
+    assert handler_of(app)(load("http-api"), Context())["headers"]["x-name"] == "caf\u00e9"
 
 
 async def hang(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.aws_response import Head, buffered, is_binary, may_stream, prelude
+from handlers.aws_response import MEGABYTE, Head, buffered, is_binary, may_stream, prelude
 from tests.handlers.test_aws_events import REQUESTS, read
 
 HEAD = Head(
@@ -107,6 +107,20 @@ def test_binary_bodies_are_base64(content_type: bytes, body: bytes) -> None:
 def test_a_status_without_a_known_phrase_still_has_a_description() -> None:
     answer = json.loads(buffered(read("load-balancer"), Head(299, []), b""))
     assert answer["statusDescription"] == "299 Status"
+
+
+LIMITS = [("http-api", 6), ("rest-api", 6), ("load-balancer", 1), ("load-balancer-multi-value", 1)]
+
+
+@pytest.mark.parametrize(("name", "megabytes"), LIMITS)
+def test_an_answer_that_its_front_does_not_take_is_a_413(name: str, megabytes: int) -> None:
+    plain = Head(200, [(b"content-type", b"text/plain")])
+    room = megabytes * MEGABYTE - len(buffered(read(name), plain, b""))
+    assert json.loads(buffered(read(name), plain, b"x" * room))["statusCode"] == 200
+    answer = json.loads(buffered(read(name), plain, b"x" * (room + 1)))
+    assert answer["statusCode"] == 413
+    error = json.loads(answer["body"])["error"]
+    assert error["type"] == "response_too_large" and f"{megabytes} MB" in error["message"]
 
 
 STREAMS = {
