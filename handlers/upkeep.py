@@ -79,7 +79,7 @@ class Upkeep:
         for record in records:
             note = self._notes.get(record.request_id)
             if note is not None and record.hold is not None:
-                await note
+                await asyncio.wait((note,))  # which goes on where this is given up
                 await self._store.delete(_folder(record.hold.lease), record.request_id)
                 del self._notes[record.request_id]
 

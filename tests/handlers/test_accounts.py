@@ -14,7 +14,17 @@ from core.access import AccessRules
 from core.configuration import ConfigurationError
 from core.estimate import input_tokens
 from core.http import Request, Response
-from core.ports import Hold, Settlement, Shortage, StoredDocument, StoreFault, Taken
+from core.ports import (
+    BackendRequest,
+    Charge,
+    Exchange,
+    Hold,
+    Settlement,
+    Shortage,
+    StoredDocument,
+    StoreFault,
+    Taken,
+)
 from handlers.io.sqlite_store import SqliteStore
 from handlers.quotas import read_quotas
 from tests.gateways import body_of, path_of
@@ -255,6 +265,87 @@ async def test_what_comes_while_a_flush_writes_is_written_where_a_door_asks_for_
     await flushing
     assert len(list(await store.read_all("usage:2023-11-14"))) == 3
     await store.close()
+
+
+class GatedStore(SqliteStore):
+    """Writes records, and notes where `notes` says so, as often as it is let."""
+
+    def __init__(self, path: Path, notes: bool = False) -> None:
+        super().__init__(path)
+        self.gate = asyncio.Semaphore(0)
+        self.gated = "notes:" if notes else "usage:"
+
+    async def write(
+        self, folder: str, documents: Mapping[str, StoredDocument], expires: float | None = None
+    ) -> None:
+        if folder.startswith(self.gated):
+            await self.gate.acquire()
+        await super().write(folder, documents, expires)
+
+
+async def test_nobody_waits_for_more_than_what_was_there_when_they_asked(tmp_path: Path) -> None:
+    """Others' answers end all the time, so that whoever writes their records is never done."""
+    store = GatedStore(tmp_path / "made.db")
+    bench = AccountedBench(document(), [whole()] * 9, store)
+    await bench.add_key("sk-sky-others")
+    await bench.add_key(quota={"in_flight": 1}, id="key_one")
+    full = Hold("taken", (Charge("in_flight:key:key_one:", 1, 1),), bench.clock.time() + 900)
+    assert isinstance(await store.reserve(full, bench.clock.time()), Taken)
+    assert (await ask(bench, key="sk-sky-others")).status == 200
+    flushing = asyncio.create_task(bench.accounts.flush())
+    await asyncio.sleep(0)
+    refused = asyncio.create_task(ask(bench))
+    for _ in range(3):
+        while bench.accounts._waiting:
+            await asyncio.sleep(0.001)
+        assert (await ask(bench, key="sk-sky-others")).status == 200
+        await bench.accounts.flush()  # it leaves it to the one that writes
+        store.gate.release()
+    assert (await asyncio.wait_for(refused, 30)).status == 429
+    assert not flushing.done()
+    store.gate = asyncio.Semaphore(9)
+    flushing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flushing
+    assert len(await bench.documents()) == 5
+    await store.close()
+
+
+async def test_a_client_that_leaves_while_others_are_settled_for_it_harms_nothing(tmp_path: Path) -> None:
+    store = GatedStore(tmp_path / "made.db", notes=True)
+    bench = AccountedBench(document(quotas={"note_seconds": 0}), [whole()] * 2, store)
+    await bench.add_key(quota={"in_flight": 1})
+    bench.gateway.ports.transports = {"http": NotedTransport(bench)}
+    assert (await ask(bench)).status == 200
+    leaving = asyncio.create_task(ask(bench))
+    while bench.accounts._writer is None or bench.accounts._waiting:
+        await asyncio.sleep(0.001)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    last = asyncio.create_task(bench.accounts.flush())
+    await asyncio.sleep(0)
+    assert not last.done(), "what nobody else waits for it does"
+    store.gate.release()
+    await last
+    assert bench.accounts._writer is None
+    assert sorted(row["outcome"] for row in await bench.documents()) == ["abandoned", "complete"]
+    assert await store.read_all("notes:2023-11-14") == {}
+    await store.close()
+
+
+class NotedTransport:
+    """Sends a request once it is being noted."""
+
+    def __init__(self, bench: AccountedBench) -> None:
+        self._bench = bench
+
+    async def send(self, request: BackendRequest) -> Exchange:
+        upkeep = self._bench.accounts._upkeep
+        assert upkeep is not None
+        while not upkeep._notes:
+            await asyncio.sleep(0.001)
+        return await self._bench.transport.send(request)
 
 
 class SlowStore(SqliteStore):
