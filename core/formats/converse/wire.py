@@ -266,7 +266,8 @@ def _kind(name: str, message: str, status: int) -> Kind:
     if kind is None:
         kind = "bad_request" if 400 <= status < 500 else "upstream"
     if kind == "bad_request":
-        return _bad_request_kind(message)
+        found = _bad_request_kind(message)
+        return "too_large" if found == "bad_request" and status == 413 else found
     if kind == "rate_limit" and "per day" in message:
         return "quota"
     return kind

@@ -225,6 +225,8 @@ def _kind(error: JsonObject, message: str, status: int) -> Kind:
         kind = "bad_request" if 400 <= status < 500 else "upstream"
     if kind == "bad_request" and _TOO_LONG.search(message):
         return "context_length"
+    if kind == "bad_request" and (status == 413 or "payload size exceeds" in message):
+        return "too_large"
     if kind == "not_found" and "models/" in message:
         return "model_not_found"
     return kind

@@ -61,6 +61,8 @@ def test_made_errors(text: bytes) -> None:
         (500, "InternalServerException", "oops", "upstream", True),
         (503, "ServiceUnavailableException", "busy", "overloaded", True),
         (413, "", "big", "too_large", False),
+        (413, "ValidationException", "Request body is too large", "too_large", False),
+        (413, "ValidationException", "Input is too long for requested model.", "context_length", False),
         (418, "TeapotException", "tea", "bad_request", False),
         (502, "", "bad gateway", "upstream", True),
     ],

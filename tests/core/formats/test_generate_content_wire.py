@@ -45,6 +45,11 @@ def test_read_error(name: str, status: int, kind: Kind, retryable: bool, retry_a
         (404, b'{"error": "gone"}', "not_found", "gone"),
         (422, b"[]", "bad_request", "The backend answered with status 422."),
         (
+            400, b'{"error": {"message": "Request payload size exceeds the limit.", "status": "INVALID_ARGUMENT"}}',
+            "too_large", "Request payload size exceeds the limit.",
+        ),
+        (413, b'{"error": {"message": "big", "status": "INVALID_ARGUMENT"}}', "too_large", "big"),
+        (
             400, b'{"error": {"message": 5, "details": [1]}}', "bad_request",
             'The backend answered with status 400: {"error": {"message": 5, "details": [1]}}',
         ),
