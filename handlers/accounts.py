@@ -173,7 +173,8 @@ class Accounts:
         route = generation.route
         assert route is not None
         incoming = input_tokens(generation.request.body)
-        tier = generation.service_tier
+        fast = generation.document.values.get("speed") == "fast"
+        tier = "fast" if fast else generation.service_tier
         times = 2 if route.policy.hedge_after is not None else 1
         tokens = cost = 0
         for candidate in route.candidates:
@@ -333,4 +334,4 @@ def _tell(askers: list[asyncio.Future[None]]) -> None:
 
 
 def _named(quotas: Mapping[str, Quota], name: str) -> Quota:
-    return quotas.get(name) or quotas.get("*") or {}
+    return quotas[name] if name in quotas else quotas.get("*", {})

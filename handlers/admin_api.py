@@ -167,18 +167,9 @@ async def change_key(key_id: str, terms: KeyChange, desk: DeskOf) -> JSONRespons
         before = await desk.find(key_id)
         now = desk.clock.time()
         stated = terms.model_dump(exclude_unset=True)
-        after = [read_terms(stated, key, now) for key in before]
-        if len(after) > 1 and "expires" in stated:  # those that are being replaced end when they were to
-            after = [*(_ending_as(key, old) for key, old in zip(after[:-1], before, strict=False)), after[-1]]
-        await desk.change(before, after)
-        *older, newest = after
+        *older, newest = await desk.change(before, [read_terms(stated, key, now) for key in before])
         (row,) = await _with_quotas([shown_key(newest, now, older)], {newest.id: newest}, desk)
         return JSONResponse(row)
-
-
-def _ending_as(key: Key, old: Key) -> Key:
-    key.expires = old.expires
-    return key
 
 
 @router.post(

@@ -56,20 +56,26 @@ class Issuer:
     async def _key(self, key_id: str) -> Key:
         now = self._clock.time()
         age = KEYS_SECONDS if self._fetched_at is None else now - self._fetched_at
-        if age >= KEYS_SECONDS or (key_id not in self._keys and age >= UNKNOWN_SECONDS):
+        if age >= KEYS_SECONDS or (self._known(key_id) is None and age >= UNKNOWN_SECONDS):
             await self._fetch_keys(key_id, now)
-        key = self._keys.get(key_id)
+        key = self._known(key_id)
         if key is None:
             raise BadToken("it is signed with a key that the issuer does not publish")
         return key
 
+    def _known(self, key_id: str) -> Key | None:
+        """A token may leave out which key it is signed with where there is one (OpenID Connect Core, 10.1)."""
+        if not key_id and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(key_id)
+
     async def _fetch_keys(self, key_id: str, now: float) -> None:
         """An issuer that does not answer is asked again in a minute; until then the keys that there are go on."""
         try:
-            discovery = await self._get(f"{self._url}/.well-known/openid-configuration")
+            discovery = await self._get(f"{self._url.rstrip('/')}/.well-known/openid-configuration")
             self._keys = read_keys(await self._get(str(discovery.get("jwks_uri", ""))))
         except (NotConfigured, BadToken):
-            if key_id not in self._keys:
+            if self._known(key_id) is None:
                 raise
             self._fetched_at = now - KEYS_SECONDS + UNKNOWN_SECONDS
             return

@@ -61,12 +61,16 @@ class KeyDesk:
         self._tell(action, issued)
         return secret, issued
 
-    async def change(self, before: Sequence[Key], after: Sequence[Key]) -> None:
-        """Puts `after` in the place of `before`, which are the same keys with other terms."""
-        await self.store.write(KEYS, {key.digest: key.document() for key in after})
-        for old, new in zip(before, after, strict=True):
+    async def change(self, before: Sequence[Key], after: Sequence[Key]) -> list[Key]:
+        """Puts `after` in the place of `before`, which are the same keys with other terms, the newest last. Those that
+        it replaces end when they were to. Gives what was written."""
+        ended = [replace(new, expires=old.expires) for old, new in zip(before[:-1], after, strict=False)]
+        changed = [*ended, after[-1]]
+        await self.store.write(KEYS, {key.digest: key.document() for key in changed})
+        for old, new in zip(before, changed, strict=True):
             was, now = old.document(), new.document()
             self._tell("changed", new, members=[name for name in now if now[name] != was[name]])
+        return changed
 
     async def rotate(self, name: str, overlap: float) -> tuple[str, Key]:
         """A new key with the id and the terms of the one called `name`, so that limits and budgets are one for both;

@@ -142,4 +142,4 @@ def _tokens(machine: Machine) -> TokenVerifier | None:
     audience = machine.variables.get("SKYBRIDGE_OIDC_AUDIENCE", "")
     if not audience:
         raise ConfigurationError("SKYBRIDGE_OIDC_AUDIENCE", "tokens of an issuer are accepted for one audience: set it")
-    return Issuer(issuer.rstrip("/"), audience, machine.transport, machine.clock)
+    return Issuer(issuer, audience, machine.transport, machine.clock)

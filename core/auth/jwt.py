@@ -122,7 +122,8 @@ def verify(token: Token, key: Key, expected: Expected) -> None:
     if key.algorithm not in ("", token.algorithm) or not _VERIFIERS[token.algorithm](token, key):
         raise BadToken("its signature does not match")
     claims = token.claims
-    if claims.get("iss") != expected.issuer:
+    # Auth0's and Entra's older tokens end their issuer's URL with a slash, which is easily lost in a setting.
+    if str(claims.get("iss")).removesuffix("/") != expected.issuer.removesuffix("/"):
         raise BadToken("it is of another issuer")
     audience = claims.get("aud")
     if expected.audience not in (audience if isinstance(audience, list) else [audience]):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from core.auth.tokens import Token
@@ -72,7 +72,7 @@ class CloudSecrets:
             return _Value(await self._fetchers[scheme](place))
         except (StoreFault, NotConfigured) as fault:
             raise NotConfigured(f"{reference}: {fault}") from None
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError):
             raise NotConfigured(f"{reference}: the answer holds no such value") from None
 
     async def _secret(self, place: str) -> str:
@@ -80,14 +80,14 @@ class CloudSecrets:
         name, _, member = place.partition("#")
         found = await self._aws("secretsmanager", "secretsmanager.GetSecretValue", {"SecretId": name}, name)
         text = found["SecretString"]
-        return str(json.loads(text)[member]) if member else str(text)
+        return _text(json.loads(text)[member]) if member else _text(text)
 
     async def _parameter(self, place: str) -> str:
         """https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html"""
         name = place if place.startswith(("/", "arn:")) or "/" not in place else f"/{place}"
         members = {"Name": name, "WithDecryption": True}
         found = await self._aws("ssm", "AmazonSSM.GetParameter", members, name)
-        return str(found["Parameter"]["Value"])
+        return _text(found["Parameter"]["Value"])
 
     async def _aws(self, service: str, target: str, members: Mapping[str, Any], name: str) -> Any:
         variables = self._variables
@@ -120,13 +120,20 @@ class CloudSecrets:
         answer = await self._client(authorize).send(Call("GET", url, [("accept", "application/json")]))
         if answer.status != 200:
             raise NotConfigured(f"Key Vault answered {answer.status}")
-        return str(json.loads(answer.body)["value"])
+        return _text(json.loads(answer.body)["value"])
 
     def _client(self, authorize: Callable[[Any], Awaitable[None]]) -> CloudClient:
         return CloudClient("no answer", self._transport, self._clock, self._random, authorize, _is_throttled, _SECONDS)
 
 
 _ENDPOINTS = {"secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER", "ssm": "AWS_ENDPOINT_URL_SSM"}
+
+
+def _text(value: Any) -> str:
+    """Raises TypeError for what is no text, and no number that stands for one."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError
+    return str(value)
 
 
 def _error_of(answer: Answer) -> str:
@@ -154,27 +161,19 @@ def resolve_all(value: Any, variables: Mapping[str, str], keep: frozenset[str] =
     found = sorted(set(_references(value, keep)))
     if not found:
         return value
-    values: dict[str, str] = {}
-    faults: list[NotConfigured] = []
 
-    async def work() -> None:
+    async def work() -> list[str]:
         transport = HttpTransport()
         secrets = CloudSecrets(variables, transport, SystemClock(), SystemRandom())
         try:
-            texts = await asyncio.gather(*map(secrets.resolve, found))
-            values.update(zip(found, texts, strict=True))
-        except NotConfigured as fault:
-            faults.append(fault)
+            return await asyncio.gather(*map(secrets.resolve, found))
         finally:
             await transport.aclose()
 
     # In a thread: a door may start its application inside an event loop.
-    thread = Thread(target=lambda: asyncio.run(work()), name="skybridge-secrets")
-    thread.start()
-    thread.join()
-    if faults:
-        raise faults[0]
-    return _replaced(value, values, keep)
+    with ThreadPoolExecutor(1, "skybridge-secrets") as thread:
+        texts = thread.submit(asyncio.run, work()).result()
+    return _replaced(value, dict(zip(found, texts, strict=True)), keep)
 
 
 def _references(value: Any, keep: frozenset[str]) -> list[str]:

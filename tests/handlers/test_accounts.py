@@ -378,6 +378,16 @@ async def test_what_a_client_that_left_had_reserved_is_given_back(tmp_path: Path
     await store.close()
 
 
+async def test_who_is_named_is_not_among_the_others(store: SqliteStore) -> None:
+    """An owner or a model that the operator lets free."""
+    quotas = {"owners": {"team-a": {}, "*": {"usd_total": 0}}, "models": {"m": {}, "*": {"in_flight": 0}}}
+    bench = AccountedBench(document(quotas=quotas), [whole()], store)
+    await bench.add_key()
+    assert (await ask(bench)).status == 200
+    await bench.add_key("sk-sky-other", owner="team-b")
+    assert (await ask(bench, key="sk-sky-other")).status == 429
+
+
 async def test_a_budget_needs_a_price(store: SqliteStore) -> None:
     bench = AccountedBench(document(prices={}), [whole()], store)
     await bench.add_key(quota={"usd_total": 5})

@@ -95,6 +95,18 @@ def test_rotation_keeps_the_id_and_overlaps(run: Terminal) -> None:
     assert len(run.keys()) == 3
 
 
+def test_a_key_that_was_replaced_ends_when_it_was_to(run: Terminal) -> None:
+    run("keys", "create", "--owner", "team-a")
+    (key,) = run.keys()
+    run("keys", "rotate", key["id"], "--overlap-hours", "1")
+    end = run.keys()[0]["expires"]
+    for date in ("2099-01-31", "never"):
+        run("keys", "update", key["id"], "--expires", date, "--limit", "in_flight=2")
+        old, new = run.keys()
+        assert (old["expires"], old["quota"]) == (end, {"in_flight": 2})
+        assert (new["expires"] is None) == (date == "never")
+
+
 def test_a_key_can_be_revoked_twice_and_not_rotated_any_more(run: Terminal) -> None:
     run("keys", "create")
     (key,) = run.keys()

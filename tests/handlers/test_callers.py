@@ -112,12 +112,14 @@ def issuer_plays(*keys: dict[str, Any]) -> list[Play]:
 class Issued:
     """An issuer whose documents are scripted."""
 
-    def __init__(self, plays: list[Play], admins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, plays: list[Play], admins: tuple[str, ...] = (), issuer: str = "https://issuer.example"
+    ) -> None:
         self.clock = VirtualClock()
         self.transport = ScriptedTransport(plays, self.clock)
         self.clock.now = NOW - 1_700_000_000.0
-        issuer = Issuer("https://issuer.example", "skybridge", self.transport, self.clock)
-        self.callers = Callers(None, self.clock, tokens=issuer, admins=admins)
+        tokens = Issuer(issuer, "skybridge", self.transport, self.clock)
+        self.callers = Callers(None, self.clock, tokens=tokens, admins=admins)
 
     async def ask(self, text: str) -> Caller:
         request = Request("POST", "/v1/messages", "", {"authorization": f"Bearer {text}"})
@@ -158,6 +160,27 @@ async def test_a_token_is_verified_once_a_minute_and_not_believed_beyond_its_end
     issued.clock.now += 2
     with pytest.raises(Refused, match="does not publish"):
         await issued.ask(lasting)
+
+
+async def test_a_token_that_does_not_say_which_key_it_is_signed_with() -> None:
+    """OpenID Connect Core, 10.1: it may leave that out where the issuer has one."""
+    unnamed = token(header={"alg": "RS256"})
+    issued = Issued([*issuer_plays(jwk()), *issuer_plays(jwk(), jwk(kid="k2"))])
+    assert (await issued.ask(unnamed)).id == "app-1"
+    issued.clock.now += 3600
+    with pytest.raises(Refused, match="does not publish"):
+        await issued.ask(token({**CLAIMS, "exp": NOW + 9000}, {"alg": "RS256"}))
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_a_slash_at_the_end_of_an_issuer_is_no_difference(end: str) -> None:
+    """Auth0's and Entra's older tokens have one."""
+    issued = Issued(issuer_plays(jwk()), issuer=f"https://issuer.example{end}")
+    for stated in ("https://issuer.example", "https://issuer.example/"):
+        assert (await issued.ask(token({**CLAIMS, "iss": stated}))).id == "app-1"
+    with pytest.raises(Refused, match="another issuer"):
+        await issued.ask(token({**CLAIMS, "iss": "https://issuer.example//"}))
+    assert issued.transport.requests[0].url == "https://issuer.example/.well-known/openid-configuration"
 
 
 async def test_an_issuer_that_is_away_leaves_its_keys() -> None:

@@ -46,7 +46,8 @@ def aws() -> Iterator[dict[str, str]]:
         }  # fmt: skip
         manager, ssm = boto3.client("secretsmanager", **keys), boto3.client("ssm", **keys)
         arn = manager.create_secret(Name="plain", SecretString=VALUE)["ARN"]
-        manager.create_secret(Name="json/one", SecretString=json.dumps({"key": VALUE}))
+        manager.create_secret(Name="json/one", SecretString=json.dumps({"key": VALUE, "none": None, "on": True}))
+        manager.create_secret(Name="bytes", SecretBinary=b"x")
         ssm.put_parameter(Name="/team/key", Value=VALUE, Type="SecureString")
         ssm.put_parameter(Name="flat", Value=VALUE, Type="String")
         yield {**BASE, "AWS_ENDPOINT_URL": endpoint, "ARN": arn}
@@ -71,6 +72,10 @@ def test_a_value_from_aws(aws: dict[str, str], reference: str) -> None:
         ("aws-ssm://absent", "ParameterNotFound"),
         ("aws-secret://json/one#other", "holds no such value"),
         ("aws-secret://plain#member", "holds no such value"),
+        ("aws-secret://json/one#none", "holds no such value"),
+        ("aws-secret://json/one#on", "holds no such value"),
+        ("aws-secret://bytes", "holds no such value"),
+        ("aws-secret://arn:aws", "holds no such value"),
     ],
 )
 def test_an_error_names_the_reference_and_never_the_value(aws: dict[str, str], reference: str, reason: str) -> None:

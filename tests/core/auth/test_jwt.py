@@ -75,6 +75,7 @@ def test_a_good_token_holds() -> None:
     ("claims", "reason"),
     [
         ({**CLAIMS, "iss": "https://other.example"}, "another issuer"),
+        ({**CLAIMS, "iss": None}, "another issuer"),
         ({**CLAIMS, "aud": "other"}, "another audience"),
         ({**CLAIMS, "aud": None}, "another audience"),
         ({**CLAIMS, "exp": NOW - 61}, "has expired"),
