@@ -90,11 +90,12 @@ class KeyCache:
 
 
 class Callers:
-    """Tells whose request it is. `platform`: whether the platform in front has authenticated the caller. `admins`:
-    patterns of the ids and names of those principals and token holders that are administrators."""
+    """Tells whose request it is. `platform`: what in front has authenticated the caller, `lambda` or another (App
+    Service); "" where nothing has. `admins`: patterns of the ids and names of those principals and token holders that
+    are administrators."""
 
     def __init__(
-        self, keys: KeyCache | None, clock: Clock, *, platform: bool = False, tokens: TokenVerifier | None = None,
+        self, keys: KeyCache | None, clock: Clock, *, platform: str = "", tokens: TokenVerifier | None = None,
         admins: Sequence[str] = (),
     ) -> None:
         self._keys = keys
@@ -107,14 +108,28 @@ class Callers:
         """Whose request it is. Raises Refused, or NotConfigured where a key cannot be looked up."""
         if self._platform:
             refuse_other_sites(request, local=False)
-            principal = _principal(request)
+            principal = _principal(request, self._platform)
             if principal is not None:
                 return self._with_rights(principal)
         presented = presented_keys(request)
+        refused: Refused | None = None
         for secret in presented:
-            caller = await self._of_secret(secret)
+            try:
+                caller = await self._of_secret(secret)
+            except Refused as fault:
+                refused = fault  # a key that is sent beside it may be valid
+                continue
             if caller is not None:
                 return caller
+        if refused is not None and not rules.keys:
+            raise refused
+        try:
+            return self._of_rules(request, rules, presented)
+        except Refused as fault:
+            raise (refused or fault) from None
+
+    def _of_rules(self, request: Request, rules: AccessRules, presented: Sequence[str]) -> Caller:
+        """Who holds no key of the store's and no token. Raises Refused."""
         if rules.open:
             if self._platform:
                 return replace(anonymous(presented), kind="platform")
@@ -151,16 +166,16 @@ class Callers:
         return caller
 
 
-def _principal(request: Request) -> Caller | None:
+def _principal(request: Request, platform: str) -> Caller | None:
     """The identity that the platform vouches for: an IAM principal, or Entra's behind App Service authentication,
-    which drops these headers from a client's request and sets them itself.
+    which drops these headers from a client's request and sets them itself. Nothing before a Lambda function does.
 
     https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
     """
     if request.principal:
         return Caller(request.principal, "iam", request.principal, request.principal)
     encoded = request.headers.get("x-ms-client-principal")
-    if not encoded:
+    if not encoded or platform == "lambda":
         return None
     claims = _claims(encoded)
     name = claims.get("name") or request.headers.get("x-ms-client-principal-name") or claims.get("id") or ""

@@ -122,7 +122,9 @@ def make_accounts(configuration: Configuration, reference: str, machine: Machine
     if store is None and configuration.quotas:
         raise ConfigurationError("quotas", f"limits and budgets need a store: set SKYBRIDGE_STORE to {FORMS}")
     keys = None if store is None else KeyCache(store, machine.clock, log)
-    platform = machine.variables.get("SKYBRIDGE_AUTH") == "platform"
+    platform = ""
+    if machine.variables.get("SKYBRIDGE_AUTH") == "platform":
+        platform = "lambda" if "AWS_LAMBDA_FUNCTION_NAME" in machine.variables else "app-service"
     admins = _listed(machine.variables.get("SKYBRIDGE_ADMINS", ""))
     callers = Callers(keys, machine.clock, platform=platform, tokens=_tokens(machine), admins=admins)
     ports = AccountPorts(store, machine.clock, machine.random, log)

@@ -34,7 +34,7 @@ def principal(*claims: tuple[str, str]) -> dict[str, str]:
     return {"x-ms-client-principal": base64.b64encode(json.dumps(document).encode()).decode()}
 
 
-async def identified(headers: dict[str, str], arn: str = "", platform: bool = True) -> Caller:
+async def identified(headers: dict[str, str], arn: str = "", platform: str = "app-service") -> Caller:
     request = Request("POST", "/v1/messages", "", headers, principal=arn)
     return await Callers(None, VirtualClock(), platform=platform).identify(request, CLOSED)
 
@@ -72,7 +72,13 @@ async def test_a_platform_that_names_nobody_has_still_let_the_request_pass() -> 
 
 async def test_nobody_gets_in_by_the_platforms_header_where_the_platform_sets_none() -> None:
     with pytest.raises(Refused):
-        await identified(principal(("oid", "o1")), ARN, platform=False)
+        await identified(principal(("oid", "o1")), ARN, platform="")
+
+
+async def test_nobody_gets_in_by_app_services_header_on_lambda() -> None:
+    """There a client's own header arrives as it is."""
+    assert (await identified(principal(("oid", "o1")), platform="lambda")).kind == "platform"
+    assert (await identified(principal(("oid", "o1")), ARN, platform="lambda")).id == ARN
 
 
 @pytest.mark.parametrize("text", ["!", "e30=", "W10=", "eyJjbGFpbXMiOlszXX0="])
@@ -85,7 +91,7 @@ async def test_a_principal_that_cannot_be_read_is_refused(text: str) -> None:
 
 async def test_administrators_are_named_by_patterns_of_ids_and_names() -> None:
     async def is_admin_of(pattern: str, headers: dict[str, str], arn: str = "") -> bool:
-        callers = Callers(None, VirtualClock(), platform=True, admins=("nobody", pattern))
+        callers = Callers(None, VirtualClock(), platform="app-service", admins=("nobody", pattern))
         return is_admin(await callers.identify(Request("GET", "/", "", headers, principal=arn), CLOSED))
 
     ann = principal(("oid", "o1"), ("preferred_username", "ann@example"))
