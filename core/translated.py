@@ -107,7 +107,7 @@ class TranslationPipe:
                     losses.finished(event.stop, event.extra)
                 self.observation.stop = event.stop
                 self.observation.usage.merge(event.usage)
-                self.observation.usage.tier = event.service_tier or self.observation.usage.tier
+                self.observation.usage.tier = self.observation.usage.tier or event.service_tier
             case Failed():
                 redact(event.error, self.headers)
                 self.error = event.error
@@ -157,7 +157,7 @@ class TranslatedRequest:
         answer = way.restore.answer(way.backend.read_response(values, way.target))
         AnswerLosses(way.reply.conversation.format, self.dropped).whole(answer)
         observation = Observation(answer.model or None, answer.id or None, answer.stop, answer.usage)
-        observation.usage.tier = answer.service_tier or observation.usage.tier
+        observation.usage.tier = observation.usage.tier or answer.service_tier
         return WholeAnswer(dump(way.client.write_response(answer, way.reply)), observation)
 
 

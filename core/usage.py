@@ -91,7 +91,8 @@ def in_usd(picodollars: int) -> str:
 
 @slotted
 class Wasted:
-    """Tokens of an attempt that nobody got an answer from: a hedge that lost, a stream that broke."""
+    """Tokens that are on the bill and in no answer's counts: of a hedge that lost, of a stream that broke, of what a
+    vendor did beside its answer (a summary of the context)."""
 
     backend: str
     api_model: str

@@ -201,6 +201,8 @@ class Accounts:
             record.errors.append("usage estimated: the backend's counts never came")
         if record.cost is None:
             record.cost = self._pricing.record(record)
+        if "iterations" in record.usage.raw:  # of Anthropic's answers, few
+            record.wasted = [*record.wasted, *import_module("core.formats.messages.iterations").beside(record)]
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(record)
         else:

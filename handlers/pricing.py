@@ -29,7 +29,7 @@ class Pricing:
         """The most that so many tokens (in, out) cost at `candidate`, in picodollars: at the tier that is asked for, at
         the one that the operator has set, or at the standard one, where no other has room."""
         backend = candidate.backend
-        tier = tier or str(candidate.defaults.get("service_tier") or "")
+        tier = tier or str(candidate.defaults.get("speed") or candidate.defaults.get("service_tier") or "")
         price = self._prices.find(backend.name, backend.provider.name, candidate.api_model, backend.region)
         if price is None:
             return None

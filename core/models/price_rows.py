@@ -29,9 +29,9 @@ claude-opus-4-1                    15      75     1.5   18.75      30          -
 claude-opus-4-5                     5      25     0.5    6.25      10          -  batch=0.5
 claude-opus-4-6                     5      25     0.5    6.25      10          -  batch=0.5
 claude-opus-4-7                     5      25     0.5    6.25      10          -  batch=0.5
-claude-opus-4-8                     5      25     0.5    6.25      10          -  batch=0.5
-claude-opus-5                       5      25     0.5    6.25      10          -  batch=0.5
-claude-opus-5-5                     4      20     0.2       5       8          -  batch=0.5
+claude-opus-4-8                     5      25     0.5    6.25      10          -  batch=0.5 fast=2
+claude-opus-5                       5      25     0.5    6.25      10          -  batch=0.5 fast=2
+claude-opus-5-5                     4      20     0.2       5       8          -  batch=0.5 fast=2
 claude-sonnet-4                     3      15     0.3    3.75       6 200k:2:1.5  -
 claude-sonnet-4-5                   3      15     0.3    3.75       6 200k:2:1.5  batch=0.5
 claude-sonnet-4-6                   3      15     0.3    3.75       6          -  batch=0.5
@@ -74,10 +74,10 @@ gpt-5.6                             4      20     0.4       5      10 272k:2:1.5
 gpt-5.6-luna                      0.2     1.2    0.02    0.25     0.5 272k:2:1.5  batch=0.5 flex=0.5 priority=2
 gpt-5.6-sol                         4      20     0.4       5      10 272k:2:1.5  batch=0.5 flex=0.5 priority=2
 gpt-5.6-terra                       2      12     0.2     2.5       5 272k:2:1.5  batch=0.5 flex=0.5 priority=2
-gpt-6-astra                        10      50       1    12.5      25 272k:2:1.5  batch=0.5 flex=0.5 priority=2
+gpt-6-astra 10 50 1 12.5 25 272k:2:1.5 batch=0.5 flex=0.5 priority=2 ultrafast=6
 gpt-6-luna                        0.1     0.5    0.01   0.125    0.25 272k:2:1.5  batch=0.5 flex=0.5 priority=2
 gpt-6-sol                           2      10     0.2     2.5       5 272k:2:1.5  batch=0.5 flex=0.5 priority=2
-gpt-6.1-sol                         2      10     0.1     2.5       5 272k:2:1.5  batch=0.5 flex=0.5 priority=2
+gpt-6.1-sol 2 10 0.1 2.5 5 272k:2:1.5 batch=0.5 flex=0.5 priority=2 ultrafast=6
 gpt-6.1-terra                       1       5    0.05    1.25     2.5 272k:2:1.5  batch=0.5 flex=0.5 priority=2
 o1                                 15      60     7.5       -       -          -  batch=0.5
 o1-pro                            150     600       -       -       -          -  batch=0.5

@@ -83,6 +83,8 @@ class Price:
 
     def factors(self, input_tokens: int, tier: str) -> tuple[Ratio, Ratio]:
         """For a prompt of that length at that tier: what input and output are multiplied with."""
+        if tier == "fast" and tier not in self.tiers:
+            tier = "priority"  # OpenAI's word for it since July 2026: https://openai.com/api-fast-mode/
         factor, long = self.tiers.get(tier, ONE), self.long_context
         if long is None or input_tokens <= long.above:
             return factor, factor

@@ -112,6 +112,19 @@ async def test_a_key_comes_in_whichever_place_its_sdk_uses(store: SqliteStore, h
     assert SECRET not in repr(sent) and sent.url.endswith("?beta=true")
 
 
+async def test_one_valid_key_is_enough(store: SqliteStore) -> None:
+    """Claude Code sends two where two are configured: one of them may be an old one."""
+    bench = AccountedBench(document(), [whole()] * 3, store, AccessRules(("service",), stored=True))
+    await bench.add_key()
+    await bench.add_key("sk-sky-revoked", revoked=bench.clock.time() - 1)
+    body = request_body("messages")
+    for valid in (SECRET, "service"):
+        headers = {"x_api_key": "sk-sky-revoked", "authorization": f"Bearer {valid}"}
+        assert (await bench.post(path_of("messages"), body, **headers)).status == 200
+    both = await bench.post(path_of("messages"), body, x_api_key="sk-sky-revoked", authorization="Bearer other")
+    assert both.status == 401 and b"is revoked" in await body_of(both)
+
+
 async def test_a_revoked_key_is_refused_within_30_seconds(store: SqliteStore) -> None:
     bench = AccountedBench(document(), [whole()], store)
     await bench.add_key()
@@ -631,3 +644,49 @@ async def test_who_is_not_limited_has_no_quota(store: SqliteStore) -> None:
     bench = AccountedBench(document(), [], store)
     key = await bench.add_key()
     assert await bench.accounts.quotas_left(key.caller(), ["m"]) == {"m": None}
+
+
+async def test_what_anthropic_uses_beside_its_answer_is_billed(store: SqliteStore) -> None:
+    """A compaction costs what the model does, an advisor what its own does; neither is in the answer's counts."""
+    entries: list[Any] = [
+        {"type": "compaction", "input_tokens": 180, "output_tokens": 3},
+        {"type": "message", "input_tokens": 5, "output_tokens": 2},
+        {"type": "advisor_message", "model": "wise", "input_tokens": 10, "output_tokens": 1},
+        {"type": "advisor_message", "model": "wise"}, "odd", {},
+    ]  # fmt: skip
+    answers = []
+    for iterations in (entries, None, {"type": "compaction"}):
+        answer = json.loads(answer_body("messages"))
+        answer["usage"]["iterations"] = iterations
+        answers.append(Play(headers=JSON_HEADERS, chunks=[json.dumps(answer).encode()]))
+    prices = {**DOLLAR, "wise": {"input": 10_000_000, "output": 10_000_000}}
+    bench = AccountedBench(document(prices=prices), answers, store)
+    key = await bench.add_key(quota={"usd_per_day": 10**18})
+    for _ in answers:
+        await ask(bench)
+    rows = await bench.documents()
+    assert sorted((row["input_tokens"], row["wasted_tokens"], row["wasted_cost"]) for row in rows) == [
+        (5, 0, 0), (5, 0, 0), (5, 194, (183 + 110) * 10**12),
+    ]  # fmt: skip
+    left = (await bench.accounts.quotas_left(key.caller(), ["m"]))["m"]
+    assert left is not None and left["usd_per_day"]["used"] == 7 * 3 + 183 + 110
+
+
+@pytest.mark.parametrize(
+    ("format_name", "stream"), [("messages", False), ("messages", True), ("chat_completions", False)]
+)
+async def test_a_fast_answer_has_its_own_price(store: SqliteStore, format_name: str, stream: bool) -> None:
+    prices = {"m": {**DOLLAR["m"], "tiers": {"fast": 2}}}
+    chunks = stream_frames("messages") if stream else [answer_body("messages")]
+    members = b'"service_tier":"standard","speed":"fast","input_tokens":'
+    said = [chunk.replace(b'"input_tokens":', members) for chunk in chunks]
+    headers = {"content-type": "text/event-stream"} if stream else JSON_HEADERS
+    bench = AccountedBench(document(prices=prices), [Play(headers=headers, chunks=said)] * 2, store)
+    await bench.add_key(quota={"usd_per_day": 10**18})
+    body = json.loads(request_body(format_name, stream=stream))
+    if format_name == "messages":
+        body["speed"] = "fast"
+    response = await bench.post(path_of(format_name), json.dumps(body).encode(), authorization=f"Bearer {SECRET}")
+    await body_of(response)
+    (row,) = await bench.documents()
+    assert row["cost"] == 14 * 10**12

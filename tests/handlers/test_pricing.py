@@ -28,7 +28,7 @@ def pricing(row: dict[str, Any] | None = None, **options: Any) -> tuple[Pricing,
     [
         ({}, {}, "", 1), ({}, {}, "flex", 1), ({}, {}, "priority", 2), ({"service_tier": "priority"}, {}, "", 2),
         ({"service_tier": "priority"}, {}, "flex", 1), ({}, {"bedrock_service_tier": "priority"}, "", 2),
-        ({}, {"bedrock_service_tier": "flex"}, "priority", 2),
+        ({}, {"bedrock_service_tier": "flex"}, "priority", 2), ({}, {}, "fast", 2), ({"speed": "fast"}, {}, "", 2),
     ],
 )  # fmt: skip
 def test_the_worst_case_knows_every_tier(

@@ -37,6 +37,8 @@ def read_usage(raw: Any) -> Usage:
         return Usage()
     short, long = _cache_writes(raw)
     details, tier = raw.get("output_tokens_details"), raw.get("service_tier")
+    if raw.get("speed") == "fast":  # which has a price of its own, as tiers have
+        tier = "fast"
     return Usage(
         input_tokens=_count(raw.get("input_tokens")),
         output_tokens=_count(raw.get("output_tokens")),
@@ -115,4 +117,4 @@ def _cache_writes(raw: JsonObject) -> tuple[int | None, int | None]:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -64,7 +64,9 @@ def test_each_part_has_its_cost() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("tier", "factor"), [("flex", "1/2"), ("priority", "2"), ("batch", "1/2"), ("default", "1")])
+@pytest.mark.parametrize(
+    ("tier", "factor"), [("flex", "1/2"), ("priority", "2"), ("fast", "2"), ("batch", "1/2"), ("default", "1")]
+)
 def test_service_tiers(tier: str, factor: str) -> None:
     plain = cost_of(Usage(1000, 100), price("openai", "gpt-5")).total
     assert cost_of(Usage(1000, 100), price("openai", "gpt-5"), tier).total == plain * Fraction(factor)
@@ -109,7 +111,7 @@ def test_a_row_that_cannot_be_read_is_named(row: Any) -> None:
 
 
 @pytest.mark.parametrize("provider,model", [("anthropic", "claude-haiku-5-5"), ("openai", "gpt-5.6")])
-@pytest.mark.parametrize("tier", ["", "flex", "priority"])
+@pytest.mark.parametrize("tier", ["", "flex", "priority", "fast"])
 @pytest.mark.parametrize("tokens", [1, 99_999, 100_001, 300_000])
 def test_no_answer_costs_more_than_its_worst_case(provider: str, model: str, tier: str, tokens: int) -> None:
     found = price(provider, model)
@@ -180,10 +182,13 @@ def test_agreement_with_litellm(model: str) -> None:
     for part, name in names.items():
         if row.get(name) is not None:
             assert float(getattr(found, part)) == pytest.approx(row[name] * 1e12), part
-    for tier, suffix in (("flex", "flex"), ("priority", "priority"), ("batch", "batches")):
+    suffixes = {tier: tier for tier in ("flex", "priority", "ultrafast")} | {"fast": "priority", "batch": "batches"}
+    for tier, suffix in suffixes.items():
         stated = row.get(f"input_cost_per_token_{suffix}")
         if stated is not None:
-            assert float(found.input * Fraction(*found.tiers[tier])) == pytest.approx(stated * 1e12), tier
+            assert float(found.input * Fraction(*found.factors(1, tier)[0])) == pytest.approx(stated * 1e12), tier
+    fast = (row.get("provider_specific_entry") or {}).get("fast")
+    assert fast is None or Fraction(*found.factors(1, "fast")[0]) == fast
     above = "input_cost_per_token_above_"
     long = {key: value for key, value in row.items() if key.startswith(above) and key.endswith("tokens")}
     assert bool(long) == (found.long_context is not None) or (model, "long") in LITELLM_DIFFERENCES
