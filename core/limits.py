@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from math import ceil
 from time import gmtime, strftime
 from typing import Any, Final, Literal
@@ -26,6 +27,11 @@ type Counted = tuple[str, Unit, int, float | None]
 PICO: Final = 10**12
 # What every store counts up to with room to spare (SQLite's integers have 64 bits): nine million USD.
 LARGEST: Final = 9 * 10**18
+# No request uses more, whatever its backend says: what a store cannot add up, it could not settle ever.
+_MOST_USED: Final = 9 * 10**15
+# Longer names of owners and models are counted under a digest: keys of items have bounds (512 characters in Azure's
+# tables, escapes and all), and clients make names up.
+_LONGEST_NAME: Final = 128
 
 
 @slotted(frozen=True)
@@ -106,11 +112,18 @@ def counted(subjects: Sequence[Subject], minute: int) -> tuple[Counted, ...]:
     """What all requests of `subjects` are counted on in a minute (since the epoch)."""
     found = []
     for subject in subjects:
+        whose = _whose(subject.kind, subject.name)
         for name, most in subject.quota.items():
             limit = LIMITS[name]
             label, until = _window(limit.window, minute)
-            found.append((f"{name}:{subject.kind}:{subject.name}:{label}", limit.unit, most, until))
+            found.append((f"{name}:{whose}{label}", limit.unit, most, until))
     return tuple(found)
+
+
+def _whose(kind: str, name: str) -> str:
+    """The part of a counter's name that is the same in all windows."""
+    encoded = name.encode("utf-8", "surrogatepass")
+    return f"{kind}:{name if len(encoded) <= _LONGEST_NAME else sha256(encoded).hexdigest()}:"
 
 
 def charges_on(counters: Iterable[Counted], tokens: int, cost: int) -> tuple[Charge, ...]:
@@ -121,6 +134,7 @@ def charges_on(counters: Iterable[Counted], tokens: int, cost: int) -> tuple[Cha
 
 def used(charges: Sequence[Charge], tokens: int, cost: int) -> Mapping[str, int]:
     """What the counters of `charges` keep once the request is over."""
+    tokens, cost = min(tokens, _MOST_USED), min(cost, _MOST_USED)
     amounts: Mapping[Unit, int] = {"requests": 1, "tokens": tokens, "in_flight": 0, "usd": cost}
     return {charge.counter: amounts[_limit_of(charge.counter).unit] for charge in charges}
 
@@ -233,7 +247,7 @@ def rate_headers(charges: Sequence[Charge], used: Mapping[str, int], format_name
 
 def _shown(counter: str, subjects: Sequence[Subject]) -> str:
     for subject in subjects:
-        if counter.partition(":")[2].startswith(f"{subject.kind}:{subject.name}:"):
+        if counter.partition(":")[2].startswith(_whose(subject.kind, subject.name)):
             return subject.shown
     return "this gateway"
 

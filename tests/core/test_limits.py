@@ -41,6 +41,18 @@ def test_a_wrong_quota_is_named(section: Any, message: str) -> None:
         read_quota(section, "quotas.keys")
 
 
+@pytest.mark.parametrize("name", ["x" * 129, "\u00e9" * 65, "\ud800" * 999])
+def test_a_long_name_is_counted_under_a_digest(name: str) -> None:
+    """A client may make one up, and keys of items have bounds."""
+    quota = {"in_flight": 1}
+    subjects = [Subject("model", name, quota, "model x…"), Subject("model", name + "y", quota, "")]
+    one, other = charges_of(subjects, 0, 0, NOW)
+    assert one.counter != other.counter and len(one.counter) < 90 and one.counter.isascii()
+    assert "1 requests at once of model x…" in refusal(Shortage(one, 1), subjects, "messages", NOW).message
+    (short,) = charges_of([Subject("model", "x" * 128, {"in_flight": 1}, "")], 0, 0, NOW)
+    assert short.counter == f"in_flight:model:{'x' * 128}:"
+
+
 def test_charges_name_their_window_and_its_end() -> None:
     charges = charges_of([KEY, ALL], 700, 9, NOW)
     assert charges == (
@@ -54,6 +66,7 @@ def test_charges_name_their_window_and_its_end() -> None:
         "requests_per_minute:key:k1:30000000": 1, "usd_per_month:key:k1:2027-01": 3,
         "tokens_per_day:everyone::2027-01-15": 12, "in_flight:everyone::": 0, "usd_total:everyone::": 3,
     }  # fmt: skip
+    assert set(used(charges, 10**30, 10**30).values()) == {1, 0, 9 * 10**15}, "what every store can add up"
     assert has_budget([KEY, ALL]) and not has_budget([Subject("key", "k1", {"in_flight": 2}, "")])
     assert has_budget([KEY]) and not has_budget([Subject("key", "k", {"in_flight": 1}, "")])
 

@@ -51,6 +51,7 @@ def test_usage_of_another_format() -> None:
     none_written = Usage(cache_read_tokens=0, cache_write_5m_tokens=0)
     assert "cacheDetails" not in write_usage(none_written, same_format=False)
     assert read_usage([1]) == Usage()
+    assert read_usage({"inputTokens": -3, "outputTokens": 4}).total_tokens == 4
 
 
 def test_stop_reasons() -> None:
