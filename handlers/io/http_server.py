@@ -116,6 +116,7 @@ class ServerConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._add_header: Callable[[tuple[bytes, bytes]], None] = self._headers.append
         self._in_head = False
+        # Bytes of the head so far; behind it, of framing since there was content, -1 where that was just now.
         self._head_size = 0
         self._upgrading = False
         self._fresh: ServerExchange | None = None  # complete up to its head, not begun yet
@@ -152,6 +153,7 @@ class ServerConnection(asyncio.Protocol):
             self._bound_head(len(data))
         elif self._reading is not None and not self._paused and not self._deaf:
             self._expect(self.server.times.body)
+            self._bound_framing(len(data))
         fresh, self._fresh = self._fresh, None
         if fresh is not None:
             self._begin(fresh)
@@ -211,7 +213,7 @@ class ServerConnection(asyncio.Protocol):
         _check_head(version, headers, fields)
         self._in_head = False
         self._deadline = inf
-        exchange = ServerExchange(self, self._scope(version), expects_continue=b"expect" in fields)
+        exchange = ServerExchange(self, self._scope(version), expects_continue=b"expect" in fields and version == "1.1")
         if version != "1.1" or self._closing or not self._parser.should_keep_alive():
             exchange.keeps_alive = False
         self._upgrading = self._parser.should_upgrade()
@@ -227,6 +229,7 @@ class ServerConnection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
         assert self._reading is not None
+        self._head_size = -1
         self._reading.feed(data)
 
     def on_message_complete(self) -> None:
@@ -339,6 +342,12 @@ class ServerConnection(asyncio.Protocol):
         if not self._head_size:
             self._expect(self.server.times.head)
         self._head_size += more
+        if self._head_size > MAX_HEAD:
+            self._refuse(431)
+
+    def _bound_framing(self, more: int) -> None:
+        """The body is not complete with these bytes: extensions of chunks and trailers are no way to send for ever."""
+        self._head_size = 0 if self._head_size < 0 else self._head_size + more
         if self._head_size > MAX_HEAD:
             self._refuse(431)
 

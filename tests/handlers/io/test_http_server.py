@@ -292,6 +292,21 @@ def test_continue_is_said_once_the_body_is_asked_for(loop_factory: Any) -> None:
     run(loop_factory, work)
 
 
+def test_a_client_of_http_1_0_is_not_told_to_continue(loop_factory: Any) -> None:
+    """RFC 9110, 10.1.1."""
+
+    async def work() -> None:
+        async with serving(Echo()) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\na")
+            await asyncio.sleep(0)
+            writer.write(b"b")
+            assert b" 200 OK" in await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+    run(loop_factory, work)
+
+
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 MALFORMED = {
     "no HTTP": (b"hello\r\n\r\n", 400),
@@ -334,6 +349,45 @@ def test_rubbish_behind_a_good_request_ends_the_connection_after_its_answer(loop
         async with serving(Echo(length=True)) as (_, port):
             got = await raw(port, HEAD + b"content-length: 2\r\n\r\nab" + b"rubbish\r\n\r\n")
             assert got.count(b"HTTP/1.1 ") == 1 and got.endswith(b"\r\n\r\nab")
+
+    run(loop_factory, work)
+
+
+FRAMING = {
+    "an extension of a chunk": b"2;a=" + b"b" * 500_000,
+    "a trailer": b"0\r\na: " + b"b" * 500_000,
+    "trailers": b"0\r\n" + b"a: b\r\n" * 80_000,
+}
+
+
+@pytest.mark.parametrize("name", FRAMING)
+def test_what_is_said_around_a_body_is_bounded(loop_factory: Any, name: str) -> None:
+    async def work() -> None:
+        app = Echo()
+        async with serving(app, linger=0.2) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n")
+            sent = FRAMING[name]
+            for place in range(0, len(sent), 60_000):
+                writer.write(sent[place : place + 60_000])
+                await writer.drain()
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 431 ")
+            writer.close()
+
+    run(loop_factory, work)
+
+
+def test_a_body_of_small_chunks_may_be_of_any_size(loop_factory: Any) -> None:
+    async def work() -> None:
+        async with serving(Echo(length=True)) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+            for _ in range(100):
+                writer.write((b"1;" + b"a" * 2000 + b"\r\nx\r\n") * 10)
+                await writer.drain()
+            writer.write(b"0\r\na: b\r\n\r\n")
+            assert b"content-length: 1000" in await reader.readuntil(b"\r\n\r\n")
+            writer.close()
 
     run(loop_factory, work)
 
