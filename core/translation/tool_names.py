@@ -159,11 +159,14 @@ def mapped_tools(tools: list[Tool], mapping: ToolMap, losses: Losses) -> list[To
 
 
 def mapped_choice(choice: ToolChoice | None, conversation: Conversation, mapping: ToolMap) -> ToolChoice | None:
-    """The tool choice under the aliases. A name that several namespaces share means the first of them."""
+    """The tool choice under the aliases. A name that several namespaces share means the first of them. The vendor's
+    own tools keep their names; of several that are allowed, those count that are on offer still."""
     if choice is None or not choice.names:
         return choice
     namespaces = {tool.name: tool.namespace for tool in reversed(conversation.tools)}
-    names = [mapping.alias(name, namespaces.get(name)) for name in choice.names]
+    wanted = [name for name in choice.names if name in namespaces] or choice.names
+    own = {tool.name for tool in conversation.tools if tool.kind == "server"} - {name for _, name in mapping.aliases}
+    names = [name if name in own else mapping.alias(name, namespaces.get(name)) for name in wanted]
     # A format keeps its own form of the choice in `extra`, under the names as they were.
     return replace(choice, names=names, extra=choice.extra if names == choice.names else {})
 

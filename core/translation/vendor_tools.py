@@ -105,7 +105,7 @@ def fitted_vendor_tools(
             fitted = _server_tool(tool, conversation, rules, path)
             if fitted is not None and tool.format != rules.format:
                 _lose_search_options(tool, rules, losses, path)
-            if fitted is None or _excludes_functions(tool, conversation, rules, facts):
+            if fitted is None or _excludes_functions(tool, conversation, rules, facts, path):
                 losses.add(path, "the target has no web search beside these tools: the tool was not offered")
             else:
                 result.append(fitted)
@@ -120,14 +120,25 @@ def _path_of(tool: Tool, index: int, client_format: FormatName) -> str:
     return beside if beside in tool.raw else f"{client_path(client_format, 'tools')}[{index}]"
 
 
-def _excludes_functions(tool: Tool, conversation: Conversation, rules: FormatRules, facts: ModelFacts) -> bool:
+def _excludes_functions(
+    tool: Tool, conversation: Conversation, rules: FormatRules, facts: ModelFacts, path: str
+) -> bool:
     """Gemini before 3 takes its own tools or functions, not both, and Vertex AI in no version
     (https://ai.google.dev/gemini-api/docs/tool-combination)."""
     if rules.format != "generate_content" or tool.format == rules.format:
         return False
     if facts.thinking_levels and rules.search_beside_functions:
         return False
-    return any(other.kind != "server" for other in conversation.tools)
+    excludes = any(other.kind != "server" for other in conversation.tools)
+    if excludes and _is_chosen(tool, conversation):
+        raise Unsupported(path, "The target has no web search beside functions.")
+    return excludes
+
+
+def _is_chosen(tool: Tool, conversation: Conversation) -> bool:
+    """Whether the tool choice is about `tool` alone."""
+    choice = conversation.tool_choice
+    return choice is not None and choice.names == [tool.name]
 
 
 def _client_tool(tool: Tool, rules: FormatRules, facts: ModelFacts, path: str) -> Tool:
@@ -164,9 +175,7 @@ def _unsearchable(tool: Tool, conversation: Conversation, rules: FormatRules, pa
     about the search alone is refused."""
     if tool.format == rules.format == "chat_completions":
         return tool
-    choice = conversation.tool_choice
-    named = choice is not None and choice.mode == "named" and tool.name in choice.names
-    if named or len(conversation.tools) == 1:
+    if _is_chosen(tool, conversation) or len(conversation.tools) == 1:
         raise Unsupported(path, "The target has no web search of its own.")
     return None
 
