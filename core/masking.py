@@ -10,12 +10,15 @@ from typing import Any, Final
 
 MASK: Final = "***"
 
-# Keys as the field's vendors shape them, bearer tokens, JSON Web Tokens, and AWS's key ids.
+# Keys as the field's vendors shape them, bearer tokens, JSON Web Tokens, AWS's key ids, and what an address carries:
+# signatures of AWS, Google and Azure, and a password.
 _SECRETS: Final = re.compile(
     r"\b(?:sk|pk|rk|dapi|ghp|gho|xox[abp]|AIza)[-_]?[A-Za-z0-9_-]{16,}"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|(?i:\bx-(?:amz|goog)-(?:signature|security-token)=)[^&\s\"'<>]+|[?&]sig=[^&\s\"'<>]+"
+    r"|\b(?:AccountKey|SharedAccessKey)=[\w+/=]+|(?<=://)[^/\s:@\"]+:[^/\s@\"]+(?=@)"
 )
 # E-mail addresses, phone numbers with a country's prefix, payment cards, IBANs, US social security numbers, and
 # addresses of the Internet Protocol (the sixth version's in full, or shortened with at least three groups told).
@@ -30,7 +33,10 @@ _PERSONAL: Final = re.compile(
     r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){2,6}:(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,4})?(?![\w:])"
 )
 # Members whose values are credentials whatever they look like.
-_SECRET_MEMBERS: Final = re.compile(r"(?i)^(?:authorization|password|secret|.*api[_-]?key|.*_token|token)$")
+_SECRET_MEMBERS: Final = re.compile(
+    r"(?i)^(?:authorization|cookie|password|.*secret|.*(?:api|access|private|account)[_-]?key|.*[_-]token"
+    r"|(?:access|auth|id|refresh)?token)$"
+)
 
 
 def masked(value: Any, *, personal: bool = False) -> Any:

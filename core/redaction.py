@@ -27,6 +27,9 @@ def _shapes() -> re.Pattern[str]:
         r"\bsk-[A-Za-z0-9_*-]{12,}"
         r"|\bdapi[0-9a-f]{16,}|\bAIza[\w-]{30,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"
         r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+        # In addresses: signatures of AWS, Google and Azure, and a password.
+        r"|((?i:\bx-(?:amz|goog)-(?:signature|security-token)=)|[?&]sig=|\b(?:AccountKey|SharedAccessKey)=)[^&\s\"'<>]+"
+        r"|(://)[^/\s:@\"]+:[^/\s@\"]+(?=@)"
         r"|(\b[Bb]earer )[\w.~+/-]{16,}=*"
         # Whose account: OpenAI's, AWS's (in ARNs and in words), Azure's, Anthropic's.
         r"|(\borg-|\bproj_)[A-Za-z0-9]{8,}"

@@ -81,6 +81,9 @@ def test_credentials_are_taken_out_of_what_a_backend_says() -> None:
     [
         ("Incorrect API key provided: sk-proj-****************WXYZ.", "Incorrect API key provided: ***."),
         ("Bearer abcdefghijklmnop.qrst was refused", "Bearer *** was refused"),
+        ("GET /x?X-Amz-Signature=0a1b&v=1 failed", "GET /x?X-Amz-Signature=***&v=1 failed"),
+        ("at https://c.blob/x?sv=1&sig=ab%2F&se=2", "at https://c.blob/x?sv=1&sig=***&se=2"),
+        ("no way to http://ann:pass@proxy:3128/", "no way to http://***@proxy:3128/"),
         ("Limit reached in organization org-AbCdEf123456 on tokens", "Limit reached in organization org-*** on tokens"),
         ("Project `proj_AbCdEf123456` has no access", "Project `proj_***` has no access"),
         ("no quota for arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x",

@@ -94,5 +94,9 @@ class MediaFetcher:
 
 
 def _refused(url: str, why: str) -> ClientFault:
-    shown = url if len(url) <= 200 else url[:200] + "..."
+    # What stands before the host or behind the path may be a credential, and errors are logged.
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    shown = f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    shown = shown if len(shown) <= 200 else shown[:200] + "..."
     return ClientFault("bad_request", f"The URL {shown} cannot be fetched for this backend: {why}.")

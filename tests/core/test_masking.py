@@ -17,6 +17,11 @@ from core.masking import masked
         ("Authorization: Bearer abc.def-123456", "Authorization: ***"),
         ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0abc.c2ln", "***"),
         ("AKIAIOSFODNN7EXAMPLE", "***"),
+        ("s3/x?X-Amz-Signature=0a1b&X-Amz-Date=2026&x-goog-signature=2c", "s3/x?***&X-Amz-Date=2026&***"),
+        ("https://a.blob/c?sv=1&sig=ab%2Fc%3D&se=2", "https://a.blob/c?sv=1***&se=2"),
+        ("AccountKey=QUJD+/ab==;EndpointSuffix=core", "***;EndpointSuffix=core"),
+        ("https://ann:pass@example.org/", "https://***@example.org/"),
+        ("http://example.org:80/a@b, mailto:ann@b, sig=nature", "http://example.org:80/a@b, mailto:ann@b, sig=nature"),
         ("a sketch of skylines, sk-short", "a sketch of skylines, sk-short"),
     ],
 )
@@ -48,6 +53,11 @@ def test_personal_data_goes_on_request(text: str, left: str) -> None:
         ({"api_key": "x", "max_tokens": 5, "token": "t"}, {"api_key": "***", "max_tokens": 5, "token": "***"}),
         ([{"a": ["Bearer 123456789"]}, None, 1.5, True], [{"a": ["***"]}, None, 1.5, True]),
         ({"password": {"type": "string"}}, {"password": {"type": "string"}}),
+        (
+            {"client_secret": "a", "secretAccessKey": "b", "x-auth-token": "c", "accessToken": "d", "Cookie": "e"},
+            dict.fromkeys(("client_secret", "secretAccessKey", "x-auth-token", "accessToken", "Cookie"), "***"),
+        ),
+        ({"tokens": "5", "keyboard": "us", "secretary": "ann"}, {"tokens": "5", "keyboard": "us", "secretary": "ann"}),
     ],
 )
 def test_nested_values(value: Any, left: Any) -> None:

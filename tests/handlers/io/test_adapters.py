@@ -125,6 +125,14 @@ async def test_only_plain_https_is_fetched(url: str) -> None:
     assert transport.requests == []
 
 
+async def test_a_url_is_named_without_what_may_be_a_credential() -> None:
+    media, _ = fetcher(Play(403))
+    with pytest.raises(ClientFault, match="URL https://h/a.png cannot be fetched"):
+        await media.fetch("https://h/a.png?X-Amz-Signature=0a1b#c")
+    with pytest.raises(ClientFault, match="URL https://h/a cannot be fetched"):
+        await media.fetch("https://u:p@h/a")
+
+
 PRIVATE = ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1", "0.0.0.0"]
 
 
