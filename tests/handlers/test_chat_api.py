@@ -280,7 +280,7 @@ async def test_without_a_store_there_is_chat_but_no_memory(tmp_path: Path) -> No
         assert (answer.status_code, error["code"]) == (503, "NOT_CONFIGURED") and "SKYBRIDGE_STORE" in error["message"]
 
 
-async def test_the_models(tmp_path: Path) -> None:
+async def test_models_are_listed_with_what_they_take_cost_and_whether_they_answer(tmp_path: Path) -> None:
     claude = {"backend": "claude", "api_model": "claude-sonnet-4-5"}
     configuration = document("http://127.0.0.1:9", claude=claude)
     configuration["backends"]["claude"] = {"type": "anthropic"}

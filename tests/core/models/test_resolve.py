@@ -103,7 +103,7 @@ def test_the_bare_id(model_id: str, name: str, vendor: str) -> None:
         ("my-own-deployment", "my-own-deployment", ""),
     ],
 )
-def test_the_family(model_id: str, family: str, vendor: str) -> None:
+def test_an_id_tells_the_family_and_the_vendor(model_id: str, family: str, vendor: str) -> None:
     facts = facts_for(model_id)
     assert (facts.family, facts.vendor) == (family, vendor)
 

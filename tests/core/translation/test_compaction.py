@@ -92,7 +92,7 @@ ANSWER = Answer(
 )  # fmt: skip
 
 
-def test_the_item() -> None:
+def test_a_summary_is_a_compaction_item_with_an_id() -> None:
     whole = SummaryRestorer().answer(ANSWER).content
     [item] = whole
     assert isinstance(item, Opaque) and item.raw["id"].startswith("cmp_")
