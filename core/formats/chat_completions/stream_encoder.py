@@ -64,6 +64,7 @@ class StreamEncoder:
         self._refused = False
         self._base = 0
         self._annotations: list[JsonObject] = []
+        self._citations: list[Citation] = []  # of the open text, whose length is known with its end
         self._calls = 0
         self._images = 0
         self._call_prefix = b""
@@ -177,6 +178,10 @@ class StreamEncoder:
 
     def _part_ended(self, event: PartEnded) -> bytes:
         block = event.block
+        if self._citations:
+            written = (write_annotation(each, self._base, self._length - self._base) for each in self._citations)
+            self._annotations += filter(None, written)
+            self._citations = []
         if isinstance(block, Reasoning) and self._shows_reasoning:
             return self._reasoning_state(block)
         if isinstance(block, ToolCall) and not (block.arguments or self._function or block.kind == "custom"):
@@ -217,10 +222,7 @@ class StreamEncoder:
         return self._chunk({"refusal": event.value})
 
     def _citation(self, event: PartDelta) -> bytes:
-        citation: Citation = event.value
-        annotation = write_annotation(citation, self._base, self._length - self._base)
-        if annotation is not None:
-            self._annotations.append(annotation)
+        self._citations.append(event.value)
         return b""
 
     def _signature(self, event: PartDelta) -> bytes:

@@ -43,7 +43,7 @@ class StreamDecoder:
     """See core.formats.contract.StreamDecoder.
 
     The end is reported with the chunk that has both the finish reason and the usage, else when the body ends:
-    usage may follow in a chunk of its own.
+    usage may follow in a chunk of its own, and servers exist that give every chunk a finish reason, the first too.
     """
 
     def __init__(self, target: Target) -> None:
@@ -52,6 +52,7 @@ class StreamDecoder:
         self._metadata: JsonObject = {}
         self._more: list[str] = []
         self._stop: Stop | None = None
+        self._stops_at_once = False
         self._open: Text | Reasoning | None = None
         self._index = 0
         self._has_calls = False
@@ -102,11 +103,13 @@ class StreamDecoder:
         self._count(chunk)
         self._take_up()
         events: list[Event] = []
-        if self._mint is None:
+        first = self._mint is None
+        if first:
             events.append(self._started(chunk))
-        if self._stop is None:
+        if self._stop is None or self._stops_at_once:
             events.extend(self._content(chunk))
-        if self._stop is not None and "usageMetadata" in chunk:
+            self._stops_at_once = self._stops_at_once or (first and self._stop is not None)
+        if self._stop is not None and "usageMetadata" in chunk and not self._stops_at_once:
             events.extend(self._finish())
         return events
 
@@ -154,7 +157,7 @@ class StreamDecoder:
         if isinstance(self._open, Text):
             for citation in citations_of(candidate, self._open.text):
                 events.append(self._delta(PartDelta(self._index, "citation", citation)))
-        self._stop = read_stop(candidate, has_calls=self._has_calls) or read_block(chunk)
+        self._stop = read_stop(candidate, has_calls=self._has_calls) or read_block(chunk) or self._stop
         if self._stop is not None and self._stop.reason == "error":
             raise broken_answer(self._stop)
         self._extra.update(extra_of(candidate))
