@@ -114,7 +114,9 @@ async def test_before_anything_is_sent(tmp_path: Path) -> None:
     assert "identity_provider_id" in federated.checks["credential"] and "auth option" in federated.remedy
 
 
-def test_the_command_fails_where_a_backend_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fails_where_a_backend_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MODEL_CONFIG_PATH", raising=False)
     Path("models.yaml").write_text("backends:\n  d: { type: demo }\nmodels:\n  m: { backend: d }\n", "utf-8")

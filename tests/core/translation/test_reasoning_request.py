@@ -93,7 +93,9 @@ TABLE: list[tuple[Ask, str, str, Ask | None, bool]] = [
 
 
 @pytest.mark.parametrize(("ask", "format_name", "model", "expected", "warned"), TABLE)
-def test_what_a_wish_to_reason_becomes_at_each_model(ask: Ask, format_name: str, model: str, expected: Ask | None, warned: bool) -> None:
+def test_what_a_wish_becomes_at_each_model(
+    ask: Ask, format_name: str, model: str, expected: Ask | None, warned: bool
+) -> None:
     written, warnings = wrote(ask, format_name, model)
     assert written == expected
     assert bool(warnings) is warned
