@@ -16,9 +16,24 @@ BYTES_PER_TOKEN: Final = 2
 OVERHEAD_TOKENS: Final = 1000
 UNKNOWN_MAX_OUTPUT: Final = 128_000
 
-# Where each format says how long an answer may be.
-_MAXIMA: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_NESTED_MAXIMA: Final = (("inferenceConfig", "maxTokens"), ("generationConfig", "maxOutputTokens"))
+# Where each format says how long an answer may be: another format's word is none that its backends heed. Cursor sends
+# the Responses format on the Chat path.
+_MAXIMA: Final[Mapping[str, tuple[str, ...]]] = {
+    "chat_completions": ("max_completion_tokens", "max_tokens"), "messages": ("max_tokens",),
+    "responses": ("max_output_tokens",), "cursor": ("max_output_tokens", "max_completion_tokens", "max_tokens"),
+    "converse": ("inferenceConfig.maxTokens",), "generate_content": ("generationConfig.maxOutputTokens",),
+    "invoke": ("max_tokens", "inferenceConfig.maxTokens"),
+}  # fmt: skip
+# Where clients ask for reasoning: by a level, or so many tokens. A translation may put them on top of the answer's
+# (core.translation.knobs).
+_COUNT_WITHIN: Final = frozenset({"openai", "google"})
+_EFFORTS: Final = (
+    "reasoning_effort", "reasoning.effort", "output_config.effort", "generationConfig.thinkingConfig.thinkingLevel",
+)  # fmt: skip
+_BUDGETS: Final = (
+    "reasoning.max_tokens", "thinking.budget_tokens", "generationConfig.thinkingConfig.thinkingBudget",
+    "additionalModelRequestFields.thinking.budget_tokens",
+)  # fmt: skip
 
 
 def input_tokens(body: bytes) -> int:
@@ -32,28 +47,49 @@ def output_tokens(generation: Generation, candidate: Candidate) -> int:
     if generation.endpoint.operation != "generate":
         return 0
     values = generation.document.values
-    asked = _asked(values) or _whole(candidate.defaults.get("max_tokens"))
-    most = asked or _most_output(candidate.known_as, candidate.backend.provider.name)
+    format_name = generation.native_format
+    if format_name == "chat_completions" and "messages" not in values:
+        format_name = "cursor"
+    asked = _most(values, _MAXIMA[format_name]) or _whole(candidate.defaults.get("max_tokens"))
+    known = candidate.known_as, candidate.backend.provider.name
+    most = asked or _known(*known)[0]
+    if asked and not candidate.backend.speaks(generation.native_format, candidate.api_model) and _known(*known)[1]:
+        budget = max(_budget(values), _budget(candidate.defaults))
+        most += budget if asked <= budget else 0
     return most * max(1, _answers(values))
 
 
 @lru_cache(maxsize=256)
-def _most_output(model: str, provider: str) -> int:
-    from core.models.resolve import facts_for  # noqa: PLC0415  # many clients say how long an answer may be
+def _known(model: str, provider: str) -> tuple[int, bool]:
+    """How long the model's answers may be, and whether reasoning that is asked for may come on top of a limit."""
+    from core.models.resolve import facts_for  # noqa: PLC0415  # those without limits need it not
 
-    return facts_for(model, provider).max_output or UNKNOWN_MAX_OUTPUT
+    facts = facts_for(model, provider)
+    return facts.max_output or UNKNOWN_MAX_OUTPUT, facts.vendor not in _COUNT_WITHIN
 
 
-def _asked(values: Mapping[str, Any]) -> int:
+def _budget(values: Mapping[str, Any]) -> int:
+    """The reasoning that is asked for, in tokens."""
+    efforts = [effort for path in _EFFORTS if isinstance(effort := _member(values, path), str)]
+    if not efforts:
+        return _most(values, _BUDGETS)
+    from core.translation.efforts import ANTHROPIC_BUDGETS  # noqa: PLC0415  # few pass-through clients need it
+
+    levels = [budget for level, budget in ANTHROPIC_BUDGETS.items() if level in map(str.lower, efforts)]
+    return max(_most(values, _BUDGETS), *levels, 0)
+
+
+def _most(values: Mapping[str, Any], paths: tuple[str, ...]) -> int:
     most = 0
-    for name in _MAXIMA:
-        if name in values:
-            most = max(most, _whole(values[name]))
-    for section, name in _NESTED_MAXIMA:
-        members = values.get(section)
-        if isinstance(members, dict):
-            most = max(most, _whole(members.get(name)))
+    for path in paths:
+        most = max(most, _whole(values.get(path) if "." not in path else _member(values, path)))
     return most
+
+
+def _member(values: Any, path: str) -> Any:
+    for name in path.split("."):
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
 
 
 def _answers(values: Mapping[str, Any]) -> int:
