@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from core.gateway import Gateway
@@ -24,6 +27,9 @@ from handlers.io.shipping import Outside
 
 if TYPE_CHECKING:
     from handlers.io.body_archive import BodyArchive
+
+if sys.platform != "win32":
+    import fcntl
 
 FILE = "requests.jsonl"
 FILE_BYTES = 10 * 1024 * 1024
@@ -67,21 +73,23 @@ class KeptExchange:
 
 
 class RotatingFile:
-    """`requests.jsonl` of a folder, of which FILES are kept, each of FILE_BYTES at most. Raises OSError for a folder
-    that cannot be made."""
+    """`requests.jsonl` of a folder, of which FILES are kept, each of FILE_BYTES at most. Several processes may write to
+    one folder. Raises OSError for a folder that cannot be made."""
 
     def __init__(self, folder: str, log: Log) -> None:
+        self._folder = folder
         self._path = os.path.join(folder, FILE)
         self._log = log
         os.makedirs(folder, exist_ok=True)
 
     def put(self, kept: KeptExchange) -> None:
         """Writes a line. A disk that is full hurts no request."""
-        text = kept.text() + "\n"
+        line = (kept.text() + "\n").encode("utf-8", "replace")
         try:
-            self._rotate(len(text))
-            with open(self._path, "a", encoding="utf-8", errors="replace") as file:
-                file.write(text)
+            with _alone(self._folder):
+                self._rotate(len(line))
+                with open(self._path, "ab") as file:
+                    file.write(line)
         except OSError as fault:
             self._log.event("warning", "body_log_fault", error=str(fault))
 
@@ -93,6 +101,20 @@ class RotatingFile:
         for older, newer in zip(reversed(names), [*reversed(names[:-1])], strict=False):
             if os.path.exists(newer):
                 os.replace(newer, older)
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """While no other process writes to `folder`."""
+    if sys.platform == "win32":  # pragma: no cover - where one process writes to a folder
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 class BodyLog:
@@ -234,12 +256,20 @@ def _text(data: bytes) -> str:
     return data[:BODY_BYTES].decode("utf-8", "replace") + more
 
 
+def _finite(text: str) -> float:
+    """The number. Raises ValueError for one that JSON has no word for, which a line could not hold."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def _body(data: bytes) -> Any:
     """JSON as it is, other text as text, the rest as how long it is."""
     if len(data) > BODY_BYTES:
         return _text(data)
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         pass
     try:

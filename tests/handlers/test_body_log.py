@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.gateways import Bench, RecordingLog, body_of, native_bench
 from tests.samples import PATHS, answer_body, request_body, stream_frames
 from tests.scripted import Play, VirtualClock
 
+ROOT = Path(__file__).resolve().parents[2]
 JSON_HEADERS = {"content-type": "application/json"}
 
 
@@ -88,6 +91,32 @@ def test_what_is_nested_too_deep_is_kept_as_text() -> None:
     deep = b"[" * 5000 + b'"sk-made-abcdefghijklmnop"' + b"]" * 5000
     line = json.loads(KeptExchange({"status": 200}, deep, b"{}", personal=True).text())
     assert line["request"] == "[" * 5000 + '"***"' + "]" * 5000 and line["status"] == 200
+
+
+@pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": 1e999, "b": "sk-made-abcdefghijklmnop"}'])
+def test_numbers_that_json_has_not_are_kept_as_text(body: bytes) -> None:
+    line = json.loads(KeptExchange({}, body, b"{}", personal=False).text(), parse_constant=pytest.fail)
+    assert line["request"] == body.decode().replace("sk-made-abcdefghijklmnop", "***") and line["response"] == {}
+
+
+_WRITER = """
+import sys
+from handlers.io import body_log
+body_log.FILE_BYTES, body_log.FILES = 20_000, 1000
+class Log:
+    def event(self, *about, **fields): print(about, fields)
+file = body_log.RotatingFile(sys.argv[1], Log())
+for number in range(300):
+    file.put(body_log.KeptExchange({"id": sys.argv[2] + str(number)}, b"x" * (number * 37 % 9000), b"", False))
+"""
+
+
+def test_several_processes_write_to_one_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, name], cwd=ROOT, stdout=subprocess.PIPE) for name in "ab"]
+    assert [writer.communicate()[0] for writer in writers] == [b"", b""]
+    kept = [json.loads(line)["id"] for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
+    assert sorted(kept) == sorted(f"{name}{number}" for name in "ab" for number in range(300))
 
 
 def test_files_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
