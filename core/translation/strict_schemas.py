@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final
 
 from core.conversation import Conversation, JsonObject, Tool
@@ -42,6 +43,9 @@ _FORMATS_OF_OPENAI: Final = frozenset(
 # Anthropic refuses more (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
 MAX_STRICT_TOOLS: Final = 20
 _DEFINITIONS: Final = ("$defs", "definitions")
+# What a schema of arguments may not be combined of at its top, but in Gemini's format.
+_COMBINED: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "enum", "$ref"})
+_ANY_ROOT: Final = ("generate_content",)
 _WANT_PROPERTIES: Final = ("chat_completions", "responses")
 _SUBSCHEMAS: Final = ("items", "not", "additionalItems")
 _LISTS_OF_SCHEMAS: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
@@ -225,12 +229,17 @@ def strict_tools(
     """The tools, strict ones as OpenAI enforces them, where the client's format enforces more: Gemini's are closed, a
     schema that OpenAI would refuse is not enforced, which is a warning. In the Responses format OpenAI's models are
     strict about every schema that they can enforce, unless they are told not to be."""
+    tools = conversation.tools
+    if rules.format not in _ANY_ROOT and any([not _COMBINED.isdisjoint(tool.parameters or ()) for tool in tools]):
+        # Some MCP servers' tools alone are like that.
+        joined: Callable[[Tool, Losses], Tool] = import_module("core.translation.joined_roots").joined_tool
+        tools = [joined(tool, losses) for tool in tools]
     if rules.format not in _WANT_PROPERTIES:
-        return conversation.tools
+        return tools
     if conversation.format in _WANT_PROPERTIES:
         by_default = conversation.format == "responses" and facts.vendor == "openai"
-        return [_strict_by_default(tool) for tool in conversation.tools] if by_default else conversation.tools
-    return [_strict_tool(tool, conversation, losses) if tool.strict else tool for tool in conversation.tools]
+        return [_strict_by_default(tool) for tool in tools] if by_default else tools
+    return [_strict_tool(tool, conversation, losses) if tool.strict else tool for tool in tools]
 
 
 def _strict_by_default(tool: Tool) -> Tool:
