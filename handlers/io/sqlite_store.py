@@ -170,8 +170,10 @@ class SqliteStore:
     def _do[Result](self, work: Callable[[sqlite3.Connection], Result], turn: Turn) -> Result:
         try:
             turn.check(self._busy_seconds)
+            # Each may fail, and is then opened by the next call.
             if self._connection is None:
                 self._connection = _open(self._path, self._busy_seconds)
+            if self._changes is None:
                 self._near = _open(self._path, 0.0)
                 self._changes = Changes(self._near, self._connection, self._thread, self._busy_seconds)
             return work(self._connection)

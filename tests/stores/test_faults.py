@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +348,29 @@ async def test_a_sqlite_file_that_somebody_holds_is_given_up_in_time(tmp_path: P
     other.close()
     assert isinstance(await store.reserve(HOLD, 1.0), Taken)
     await store.close()
+
+
+async def test_a_sqlite_file_that_was_opened_by_half_is_opened(tmp_path: Path) -> None:
+    """Files ran out between its two connections."""
+    await asyncio.get_running_loop().run_in_executor(None, int)  # what a thread takes is there
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    failed = 0
+    for more in range(8):
+        store = SqliteStore(tmp_path / f"{more}.db")
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + more, hard))
+        try:
+            with suppress(StoreFault):
+                await store.prepare()
+                failed -= 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        failed += 1
+        await store.write("a", {"b": {"n": more}})
+        assert await store.read("a", "b") == {"n": more}
+        await store.close()
+    assert 2 < failed < 8
 
 
 def test_quotas_need_a_store_and_tokens_an_audience() -> None:
