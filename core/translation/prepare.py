@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import Final, Protocol
 
-from core.conversation import Answer, Conversation, Dropped, Message, Tool, ToolCall, ToolResult
+from core.conversation import Answer, Conversation, Dropped, Message, Opaque, Tool, ToolCall, ToolResult
 from core.errors import Unsupported
 from core.events import Event
 from core.formats.contract import Target
@@ -64,6 +64,8 @@ INERT_TOOL = Tool(
     "Stands for tools of earlier turns. It does nothing: never call it.",
     {"type": "object", "properties": {}},
 )
+# On the function that stands for the client's own search for tools.
+_SEARCHED: Final = {"type": "tool_search"}
 
 
 class _Step(Protocol):
@@ -116,8 +118,10 @@ def prepare(
     facts, losses = target.facts, Losses(conversation.format)
     refuse_members(conversation, rules)
     conversation, summary = asked_for_summary(conversation, rules, losses)
-    if survey is None or summary is not None:
-        survey = survey_of(conversation.messages)
+    searched = _with_tool_search(conversation, rules, facts, losses)
+    if survey is None or summary is not None or searched is not conversation:
+        survey = survey_of(searched.messages)
+    conversation = searched
     prepared = replace(conversation, tools=fitted_vendor_tools(conversation, rules, facts, losses))
     prepared, root = enforceable_output(prepared, rules, losses)
     prepared, output_as_call = with_structured_output(prepared, rules, facts, losses)
@@ -155,6 +159,26 @@ def prepare(
     return Prepared(prepared, losses.dropped, Restore(steps))
 
 
+def _with_tool_search(
+    conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses
+) -> Conversation:
+    """The conversation, its client's own search for tools as a function. The module is loaded for Codex alone."""
+    if conversation.format != "responses" or rules.format == "responses" or not _searches_tools(conversation):
+        return conversation
+    changed: Conversation = import_module("core.translation.tool_search").with_functions(
+        conversation, rules, facts, losses
+    )
+    return changed
+
+
+def _searches_tools(conversation: Conversation) -> bool:
+    return any([tool.raw.get("execution") == "client" for tool in conversation.tools]) or any(
+        isinstance(block, Opaque) and block.kind == "tool_search_output" and block.raw.get("call_id") is not None
+        for message in conversation.messages
+        for block in message.content
+    )
+
+
 def _call_steps(conversation: Conversation, rules: FormatRules, mapping: ToolMap) -> list[_Step]:
     """The way back for calls: their tools' names, their ids, their signatures."""
     steps: list[_Step] = [] if mapping.is_identity() else [ToolRestorer(mapping)]
@@ -163,6 +187,9 @@ def _call_steps(conversation: Conversation, rules: FormatRules, mapping: ToolMap
         new_calls: Callable[[Iterable[str]], _Step] = import_module("core.translation.call_ids").NewCalls
         steps.append(new_calls(mapping.calls))
     steps.append(SignatureExposer(conversation.format))
+    if conversation.format == "responses" and any([tool.note == _SEARCHED for tool in conversation.tools]):
+        restorer: _Step = import_module("core.translation.tool_search").SearchRestorer()
+        steps.append(restorer)
     return steps
 
 
