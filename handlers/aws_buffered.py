@@ -17,6 +17,7 @@ from mangum import Mangum
 
 from handlers.aws_events import BadEvent, HttpEvent, is_notice, read_event
 from handlers.aws_invocation import (
+    AFTER_MARGIN,
     DOOR_MARGIN,
     UNSUPPORTED,
     AfterWork,
@@ -95,7 +96,7 @@ class Bounded:
             await _send_late(send)
             fault = None
         for work in after:
-            failed = await guarded(work(), before(deadline, DOOR_MARGIN / 2))
+            failed = await guarded(work(), before(deadline, AFTER_MARGIN))
             if failed is not None:
                 _log("work after the answer failed", failed)
         if fault is not None:

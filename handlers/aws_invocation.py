@@ -24,9 +24,12 @@ type App = Callable[[Scope, Receive, Send], Awaitable[None]]
 type AfterWork = list[Callable[[], Awaitable[None]]]
 type Log = Callable[..., None]
 
-# Seconds before the platform's deadline by which the app has to have ended its answer, and the door ends it.
+# Seconds before the platform's deadline by which the app has to have ended its answer, and the door ends it; by which
+# the door has said so, or drops what nobody reads; and by which what follows the answer has to be done.
 APP_MARGIN = 1.5
-DOOR_MARGIN = 0.5
+DOOR_MARGIN = 0.75
+DROP_MARGIN = 0.6
+AFTER_MARGIN = 0.25
 # A front may wait for ever for a body without a byte. A line feed is white space in all formats served here.
 FILLER = b"\n"
 
@@ -194,7 +197,7 @@ class Handler:
         fault = await guarded(self._answer(api, invocation, after), None)
         if fault is not None:
             self._log_fault("invocation not answered", invocation, fault)
-        until = before(invocation.deadline, DOOR_MARGIN / 2)
+        until = before(invocation.deadline, AFTER_MARGIN)
         for work in after:
             fault = await guarded(work(), until)
             if fault is not None:
@@ -230,8 +233,12 @@ class Handler:
         if fault is None:
             return
         self._log_fault("the app failed", invocation, fault)
-        if not unreachable:
-            await answer.fail(fault)
+        if unreachable:
+            return
+        fault = await guarded(answer.fail(fault), before(invocation.deadline, DROP_MARGIN))
+        if fault is not None:
+            answer.abort()
+            raise fault
 
     def _log_fault(self, event: str, invocation: Invocation, fault: Exception) -> None:
         self.log("error", event, request_id=invocation.id, **error_document(fault))

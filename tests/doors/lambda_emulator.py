@@ -82,6 +82,8 @@ class LambdaEmulator:
         self.snap_start = snap_start
         self.journal: list[tuple[str, str]] = []
         self.polled = asyncio.Condition()
+        self.reading = asyncio.Event()  # not set: nobody takes what is streamed
+        self.reading.set()
         self.init_error: dict[str, Any] | None = None
         self.restore_error: dict[str, Any] | None = None
         self.process: asyncio.subprocess.Process | None = None
@@ -344,6 +346,7 @@ class LambdaEmulator:
         try:
             async for chunk in _chunks(reader):
                 invocation.chunks.put_nowait(chunk)
+                await self.reading.wait()
             trailers = await _read_fields(reader)
         except (asyncio.IncompleteReadError, ConnectionError):
             end = End("Runtime.TruncatedResponse", {"errorMessage": "the response was cut off"})

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from handlers.aws_invocation import Receive, Scope, Send
 from handlers.aws_response import MEGABYTE
 from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT, Runtime
 from tests.doors import lambda_apps as apps
@@ -111,6 +112,27 @@ async def test_an_answer_that_is_late_is_ended_before_the_platform_ends_it() -> 
         )
         await emulator.ready()
         assert [what for what, _ in emulator.journal] == ["next", "response", "next"]
+
+
+async def test_work_after_an_answer_that_nobody_reads_is_done_before_the_platform_ends_it() -> None:
+    done = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def work() -> None:
+            done.set()
+
+        scope["extensions"]["skybridge.after"].append(work)
+        await apps.start(send)
+        while True:
+            await apps.body(send, b"x" * 65_536, more=True)
+
+    async with hosted(lambda: app, timeout=1.5) as emulator:
+        emulator.reading.clear()
+        await emulator.ready()
+        emulator.invoke(load("function-url"))
+        await done.wait()
+        assert [what for what, _ in emulator.journal] == ["next"]  # no timeout, and nothing that nobody took
+        emulator.reading.set()
 
 
 async def test_a_process_that_ends_in_the_middle_truncates() -> None:
