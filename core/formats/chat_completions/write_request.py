@@ -19,6 +19,8 @@ _MAX_STOP = 4
 _MAX_USER_LENGTH = 64
 # Anthropic's and OpenAI's words for the same tiers.
 _SERVICE_TIERS = {"standard_only": "default"}
+# https://platform.openai.com/docs/api-reference/chat/create#chat-create-prompt_cache_options
+_CACHE_OPTIONS = {"mode": ("implicit", "explicit"), "ttl": ("30m",)}
 
 
 def write_request(conversation: Conversation, target: Target) -> Written:
@@ -132,8 +134,22 @@ def _put_shared(body: JsonObject, extra: JsonObject, writing: Writing) -> JsonOb
     """Sets what of a Responses client's `extra` means the same here; what is left of it is returned."""
     for name, value in extra.items():
         if name in SHARED_MEMBERS:
-            _put_knob(body, name, value, writing)
+            if name == "prompt_cache_options" and isinstance(value, dict) and writing.takes(name):
+                value = _cache_options(value, writing)
+            if value != {}:
+                _put_knob(body, name, value, writing)
     return {name: value for name, value in extra.items() if name not in SHARED_MEMBERS}
+
+
+def _cache_options(options: JsonObject, writing: Writing) -> JsonObject:
+    """What Chat Completions takes of them: the Responses API keeps caches for longer, and warms them up as well."""
+    kept: JsonObject = {}
+    for name, value in options.items():
+        if value is None or value in _CACHE_OPTIONS.get(name, ()):
+            kept[name] = value
+        else:
+            writing.drop(f"prompt_cache_options.{name}", "Chat Completions has no such option")
+    return kept
 
 
 def _user(conversation: Conversation, writing: Writing) -> str | None:

@@ -35,6 +35,8 @@ from core.translation.losses import Losses
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 PDF = "application/pdf"
 _PDF_START = "JVBER"  # base64 of "%PDF"
+# Of a search result's `extra`, as both formats that have one read it.
+_SAID_OF_RESULTS = ("type", "source")
 
 # How long the other formats' breakpoints last, in the two terms that there are here.
 _TTLS = {"30m": "5m", "12h": "1h"}
@@ -129,7 +131,7 @@ class BlockWriter:
         return written
 
     def _document(self, block: Document) -> JsonObject:
-        if self._same and block.extra.get("type") == "search_result":
+        if block.extra.get("type") == "search_result":
             return self._search_result(block)
         written: JsonObject = {"type": "document", "source": self._document_source(block)}
         if block.name is not None:
@@ -141,11 +143,12 @@ class BlockWriter:
         return self.finish(written, block.cache, block.extra)
 
     def _search_result(self, block: Document) -> JsonObject:
-        content = self.write_all(block.source.blocks)
-        written: JsonObject = {"type": "search_result", "title": block.name, "content": content}
+        source, content = block.extra.get("source"), self.write_all(block.source.blocks)
+        written: JsonObject = {"type": "search_result", "source": source, "title": block.name, "content": content}
         if block.citations is not None:
             written["citations"] = {"enabled": block.citations}
-        return self.finish(written, block.cache, block.extra)
+        extra = {name: value for name, value in block.extra.items() if name not in _SAID_OF_RESULTS}
+        return self.finish(written, block.cache, extra)
 
     def _document_source(self, block: Document) -> JsonObject:
         source = block.source
