@@ -310,6 +310,8 @@ def _read_router(document: Mapping[str, Any], variables: Mapping[str, str]) -> R
             raise ConfigurationError(key, "expected a mapping with `name`, `type`, `api_key`, `base_url`, `priority`")
         if row.get("type") not in _ROUTER_TYPES:
             raise ConfigurationError(f"{key}.type", f"expected `openai` or `anthropic`; got {row.get('type')!r}")
+        if str(row["name"]) in backends:
+            raise ConfigurationError(f"{key}.name", f"expected a name of its own; another provider is {row['name']!r}")
         type_name, format_name = _ROUTER_TYPES[row["type"]]
         options = {member: row[member] for member in ("api_key", "base_url", "timeout") if row.get(member)}
         options |= {"format": format_name, "include_usage": False}  # nothing but the model's name is changed

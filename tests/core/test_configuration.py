@@ -172,6 +172,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"providers": []}, "providers: expected a list"),
     ({"providers": [3]}, r"providers\[0\]: expected a mapping"),
     ({"providers": [{"name": "a", "type": "x"}]}, r"providers\[0\].type: expected `openai` or `anthropic`"),
+    ({"providers": ROUTER["providers"][:1] * 2}, r"providers\[1\].name: expected a name of its own"),
     ({**ROUTER, "model_mapping": []}, "model_mapping: expected a mapping"),
     ({**ROUTER, "model_mapping": {"m": [3]}}, "model_mapping.m: expected a list of model names"),
 ]
