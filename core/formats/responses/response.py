@@ -102,8 +102,8 @@ def ending(answer: Answer, reply: Reply, output: list[JsonObject], *, refused: b
 
 
 def cut_short(item: JsonObject) -> JsonObject:
-    """The last item of an incomplete answer: a message says that it is not whole. A call is done once it is told."""
-    return {**item, "status": "incomplete"} if item["type"] == "message" else item
+    """The last item of an incomplete answer: a message or a function's call says that it is not whole."""
+    return {**item, "status": "incomplete"} if item["type"] in ("message", "function_call") else item
 
 
 def opening(answer: Answer, reply: Reply) -> JsonObject:

@@ -34,8 +34,10 @@ class StreamEncoder:
         self._opened: JsonObject | None = None
         self._output: list[JsonObject] = []
         self._refused = False
-        # The message item that is open, as its parts so far; more of them may follow.
+        # The message item that is open, as its parts so far; more of them may follow. A call that is whole, until it is
+        # known whether the answer's limit cut it.
         self._spoken: list[Spoken] = []
+        self._called: JsonObject | None = None
         self._part_count = 0
         self._annotation_count = 0
         # The open part: its block, whether its item has been announced, and the frame around its deltas.
@@ -155,7 +157,7 @@ class StreamEncoder:
 
     def _fail(self, event: Failed) -> bytes:
         """An `error` frame, at which OpenAI's SDK raises, then `response.failed`, at which Codex stops."""
-        frames = error_frame(event.error, self._sequence)
+        frames = self._end_called() + error_frame(event.error, self._sequence)
         self._sequence += 1
         response = {
             **(self._opened or opening(self._answer, self._reply)),
@@ -220,7 +222,7 @@ class StreamEncoder:
     # --- messages -------------------------------------------------------------------------------------------
 
     def _start_spoken(self, block: Spoken) -> bytes:
-        frames = b""
+        frames = self._end_called()
         if self._spoken and begins_item(block):
             frames += self._end_message()
         if not self._spoken:
@@ -258,7 +260,7 @@ class StreamEncoder:
     def _end_message(self, *, cut: bool = False) -> bytes:
         """Ends the open message item, now that no further part of it follows. `cut`: the answer is incomplete."""
         if not self._spoken:
-            return b""
+            return self._end_called(cut=cut)
         item = self._writer.message(self._spoken, len(self._output))
         self._spoken = []
         return self._done(cut_short(item) if cut else item)
@@ -351,7 +353,18 @@ class StreamEncoder:
         done = {"item_id": item["id"], "output_index": len(self._output), payload: item[payload]}
         if block.kind == "function":
             done["name"] = block.name
-        return frames + self._frame(f"{event}.done", done) + self._done(item)
+        frames += self._frame(f"{event}.done", done)
+        if self._own:
+            return frames + self._done(item)
+        self._called = item
+        return frames
+
+    def _end_called(self, *, cut: bool = False) -> bytes:
+        """Ends the call that is whole, where one is. `cut`: the answer is incomplete, and this its last item."""
+        item, self._called = self._called, None
+        if item is None:
+            return b""
+        return self._done(cut_short(item) if cut else item)
 
 
 _CALL_EVENTS = {
