@@ -265,5 +265,5 @@ def create_app() -> AsgiApp:
 
     composition = compose(ahead=True)
     composition.app.warm = composition.warm  # type: ignore[attr-defined]  # the Lambda door looks for both
-    composition.app.finish = composition.gateway.ports.finish  # type: ignore[attr-defined]
+    composition.app.finish = composition.finish  # type: ignore[attr-defined]
     return composition.app

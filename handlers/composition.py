@@ -88,6 +88,13 @@ class Composition:
         if _needs_tls(configuration):
             self.http.prepare_tls()
 
+    async def finish(self) -> None:
+        """Writes what is still held, before the process ends: records that the store did not take, what was observed."""
+        if self.accounts is not None:
+            await self.accounts.flush()
+        if self.gateway.ports.finish is not None:
+            await self.gateway.ports.finish()
+
 
 class _LazyPrice:
     """The price list, read when an answer first tells its price. With rows of its own, which may be wrong, it is read

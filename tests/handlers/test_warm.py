@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.ports import BackendRequest, TransportFault
+from core.usage import UsageRecord
 from handlers.composition import compose
 from handlers.io.http_client import HttpTransport
 
@@ -61,3 +62,22 @@ def test_a_credential_is_prepared_and_a_wrong_one_is_told_to_the_first_request(t
     composition.http = Prepared()
     composition.warm()
     assert "handlers.io.aws_credentials" in sys.modules
+
+
+async def test_what_the_store_did_not_take_is_written_before_the_process_ends(tmp_path: Path) -> None:
+    backends = {"b": {"type": "demo"}}
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"backends": backends, "models": {"m": {"backend": "b", "api_model": "m"}}}))
+    composition = compose({"SKYBRIDGE_STORE": f"sqlite:{tmp_path}/made.db", "SKYBRIDGE_METRICS": "emf"}, str(path))
+    composition.gateway.ports.record(UsageRecord("req_1", "generate", "messages", 1_700_000_000.0))
+    await composition.finish()
+    accounts = composition.accounts
+    assert accounts is not None and accounts.store is not None
+    assert list(await accounts.store.read_all("usage:2023-11-14")) == ["req_1"]
+    await accounts.store.close()
+
+
+async def test_a_gateway_that_holds_nothing_ends_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"backends": {"b": {"type": "demo"}}, "models": {"m": {"backend": "b", "api_model": "m"}}}))
+    await compose({"SERVICE_API_KEY": "k"}, str(path)).finish()
