@@ -206,6 +206,11 @@ class Attempts:
             if winner is not None or self._now() >= until:
                 return winner
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a backend is at work."""
+        return bool(self._racers)
+
     def close(self) -> None:
         """Drops the attempts under way, if there are any. A winner's exchange is its new owner's."""
         for racer in self._racers:
@@ -506,6 +511,8 @@ class Attempts:
         fault = prepared.read_error(502, head.headers, shown)
         if fault.message == words_of(502, shown):
             fault.message = words_of(head.status, shown)
+        elif STATUS[fault.kind] != fault.status:  # the body says what it is: a client of its format gets it under that
+            fault = prepared.read_error(STATUS[fault.kind], head.headers, shown)
         fault.retryable = True
         raise fault
 

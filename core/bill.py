@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from time import gmtime, strftime
 from typing import Any, Final
 
-from core.usage import Cost, UsageRecord
+from core.usage import CLIENT_LEFT, Cost, UsageRecord
 
 RETENTION_DAYS: Final = 90
 TOKENS: Final = (
@@ -57,10 +57,14 @@ def _parts(cost: Cost) -> Mapping[str, int]:
 
 
 def is_unsettled(record: UsageRecord) -> bool:
-    """Whether a backend answered without ever saying what it counted: a stream that was left or broke early, or a
-    backend that does not count."""
+    """Whether a backend was at work without ever saying what it counted: its answer was left or broke early, or it does
+    not count."""
     usage = record.usage
     if record.outcome == "complete":
         stated = usage.input_tokens is not None or usage.output_tokens is not None
         return record.operation == "generate" and not stated
-    return record.status == 200 and usage.total_tokens == 0
+    asked = record.status == 200 or (
+        # The backend was at work: each attempt that had failed is among the errors.
+        record.status == CLIENT_LEFT and record.operation != "count_tokens" and record.attempts > len(record.errors)
+    )
+    return asked and usage.total_tokens == 0

@@ -224,13 +224,16 @@ class Gateway:
 
     @staticmethod
     def _end(run: Run, record: UsageRecord, failure: BaseException) -> None:
-        run.close()
-        if isinstance(failure, GatewayError):
-            record.status = record.status or failure.status
-            record.errors.append(failure.message)
+        if isinstance(failure, Exception):
+            run.close()
+            status, words = 500, f"a defect: {type(failure).__name__}"
+            if isinstance(failure, GatewayError):
+                status, words = failure.status, failure.message
+            record.status = record.status or status
+            record.errors.append(words)
             run.account("failed")
         else:
-            run.account("abandoned")
+            run.abandon()
 
 
 _ASKS_A_MODEL = frozenset({"generate", "embeddings", "count_tokens"})

@@ -37,7 +37,7 @@ from core.routing.state import (
 from core.routing.strategy import Choosing, order_candidates
 from core.slotted import replace, slotted
 from core.streaming import Bounds, Relay, Silence, StreamBody, story_of
-from core.usage import Cost, Usage, UsageRecord
+from core.usage import CLIENT_LEFT, Cost, Usage, UsageRecord
 
 if TYPE_CHECKING:
     from core.continuation import Story
@@ -179,7 +179,7 @@ class Run:
         headers.append(("cache-control", "no-cache"))
         headers.append(("x-accel-buffering", "no"))
         stream = self._stream(first) if self._keeping is None else self._keeping.watched(self._stream(first))
-        return Response(200, headers, StreamBody(stream, lambda: self._abandon(first)))
+        return Response(200, headers, StreamBody(stream, lambda: self.abandon(first)))
 
     async def _with_kept(self, generation: Generation, route: Route) -> Generation:
         """The request with what it refers to in its place, where the gateway keeps the responses of `route`."""
@@ -514,12 +514,12 @@ class Run:
                 headers.append(("x-skybridge-dropped", _header_safe(listed(prepared.dropped))))
         return headers
 
-    def _abandon(self, winner: Winner | None) -> None:
-        """The client left before the first byte of a stream."""
-        self.close()
-        if winner is not None:
-            winner.exchange.close()
-        self.account("abandoned")
+    def abandon(self, winner: Winner | None = None) -> None:
+        """The client left before the answer's first byte."""
+        self._record.status = CLIENT_LEFT
+        if winner is None and self._attempts is not None and not self._attempts.under_way:
+            self._record.errors.append("the client left while no backend was asked")
+        self._end_stream(winner, "abandoned")
 
     def close(self) -> None:
         """Drops whatever is under way."""

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from core.ports import Hold
 
 
+# The status of a request whose client left before its answer began: nginx's, which nobody is told.
+CLIENT_LEFT = 499
+
+
 @slotted
 class Usage:
     """Tokens of one answer. None means that the backend did not say; `raw` is its own usage object, `tier` the service

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.bill import day_of, folder_of, is_unsettled, usage_document
-from core.usage import Cost, Usage, UsageRecord, Wasted
+from core.usage import CLIENT_LEFT, Cost, Usage, UsageRecord, Wasted
 
 
 def record(number: int, **members: object) -> UsageRecord:
@@ -38,4 +38,8 @@ def test_an_answer_that_was_never_counted() -> None:
     assert is_unsettled(record(1, usage=Usage()))
     assert not is_unsettled(record(1, usage=Usage(0)))
     assert not is_unsettled(record(1, usage=Usage(), operation="embeddings"))
+    left = {"outcome": "abandoned", "status": CLIENT_LEFT, "usage": Usage(), "attempts": 2}
+    assert is_unsettled(record(1, **left, errors=["the first failed"]))
+    assert not is_unsettled(record(1, **left, errors=["the first failed", "the client left"]))
+    assert not is_unsettled(record(1, **left, operation="count_tokens"))
     assert not is_unsettled(record(1, outcome="failed", status=502, usage=Usage()))

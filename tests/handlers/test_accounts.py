@@ -411,6 +411,18 @@ async def test_a_budget_needs_a_price(store: SqliteStore) -> None:
     assert answer.status == 200 and answer.header("x-skybridge-cost-usd") is None
 
 
+async def test_counting_tokens_takes_none_and_costs_nothing(store: SqliteStore) -> None:
+    """Who has spent everything, or has a budget and no price, can still be told how long a prompt is."""
+    counted = Play(headers=JSON_HEADERS, chunks=[b'{"input_tokens":3}'])
+    bench = AccountedBench(document(prices={}), [counted] * 2, store)
+    await bench.add_key(quota={"usd_total": 0, "tokens_per_day": 0, "requests_per_minute": 1})
+    statuses = []
+    for _ in range(2):
+        answer = await bench.post("/v1/messages/count_tokens", request_body("messages"), x_api_key=SECRET)
+        statuses.append(answer.status)
+    assert statuses == [200, 429]
+
+
 async def test_200_callers_at_once_overspend_nothing(store: SqliteStore) -> None:
     bench = AccountedBench(document(quotas={"everyone": {"usd_per_day": 20_000}}), [whole()] * 200, store)
     await bench.add_key()
@@ -455,6 +467,35 @@ async def test_a_stream_that_was_left_before_it_counted_is_estimated(store: Sqli
     (row,) = await bench.documents()
     assert row["outcome"] == "abandoned" and row["input_tokens"] > 0
     assert any("estimated" in error for error in row["errors"])
+
+
+async def test_who_leaves_before_the_answer_has_had_the_prompt_read(store: SqliteStore) -> None:
+    """What a backend was at work on is estimated, what none was asked for is not, and what it has said is believed."""
+    leaves: Any = KeyboardInterrupt()
+    plays = [Play(head_fault=leaves), Play(connect=leaves), Play(chunks=stream_frames("messages"))]
+    bench = AccountedBench(document(), plays, store)
+    await bench.add_key()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            await ask(bench)
+    begun = await ask(bench, stream=True)
+    assert not isinstance(begun.body, bytes)
+    await begun.body.aclose()
+    rows = {row["id"]: row for row in await bench.documents()}
+    estimated, unasked, told = (rows[record.request_id] for record in bench.records)
+    assert [(row["status"], row["outcome"]) for row in rows.values()] == [(499, "abandoned")] * 3
+    assert estimated["input_tokens"] > 0 and "usage estimated" in estimated["errors"][0] and estimated["cost"] > 0
+    assert unasked["input_tokens"] is None and unasked["errors"] == ["the client left while no backend was asked"]
+    assert (told["input_tokens"], told["errors"]) == (5, [])
+
+
+async def test_a_defect_is_no_leaving(store: SqliteStore) -> None:
+    bench = AccountedBench(document(), [Play(connect=ZeroDivisionError())], store)
+    await bench.add_key()
+    with pytest.raises(ZeroDivisionError):
+        await ask(bench)
+    (row,) = await bench.documents()
+    assert (row["status"], row["outcome"], row["errors"]) == (500, "failed", ["a defect: ZeroDivisionError"])
 
 
 async def test_an_answer_that_nobody_counted_is_estimated(store: SqliteStore) -> None:
