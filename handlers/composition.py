@@ -89,7 +89,7 @@ class Composition:
             self.http.prepare_tls()
 
     async def finish(self) -> None:
-        """Writes what is still held, before the process ends: records that the store did not take, what was observed."""
+        """Writes what is still held before the process ends: records that the store did not take, what was observed."""
         if self.accounts is not None:
             await self.accounts.flush()
         if self.gateway.ports.finish is not None:

@@ -79,5 +79,6 @@ async def test_what_the_store_did_not_take_is_written_before_the_process_ends(tm
 
 async def test_a_gateway_that_holds_nothing_ends_at_once(tmp_path: Path) -> None:
     path = tmp_path / "models.json"
-    path.write_text(json.dumps({"backends": {"b": {"type": "demo"}}, "models": {"m": {"backend": "b", "api_model": "m"}}}))
+    models = {"m": {"backend": "b", "api_model": "m"}}
+    path.write_text(json.dumps({"backends": {"b": {"type": "demo"}}, "models": models}))
     await compose({"SERVICE_API_KEY": "k"}, str(path)).finish()
