@@ -15,6 +15,7 @@ from handlers.io.shipping import Outside
 
 # Names of models that one process makes metrics of; what clients invent beyond goes under one name.
 MOST_MODELS = 100
+LONGEST_MODEL = 200
 OTHER = "other"
 
 # Lines of the log that become metrics.
@@ -61,6 +62,7 @@ class MetricLines:
         put(self._stream, "".join(encode(document) + "\n" for document in documents))
 
     def _bounded(self, model: str) -> str:
+        model = model[:LONGEST_MODEL]
         if model not in self._models and len(self._models) >= MOST_MODELS:
             return OTHER
         self._models.add(model)

@@ -147,11 +147,11 @@ async def test_clients_cannot_make_metrics_without_end(
     monkeypatch.setattr(metric_lines, "MOST_MODELS", 1)
     bench = native_bench("messages", [])
     lines = MetricLines(bench.gateway, Outside({}, HttpTransport(), SystemClock(), SystemRandom(), bench.log))
-    for model in ("a", "b", "a"):
+    for model in ("a" * 1000, "b", "a" * 999):
         lines.record(made_record(model=model))
     await lines.flush()
     await lines.flush()
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["model"] for line in printed] == ["a", "other", "a"]
+    assert [line["model"] for line in printed] == ["a" * 200, "other", "a" * 200]
     observers = Observers()
     observers.record(made_record())

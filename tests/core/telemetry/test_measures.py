@@ -11,7 +11,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from core.telemetry.emf import UNITS, Service, event_document, request_document
-from core.telemetry.measures import METRICS, Measures
+from core.telemetry.measures import LONGEST_LABEL, METRICS, Measures
 from core.telemetry.prometheus import render
 from tests.core.telemetry.records import made_record
 
@@ -136,3 +136,10 @@ def test_half_a_pair_in_a_clients_name_does_not_end_the_page() -> None:
     measures = Measures()
     measures.add("skybridge_dropped_fields_total", ("b", "half\ud800"))
     assert b'skybridge_dropped_fields_total{backend="b",field="half?"} 1' in render(measures, {})
+
+
+def test_long_names_are_cut_off() -> None:
+    measures = Measures()
+    for _ in range(2):
+        measures.add("skybridge_dropped_fields_total", ("b", "x" * 50_000))
+    assert measures.counters["skybridge_dropped_fields_total"] == {("b", "x" * LONGEST_LABEL): 2}
