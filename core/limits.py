@@ -215,6 +215,8 @@ def refusal(shortage: Shortage, subjects: Sequence[Subject], format_name: str, n
         message,
         retry_after=1.0 if limit.unit == "in_flight" else wait,
     )
+    if limit.unit != "usd" and limit.window == "day":
+        error.headers["x-should-retry"] = "false"  # Anthropic's SDK would sleep until tomorrow
     if limit.unit != "usd":
         room = max(0, most - shortage.used)
         error.headers.update(_room_headers(limit.unit, most, room, charge.until, (format_name, now)))

@@ -170,6 +170,8 @@ class Accounts:
 
     def _estimate(self, generation: Generation, priced: bool) -> tuple[int, int]:
         """The most tokens and picodollars, over all candidates; a hedged request may be answered twice."""
+        if generation.endpoint.operation == "count_tokens":
+            return 0, 0  # no vendor counts or bills it
         route = generation.route
         assert route is not None
         incoming = input_tokens(generation.request.body)

@@ -103,6 +103,7 @@ def test_too_many_tokens_in_openais_dialect() -> None:
         "x-ratelimit-limit-tokens": "1000",
         "x-ratelimit-remaining-tokens": "600",
         "x-ratelimit-reset-tokens": "15h59m40s",
+        "x-should-retry": "false",
     }
 
 
