@@ -111,12 +111,15 @@ def _read_stream(values: dict[str, Any], endpoint: Endpoint) -> bool:
 
 
 def is_of_another_format(values: dict[str, Any]) -> bool:
-    """Whether a body on the Chat path is of the Responses format, or offers Anthropic's tools: Cursor sends both."""
+    """Whether a body on the Chat path is of the Responses format, or offers tools in Anthropic's words or in those of
+    Responses (flat functions): Cursor sends them."""
     if "messages" not in values:
         return True
     tools = values.get("tools")
     first = tools[0] if isinstance(tools, list) and tools else None
-    return isinstance(first, dict) and "input_schema" in first
+    if not isinstance(first, dict) or "function" in first:
+        return False
+    return "input_schema" in first or first.get("type") == "function"
 
 
 def _check_content(values: dict[str, Any], endpoint: Endpoint) -> None:

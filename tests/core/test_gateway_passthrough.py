@@ -452,13 +452,17 @@ async def test_a_responses_body_on_the_chat_path_is_translated() -> None:
     assert json.loads(await body_of(response))["choices"][0]["message"]["content"] == "Hi"
 
 
-async def test_anthropics_tools_and_blocks_on_the_chat_path_are_translated() -> None:
+FLAT = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+
+
+@pytest.mark.parametrize("tool", [{"name": "f", "input_schema": {"type": "object"}}, FLAT])
+async def test_anthropics_tools_and_blocks_on_the_chat_path_are_translated(tool: dict[str, Any]) -> None:
     bench = native_bench("chat_completions", [Play(headers=JSON, chunks=[answer_body("chat_completions")])])
     bench.gateway.configuration.registry.backends["b1"].format = "chat_completions"
     use = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
     result = {"type": "tool_result", "tool_use_id": "t", "content": "r"}
     asked = [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
-    body = {"model": "m", "messages": asked, "tools": [{"name": "f", "input_schema": {"type": "object"}}]}
+    body = {"model": "m", "messages": asked, "tools": [tool]}
     response = await bench.post("/v1/chat/completions", json.dumps(body).encode())
     assert response.status == 200
     sent = json.loads(bench.transport.requests[0].body)
