@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
 
-from core.errors import ClientFault, GatewayError, UpstreamFault, upstream_fault, words_of
+from core.errors import STATUS, ClientFault, GatewayError, UpstreamFault, upstream_fault, words_of
 from core.passthrough import REQUEST_IDS
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.redaction import redact, redacted
@@ -511,7 +511,7 @@ class Attempts:
         fault = prepared.read_error(502, head.headers, shown)
         if fault.message == words_of(502, shown):
             fault.message = words_of(head.status, shown)
-        elif STATUS[fault.kind] != fault.status:  # the body says what it is: a client of its format gets it under that
+        elif STATUS[fault.kind] != 502:  # the body says what it is: a client of its format gets it under that
             fault = prepared.read_error(STATUS[fault.kind], head.headers, shown)
         fault.retryable = True
         raise fault

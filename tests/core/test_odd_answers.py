@@ -131,6 +131,13 @@ async def test_the_words_of_an_error_inside_a_200_are_kept() -> None:
     assert message_of("chat_completions", outcome.body) == "the backend's words"
 
 
+@pytest.mark.parametrize(("code", "status"), [("rate_limit_exceeded", 429), ("context_length_exceeded", 400)])
+async def test_an_error_inside_a_200_to_a_stream_has_the_status_of_what_it_is(code: str, status: int) -> None:
+    body = json.dumps({"error": {"message": "m", "type": None, "param": None, "code": code, "metadata": {}}}).encode()
+    outcome = await ask("chat_completions", "chat_completions", [Play(headers=JSON, chunks=[body])])
+    assert (outcome.response.status, outcome.body) == (status, body)
+
+
 @pytest.mark.parametrize("format_name", ["chat_completions", "converse"])
 async def test_half_a_frame_after_the_finish_is_kept_back(format_name: str) -> None:
     """A reader may fail on it, and the answer is complete without."""
