@@ -31,8 +31,10 @@ type AsgiApp = Callable[
 # A head that is not complete with this many bytes is refused; what one socket read brings may come on top.
 MAX_HEAD = 64 * 1024
 MAX_HEADERS = 256
-# Requests that a client may send ahead of their turn.
+# Requests that a client may send ahead of their turn, and how many of them nothing more is read behind: its leaving is
+# not seen from then on.
 MAX_PIPELINE = 64
+DEEP_PIPELINE = 16
 
 
 @slotted
@@ -222,7 +224,8 @@ class ServerConnection(asyncio.Protocol):
             self._answering = self._fresh = exchange
         elif len(self._pipeline) < MAX_PIPELINE:
             self._pipeline.append(exchange)
-            self.pause_reading()
+            if len(self._pipeline) >= DEEP_PIPELINE:
+                self.pause_reading()
         else:
             raise Refused(503)
 

@@ -469,7 +469,8 @@ def test_an_answer_before_the_body_is_whole_ends_the_connection(loop_factory: An
     run(loop_factory, work)
 
 
-def test_leaving_is_told_and_what_is_sent_then_goes_nowhere(loop_factory: Any) -> None:
+@pytest.mark.parametrize("ahead", [0, 1, 15])
+def test_leaving_is_told_and_what_is_sent_then_goes_nowhere(loop_factory: Any, ahead: int) -> None:
     told: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -482,7 +483,7 @@ def test_leaving_is_told_and_what_is_sent_then_goes_nowhere(loop_factory: Any) -
     async def work() -> None:
         async with serving(app) as (server, port):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(HEAD + b"content-length: 0\r\n\r\n")
+            writer.write((HEAD + b"content-length: 0\r\n\r\n") * (1 + ahead))
             await writer.drain()
             writer.close()
             while len(told) < 2:
