@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from core.errors import STATUS, ClientFault, GatewayError, UpstreamFault, upstream_fault, words_of
-from core.passthrough import REQUEST_IDS
+from core.passthrough import REQUEST_IDS, told_headers
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.redaction import redact, redacted
 from core.relay import Pipe, WholeAnswer
@@ -334,7 +334,9 @@ class Attempts:
             if prepared is not None:
                 redact(error, prepared.request.headers)
                 _keep_request_id(error)
-                if prepared.translation != "none":
+                if prepared.translation != "none" and error.raw is not None:
+                    client_format = prepared.translation.partition(">")[0]
+                    error.headers.update(told_headers(error.raw.headers, client_format, self._ports.clock))
                     error.raw = None  # an answer in a format that the client does not read
         self._routing.health.failed(attempt.candidate, error)
         if self.watch is not None:

@@ -95,8 +95,11 @@ class Gateway:
     ) -> Response:
         """`error` as a client of `format_name` reads it."""
         answer = load_wire(_error_format(format_name)).write_error(error, request_id)
-        headers = [*answer.headers, *(extra or [("x-request-id", request_id)]), _AS_IT_SAYS]
-        headers.extend(item for item in error.headers.items() if item not in headers)
+        extra = extra or [("x-request-id", request_id)]
+        own = {name for name, _ in extra}  # the gateway's own limits it tells alone, for one
+        headers = [*(item for item in answer.headers if item[0] not in own), *extra, _AS_IT_SAYS]
+        said = {name for name, _ in headers}
+        headers.extend(item for item in error.headers.items() if item[0] not in said)
         return Response(answer.status, headers, answer.body)
 
     async def _public(self, endpoint: Endpoint, request: Request, request_id: str) -> Response:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from core.errors import GatewayError
 from core.rate_headers import rate_headers_for
 from tests.gateways import Bench
 from tests.samples import answer_body
@@ -96,3 +97,24 @@ async def test_a_translated_answer_tells_the_backends_limits_and_id() -> None:
     assert {name: value for name, value in told.items() if name.startswith("x-ratelimit-")} == OPENAI
     assert told["x-skybridge-backend-request-id"] == "req_there"
     assert "request-id" not in told
+
+
+async def test_a_translated_refusal_tells_them_too() -> None:
+    headers = {**ANTHROPIC, "content-type": "application/json", "request-id": "req_there", "retry-after": "7"}
+    refusal = b'{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}'
+    bench = Bench(document_of("messages"), [Play(429, headers, [refusal])])
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    response = await bench.post("/v1/chat/completions", json.dumps(body).encode())
+    told = dict(response.headers)
+    assert {name: value for name, value in told.items() if name.startswith("x-ratelimit-")} == OPENAI
+    assert (response.status, told["retry-after"], told["x-skybridge-backend-request-id"]) == (429, "7", "req_there")
+
+
+async def test_a_refusal_tells_the_gateways_own_limits_alone() -> None:
+    bench = Bench(document_of("messages"), [])
+    error = GatewayError("rate_limit", "slow")
+    error.headers.update({**OPENAI, "x-ratelimit-limit-requests": "9"})
+    own = [("x-request-id", "r"), ("x-ratelimit-limit-requests", "3")]
+    response = bench.gateway.error_response(error, "chat_completions", "r", own)
+    told = [value for name, value in response.headers if name == "x-ratelimit-limit-requests"]
+    assert told == ["3"]
