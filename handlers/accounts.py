@@ -169,7 +169,8 @@ class Accounts:
         return subjects
 
     def _estimate(self, generation: Generation, priced: bool) -> tuple[int, int]:
-        """The most tokens and picodollars, over all candidates; a hedged request may be answered twice."""
+        """The most tokens and picodollars, over all candidates. A hedged stream may be answered twice, one that is
+        taken up where it broke by each candidate in turn."""
         if generation.endpoint.operation == "count_tokens":
             return 0, 0  # no vendor counts or bills it
         route = generation.route
@@ -177,7 +178,10 @@ class Accounts:
         incoming = input_tokens(generation.request.body)
         fast = generation.document.values.get("speed") == "fast"
         tier = "fast" if fast else generation.service_tier
-        times = 2 if route.policy.hedge_after is not None else 1
+        times = 1
+        if generation.stream:
+            times = len(route.candidates) if route.policy.continue_ else 1
+            times = max(times, 2) if route.policy.hedge_after is not None else times
         tokens = cost = 0
         for candidate in route.candidates:
             outgoing = output_tokens(generation, candidate)

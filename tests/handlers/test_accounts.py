@@ -608,13 +608,24 @@ async def test_the_service_key_and_anonymous_callers(store: SqliteStore) -> None
     assert sorted(row["shown"] for row in await bench.documents()) == ["", "the service key"]
 
 
-async def test_hedged_requests_reserve_twice(store: SqliteStore) -> None:
+@pytest.mark.parametrize(
+    ("policy", "stream", "times"),
+    [
+        ({}, True, 1), ({"hedge_after": 1.0}, True, 2), ({"continue": True}, True, 3),
+        ({"continue": True, "hedge_after": 1.0}, True, 3), ({"continue": True, "hedge_after": 1.0}, False, 1),
+    ],
+)  # fmt: skip
+async def test_what_may_be_answered_more_than_once_reserves_it(
+    store: SqliteStore, policy: dict[str, Any], stream: bool, times: int
+) -> None:
     made = document()
-    made["models"]["m"]["policy"] = {"hedge_after": 1.0}
+    row = made["models"]["m"]
+    made["models"]["m"] = {"candidates": [{**row, "priority": number} for number in (1, 2, 3)], "policy": policy}
     bench = AccountedBench(made, [], store)
-    await bench.add_key(quota={"usd_total": 2000 * 10**12})
-    assert (await ask(bench)).status == 429
-    await bench.add_key("sk-sky-more", quota={"usd_total": 1500 * 10**12})
+    await bench.add_key(quota={"tokens_per_day": 1})
+    refused = await ask(bench, stream=stream)
+    once = input_tokens(request_body("messages", stream=stream)) + 64
+    assert f"may take {once * times}." in (await body_of(refused)).decode()
 
 
 @pytest.mark.parametrize(
@@ -731,3 +742,20 @@ async def test_a_fast_answer_has_its_own_price(store: SqliteStore, format_name: 
     await body_of(response)
     (row,) = await bench.documents()
     assert row["cost"] == 14 * 10**12
+
+
+async def test_what_a_refused_answer_says_that_it_used_is_on_the_bill(store: SqliteStore) -> None:
+    failed = {
+        "id": "resp_1", "object": "response", "status": "failed", "error": {"code": "server_error", "message": "no"},
+        "model": "m", "output": [], "usage": {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110},
+    }  # fmt: skip
+    backend = {"type": TYPES["responses"], "base_url": "http://b1/v1", "api_key": "k", "formats": ["responses"]}
+    row = {"candidates": [{"backend": "b1", "api_model": "m"}, {"backend": "b2", "api_model": "m"}]}
+    made = {"backends": {"b1": backend, "b2": {**backend, "base_url": "http://b2/v1"}}, "models": {"m": row}}
+    plays = [Play(headers=JSON_HEADERS, chunks=[json.dumps(failed).encode()]), whole("responses")]
+    bench = AccountedBench({**made, "prices": DOLLAR}, plays, store)
+    await bench.add_key()
+    assert (await ask(bench)).status == 200
+    (document_,) = await bench.documents()
+    assert (document_["attempts"], document_["wasted_tokens"]) == (2, 110)
+    assert document_["wasted_cost"] == 110 * 10**12
