@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from core.errors import STATUS, ClientFault, GatewayError, UpstreamFault, upstream_fault, words_of
+from core.formats import load_wire
 from core.passthrough import REQUEST_IDS, told_headers
 from core.ports import BackendRequest, Clock, Exchange, Head, Random, Transport, TransportFault
 from core.redaction import redact, redacted
@@ -459,8 +460,20 @@ class Attempts:
                 racer.size += len(data)
                 if racer.size > LARGEST_ANSWER:
                     raise upstream_fault("upstream", "The backend's answer is too large.", 502)
-        answer = racer.prepared.whole(b"".join(racer.pending))
+        body = b"".join(racer.pending)
+        try:
+            answer = racer.prepared.whole(body)
+        except GatewayError:
+            self._account_refused(racer, body)
+            raise
         return Winner(racer.attempt.candidate, racer.prepared, racer.exchange, head, answer=answer)
+
+    def _account_refused(self, racer: _Racer, body: bytes) -> None:
+        """What an answer that is none says that it used."""
+        usage = load_wire(racer.prepared.backend_format).observe_response(body).usage
+        if usage.total_tokens:
+            candidate = racer.attempt.candidate
+            self.wasted.append(Wasted(candidate.backend.name, candidate.api_model, usage))
 
     async def _read_start(self, racer: _Racer, head: Head, until: float) -> Winner | None:
         """Reads a stream up to its first content, which is where the answer is committed."""
