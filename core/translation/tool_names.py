@@ -214,7 +214,9 @@ def _mapped_call(call: ToolCall, mapping: ToolMap) -> ToolCall:
 
 
 def _mapped_result(result: ToolResult, mapping: ToolMap) -> ToolResult:
-    id, name = call_id(result.call_id, mapping.rules), mapping.calls.get(result.call_id, result.name)
+    id, name = call_id(result.call_id, mapping.rules), result.name
+    if name is not None:
+        name = mapping.calls.get(result.call_id, name)
     kind = "function" if mapping.wraps_custom else result.kind
     if (id, name, kind) == (result.call_id, result.name, result.kind):
         return result

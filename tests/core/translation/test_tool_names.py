@@ -74,7 +74,7 @@ def test_custom_tools_are_wrapped_where_there_are_none() -> None:
     tools = [Tool("patch", kind="custom", grammar=grammar), Tool("free", kind="custom")]
     source = conversation(
         said("assistant", call(name="patch", arguments="*** raw", kind="custom")),
-        said("user", result(kind="custom")),
+        said("user", result(kind="custom", name="said")),
         tools=tools,
     )
     mapping = tool_map(source, CHAT_COMPLETIONS, CLAUDE)
@@ -112,7 +112,7 @@ def test_ids_that_do_not_fit_are_hashed_alike_in_calls_and_results() -> None:
     new = spoken.content[0]
     assert isinstance(new, ToolCall)
     assert re.fullmatch("[a-zA-Z0-9_-]{1,64}", new.id)
-    assert answered.content[0] == result(new.id, name="look")
+    assert answered.content[0] == result(new.id)  # whose tool's name nobody said
     assert call_id("toolu_1", MESSAGES) == "toolu_1"
     assert len(call_id("x" * 200, CHAT_COMPLETIONS)) <= 40
 
