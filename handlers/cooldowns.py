@@ -54,9 +54,12 @@ class SharedCooldowns:
             return
         self._read_at = now + READ_SECONDS
         for document in (await self._store.read_all(FOLDER)).values():
-            left = float(document["until"]) - now
-            if left > 0:
+            try:
+                left = float(document["until"]) - now
                 key = (str(document["backend"]), str(document["region"]), str(document["model"]))
+            except (KeyError, TypeError, ValueError):  # somebody else wrote it
+                continue
+            if left > 0:
                 self._health.learn(key, left)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from typing import Any
 
 from core import bill
 from core.ports import Clock, Hold, Log, Random, Store, StoreFault
@@ -98,13 +99,13 @@ class Upkeep:
         for back in range(NOTE_DAYS):
             folder = _folder(now - back * DAY)
             for name, note in (await self._store.read_all(folder)).items():
-                if note["lease"] >= now:
+                if not _is_note(note) or note["lease"] >= now:
                     continue
                 document = {member: value for member, value in note.items() if member != "lease"}
                 place = bill.folder_of(bill.day_of(note["started"]))
                 await self._store.replace(place, name, (None, document), now + bill.RETENTION_DAYS * DAY)
                 await self._store.delete(folder, name)
-                self._log.event("warning", "request_died", request_id=name, key=note["key"])
+                self._log.event("warning", "request_died", request_id=name, key=note.get("key"))
 
     async def _purge(self, now: float) -> None:
         """What one purge left the next one drops, soon: there may be many the first time."""
@@ -116,6 +117,11 @@ class Upkeep:
             await work
         except StoreFault as fault:
             self._log.event("warning", "store_fault", during=during, error=str(fault), metric="store_faults")
+
+
+def _is_note(note: Any) -> bool:
+    """What somebody else wrote into the store may be none: it stays until it expires."""
+    return isinstance(note, dict) and all(isinstance(note.get(name), (int, float)) for name in ("lease", "started"))
 
 
 def _folder(lease: float) -> str:

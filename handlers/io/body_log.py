@@ -18,6 +18,7 @@ from importlib import import_module
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
+from core.configuration import ConfigurationError
 from core.gateway import Gateway
 from core.http import Request, Response
 from core.masking import masked
@@ -165,7 +166,10 @@ def make_body_log(outside: Outside) -> BodyLog:
     elif folder and folder != "off":
         outside.log.event("info", "bodies are kept", folder=os.path.abspath(folder))
         sinks.append(RotatingFile(folder, outside.log).put)
-    made = BodyLog(outside.clock, sinks, personal=variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") == "redact")
+    personal = variables.get("SKYBRIDGE_BODY_LOG_PERSONAL") or "off"
+    if personal not in ("redact", "off"):
+        raise ConfigurationError("SKYBRIDGE_BODY_LOG_PERSONAL", f"expected redact or off; got {personal!r}")
+    made = BodyLog(outside.clock, sinks, personal=personal == "redact")
     reference = variables.get("SKYBRIDGE_BODY_ARCHIVE")
     if reference and reference != "off":
         made.archive = import_module("handlers.io.body_archive").open_archive(reference, outside)

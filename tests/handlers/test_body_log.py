@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.configuration import ConfigurationError
 from core.http import Request, Response
 from handlers.composition import compose
 from handlers.io import body_log
@@ -133,6 +134,14 @@ def test_files_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
     newest = lines(tmp_path)[-1]
     assert newest["path"] == "/7" and newest["request"] == {}
+
+
+def test_whoever_asks_for_a_mask_in_other_words_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text('{"models":{"m":{"backend":"d"}},"backends":{"d":{"type":"demo"}}}', "utf-8")
+    variables = {"SKYBRIDGE_BODY_LOG": str(tmp_path), "SKYBRIDGE_BODY_LOG_PERSONAL": "yes"}
+    with pytest.raises(ConfigurationError, match="expected redact or off; got 'yes'"):
+        compose(variables, str(path), local=True)
 
 
 async def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:

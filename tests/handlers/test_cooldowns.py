@@ -44,6 +44,7 @@ async def test_what_one_instance_meets_the_other_knows(tmp_path: Path, clock: Vi
     store = SqliteStore(tmp_path / "s.db")
     await store.prepare()
     one, other = Instance(store, clock), Instance(store, clock)
+    await store.write(FOLDER, {"0": {}, "1": {"until": "soon"}, "2": []})  # type: ignore[dict-item]  # not ours
     one.health.failed(CANDIDATE, LIMITED)
     await one.shared.flush()
     await other.shared.flush()

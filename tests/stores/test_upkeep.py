@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,16 @@ async def test_a_request_that_died_leaves_a_record(store: Store) -> None:
     ground.clock.now += TEND_SECONDS
     await ground.upkeep.tend()
     assert len(await ground.rows()) == 1
+
+
+async def test_what_is_no_note_holds_no_other_up(store: Store) -> None:
+    ground = Ground(store)
+    damaged: dict[str, Any] = {"a": {}, "b": {"lease": "soon", "started": 1.0}, "c": {"lease": LEASE}, "d": ["x"]}
+    await store.write("notes:2023-11-15", damaged)
+    await ground.note(record())
+    ground.pass_until(LEASE + TEND_SECONDS)
+    await ground.upkeep.tend()
+    assert len(await ground.rows()) == 1 and set(await store.read_all("notes:2023-11-15")) == set(damaged)
 
 
 async def test_a_record_that_is_there_is_the_truth(store: Store) -> None:
