@@ -186,6 +186,8 @@ class Attempts:
         self.stream = before.stream
         self._number_before = self.count = before.count
         self.candidate, self.prepared = before.candidate, before.prepared
+        assert before.candidate is not None
+        failure.backend = before.candidate.backend.name
         self.failures = [*before.failures, failure]
         self.wasted = before.wasted
         if self.watch is not None:

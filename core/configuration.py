@@ -314,8 +314,7 @@ def _read_router(document: Mapping[str, Any], variables: Mapping[str, str]) -> R
             raise ConfigurationError(f"{key}.name", f"expected a name of its own; another provider is {row['name']!r}")
         type_name, format_name = _ROUTER_TYPES[row["type"]]
         options = {member: row[member] for member in ("api_key", "base_url", "timeout") if row.get(member)}
-        options |= {"format": format_name, "include_usage": False}  # nothing but the model's name is changed
-        backend = backend_from_options(str(row["name"]), type_name, options, variables)
+        backend = backend_from_options(str(row["name"]), type_name, {**options, "format": format_name}, variables)
         backends[backend.name] = backend
         ordered.append((int(row.get("priority", index + 1)), backend))
     mapping = _section(document, "model_mapping")

@@ -164,6 +164,8 @@ class Run:
             generation = await self._with_kept(generation, route)
         if self._ports.accounts is not None:
             self._limits = await self._ports.accounts.admit(self._caller, generation, record)
+        if not route.translate:  # such a route's requests are changed for the sake of a limit or a budget only
+            generation.metered = record.hold is not None
         ordered = self._ordered = self._order(generation, route) if len(route.candidates) > 1 else route.candidates
         attempts = self._attempts = self._attempts_on(ordered, route.policy)
         if self._watch is not None:
@@ -343,9 +345,7 @@ class Run:
         winner.exchange.close()
         self._story = story
         attempts = self._attempts = self._attempts_on(followers, replace(self._policy(), hedge_after=None))
-        fault = failure if isinstance(failure, UpstreamFault) else _broken(failure)
-        fault.backend = winner.candidate.backend.name
-        attempts.follow(before, fault)
+        attempts.follow(before, failure if isinstance(failure, UpstreamFault) else _broken(failure))
         return attempts
 
     def _policy(self) -> Policy:

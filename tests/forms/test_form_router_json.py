@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,19 +77,26 @@ async def test_form_router_json_never_translates(tmp_path: Path) -> None:
 
 
 async def test_form_router_json_changes_the_models_name_only(tmp_path: Path) -> None:
-    """Not even what is asked elsewhere where somebody counts tokens (`stream_options`), nor what a model refuses."""
+    """What a model refuses is left, and a stream's tokens are asked for (`stream_options`) where they are paid from a
+    budget only, not wherever somebody counts them."""
     asked = b'{"model": "gpt-4",  "stream":true, "temperature": 0.4, "messages": [{"role": "user", "content": "Hi"}]}'
     claude = b"""{"model": "claude-3-opus", "max_tokens": 2000, "top_k": 3,
         "messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "enabled", "budget_tokens": 1024}}"""
     mapping = {"gpt-4": "gpt-5.4", "claude-3-opus": "claude-opus-4-8"}
     async with BackendServer(served_name) as good:
         mapped = {**document(good.url, good.url), "model_mapping": mapping}
+        counting = {"SKYBRIDGE_STORE": f"sqlite:{tmp_path}/accounts.db", "SERVICE_API_KEY": "made-key"}
         async with (
-            served(tmp_path, mapped, {"SKYBRIDGE_METRICS": "prometheus"}) as gateway,
-            httpx.AsyncClient(base_url=gateway.url) as client,
+            served(tmp_path, mapped, counting) as gateway,
+            httpx.AsyncClient(base_url=gateway.url, headers={"x-api-key": "made-key"}) as client,
         ):
             answer = await client.post("/openai/chat/completions", content=asked)
             assert answer.content == b"".join(stream_frames("chat_completions", "served-name"))
             assert (await client.post("/anthropic/v1/messages", content=claude)).status_code == 200
-    bodies = [received.body for received in good.received]
-    assert bodies == [asked.replace(b"gpt-4", b"gpt-5.4"), claude.replace(b"claude-3-opus", b"claude-opus-4-8")]
+            made = (await client.post("/api/v1/keys", json={"owner": "a", "budgets": {"usd_per_day": 100}})).json()
+            answer = await client.post("/openai/chat/completions", content=asked, headers={"x-api-key": made["key"]})
+            assert answer.status_code == 200
+    chat, messages, paid = [received.body for received in good.received]
+    assert chat == asked.replace(b"gpt-4", b"gpt-5.4")
+    assert messages == claude.replace(b"claude-3-opus", b"claude-opus-4-8")
+    assert json.loads(paid) == {**json.loads(chat), "stream_options": {"include_usage": True}}
