@@ -159,7 +159,7 @@ async def create_key(terms: KeyCreation, desk: DeskOf) -> JSONResponse:
 
 
 @router.patch(
-    "/keys/{key_id}", response_class=JSONResponse, responses={200: {"model": KeyRecord}, **faults(403, 404, 503)}
+    "/keys/{key_id}", response_class=JSONResponse, responses={200: {"model": KeyRecord}, **faults(403, 404, 409, 503)}
 )
 async def change_key(key_id: str, terms: KeyChange, desk: DeskOf) -> JSONResponse:
     """Changes a key's terms. Every instance follows within 30 seconds."""

@@ -20,7 +20,7 @@ class NoSuchKey(LookupError):
 
 
 class KeyEnded(Exception):
-    """The key has expired or was revoked."""
+    """The key has expired or was revoked, or was changed by somebody else in this moment."""
 
 
 @slotted(frozen=True)
@@ -63,10 +63,10 @@ class KeyDesk:
 
     async def change(self, before: Sequence[Key], after: Sequence[Key]) -> list[Key]:
         """Puts `after` in the place of `before`, which are the same keys with other terms, the newest last. Those that
-        it replaces end when they were to. Gives what was written."""
+        it replaces end when they were to. Gives what was written. Raises KeyEnded where somebody was quicker."""
         ended = [replace(new, expires=old.expires) for old, new in zip(before[:-1], after, strict=False)]
         changed = [*ended, after[-1]]
-        await self.store.write(KEYS, {key.digest: key.document() for key in changed})
+        await self._put(before, changed)
         for old, new in zip(before, changed, strict=True):
             was, now = old.document(), new.document()
             self._tell("changed", new, members=[name for name in now if now[name] != was[name]])
@@ -81,17 +81,29 @@ class KeyDesk:
             raise KeyEnded(f"{name} is not active any more: make a new key")
         secret, issued = await self.issue(replace(old[-1], created=now), action="rotated")
         ended = [ending(key, now, overlap) for key in old]
-        await self.store.write(KEYS, {key.digest: key.document() for key in ended})
-        self.changed()
+        try:
+            await self._put(old, ended)
+        except KeyEnded:
+            await self.store.delete(KEYS, issued.digest)
+            raise
+        finally:
+            self.changed()
         return secret, issued
+
+    async def _put(self, before: Sequence[Key], after: Sequence[Key]) -> None:
+        """In the place of what was read: a revocation that came in between stands."""
+        for old, new in zip(before, after, strict=True):
+            if not await self.store.replace(KEYS, new.digest, (old.document(), new.document())):
+                raise KeyEnded(f"{old.id} was changed by somebody else in this moment: look at it and try again")
 
     async def revoke(self, name: str) -> None:
         """Ends every key that is called `name`. Doing it again changes nothing. Raises NoSuchKey."""
         now = self.clock.time()
-        ended = [replace(key, revoked=now) for key in await self.find(name) if key.revoked is None]
-        await self.store.write(KEYS, {key.digest: key.document() for key in ended})
-        for key in ended:
-            self._tell("revoked", key)
+        # Until none is left: one may just be replaced.
+        while ended := [replace(key, revoked=now) for key in await self.find(name) if key.revoked is None]:
+            await self.store.write(KEYS, {key.digest: key.document() for key in ended})
+            for key in ended:
+                self._tell("revoked", key)
 
     def _tell(self, action: str, key: Key, **fields: object) -> None:
         self.log.event(

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from core.bill import day_of, folder_of, usage_document
+from core.keys import Key
+from core.ports import StoredDocument
 from core.usage import Cost, Usage, UsageRecord
 from handlers import cli
-from handlers.io.clock import SystemClock
+from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.sqlite_store import SqliteStore
+from handlers.key_desk import KeyDesk, KeyEnded
+from tests.gateways import RecordingLog
 
 
 class Terminal:
@@ -114,6 +118,29 @@ def test_a_key_can_be_revoked_twice_and_not_rotated_any_more(run: Terminal) -> N
         run("keys", "revoke", key["id"])
     assert run.keys()[0]["state"] == "revoked"
     assert "is not active" in run("keys", "rotate", key["id"], code=1)
+
+
+class Contended(SqliteStore):
+    """Somebody else ends the key between what is read and what is written."""
+
+    async def replace(
+        self, folder: str, name: str, change: tuple[StoredDocument | None, StoredDocument], expires: float | None = None
+    ) -> bool:
+        other = SqliteStore(self._path)
+        await KeyDesk(other, SystemClock(), SystemRandom(), RecordingLog(), "another").revoke("key_one")
+        await other.close()
+        return await super().replace(folder, name, change, expires)
+
+
+async def test_a_revocation_is_not_undone_by_a_change_that_was_under_way(tmp_path: Path) -> None:
+    store = Contended(tmp_path / "made.db")
+    desk = KeyDesk(store, SystemClock(), SystemRandom(), RecordingLog(), "test")
+    for spoil in ("change", "rotate"):
+        _, key = await desk.issue(Key("key_one", "", "", "team-a", 1.5, {"b": "1", "a": "2"}, models=("m",)))
+        with pytest.raises(KeyEnded, match="by somebody else"):
+            await (desk.change([key], [key]) if spoil == "change" else desk.rotate("key_one", 60.0))
+        assert {each.state(2e9) for each in await desk.find("key_one")} == {"revoked"}
+    await store.close()
 
 
 @pytest.mark.parametrize(
