@@ -24,6 +24,7 @@ from core.formats.messages.answer_blocks import (
 from core.formats.messages.response import answer_usage, early_usage, message_id, write_stop
 from core.formats.messages.tool_input import dump_input
 from core.formats.messages.wire import PING, error_event
+from core.json_edit import split_half
 from core.usage import Usage
 
 _DELTA_END = "}}\n\n"
@@ -57,13 +58,29 @@ class StreamEncoder:
         self._unopened: Text | None = None
         self._told = False
         self._waiting: Reasoning | None = None
+        self._half = ""  # of a surrogate pair, at the end of a delta of this kind
+        self._half_kind = ""
 
     def emit(self, event: Event) -> bytes:
         """The bytes for `event`, b"" for one that says nothing to a Messages client."""
         emitter = _EMITTERS.get(type(event))
         if emitter is not None:
-            return encoded(emitter(self, event))
+            text = emitter(self, event)
+            try:
+                return text.encode()
+            except UnicodeEncodeError:
+                return self._joined(text, event)
         return error_event(event.error, self._reply.request_id) if isinstance(event, Failed) else PING
+
+    def _joined(self, text: str, event: Event) -> bytes:
+        """`text` with half of a surrogate pair in it, as some backends cut an emoji. Anthropic's SDK fails on a half: a
+        first one at a delta's end waits for the next delta. Any other is told by its JSON escape."""
+        if isinstance(event, PartDelta) and isinstance(event.value, str):
+            told = encode_basestring(event.value) + _DELTA_END
+            value, self._half = split_half(self._half + event.value)
+            self._half_kind = event.kind
+            text = text.removesuffix(told) + encode_basestring(value) + _DELTA_END
+        return "".join(map(_escaped, text)).encode()
 
     def close(self) -> bytes:
         """Nothing: message_stop is the last event."""
@@ -186,8 +203,10 @@ class StreamEncoder:
             self._unopened = None
             return ""
         last = ""
+        if self._half:
+            last, self._half = self._head(self._half_kind) + encode_basestring(self._half) + _DELTA_END, ""
         if isinstance(block, Reasoning) and not is_redacted(block) and (signature := signature_of(block)):
-            last = self._head("signature") + encode_basestring(signature) + _DELTA_END
+            last += self._head("signature") + encode_basestring(signature) + _DELTA_END
         if isinstance(block, Text) and block.signature:
             self._waiting = None if self._told else carrier_of(block)
             self._told = False
@@ -227,14 +246,6 @@ _EMITTERS: dict[type, Callable[[StreamEncoder, Any], str]] = {
     PartEnded: StreamEncoder._part_ended,
     Finished: StreamEncoder._finished,
 }
-
-
-def encoded(text: str) -> bytes:
-    """`text` as UTF-8. Half of a surrogate pair, which a backend may cut an emoji into, stays a JSON escape."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return "".join(map(_escaped, text)).encode()
 
 
 def _escaped(char: str) -> str:

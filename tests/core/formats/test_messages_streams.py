@@ -451,11 +451,21 @@ def test_only_one_message_start() -> None:
 
 
 def test_an_emoji_in_two_halves_arrives_whole() -> None:
-    halves = "😀".encode("utf-16-be")
-    first, second = (halves[at : at + 2].decode("utf-16-be", "surrogatepass") for at in (0, 2))
-    events: list[Event] = [PartStarted(0, Text("")), PartDelta(0, "text", "ü" + first), PartDelta(0, "text", second)]
+    first, second = "\ud83d", "\ude00"
+    deltas = [PartDelta(0, "text", each) for each in ("ü" + first, second + "!", second, "x" + first)]
+    whole = "ü" + first + second + "!" + second + "x" + first
+    events: list[Event] = [PartStarted(0, Text("")), *deltas, PartEnded(0, Text(whole))]
     texts = [event["delta"]["text"] for event in wire_events(encoded(events)) if "delta" in event]
-    assert "".join(texts).encode("utf-16-be", "surrogatepass").decode("utf-16-be") == "ü😀"
+    assert texts == ["ü", "😀!", second, "x", first]
+
+
+def test_an_emoji_in_two_halves_does_not_break_a_calls_input() -> None:
+    call = ToolCall("toolu_1", "f", '{"a": "😀"}')
+    pieces = ('{"a": "\ud83d', '\ude00"}')
+    events = [Started("msg_1"), PartStarted(0, ToolCall("toolu_1", "f", ""))]
+    events += [PartDelta(0, "arguments", piece) for piece in pieces]
+    data = encoded([*events, PartEnded(0, call), Finished(Stop("tool_use"), Usage())])
+    assert streamed_message_of(data)["content"][0]["input"] == {"a": "😀"}
 
 
 def test_pings_and_failures_are_events_of_their_own() -> None:
