@@ -29,10 +29,10 @@ _RETURNED = frozenset(
     {
         "content-type", "retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-amzn-requestid",
         "x-amzn-errortype", "apim-request-id", "x-ms-region", "x-generation-id", "x-litellm-call-id", "cache-control",
-        "content-disposition", "x-skybridge-token-count",
+        "content-disposition", "x-skybridge-token-count", "x-reasoning-included",
     }
 )
-_RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-amzn-bedrock-", "llm_provider-")
+_RETURNED_PREFIXES = ("anthropic-", "x-ratelimit-", "openai-", "x-codex-", "x-amzn-bedrock-", "llm_provider-")
 # They say whose account at the backend the gateway uses, which is not the client's to know.
 _ACCOUNTS = ("organization", "organization-id", "project", "workspace-id", "cookie")
 

@@ -136,6 +136,7 @@ async def test_whose_account_it_is_is_not_told() -> None:
         "content-type": "application/json", "x-amzn-errortype": "ThrottlingException",
         "openai-organization": "org-1", "anthropic-organization-id": "o",
         "llm_provider-openai-organization": "org-2", "openai-processing-ms": "5", "x-ratelimit-limit-requests": "7",
+        "x-codex-turn-state": "t", "x-reasoning-included": "true",
         "llm_provider-set-cookie": "a=b", "openai-project": "p", "anthropic-workspace-id": "w",
     }  # fmt: skip
     bench = Bench(document, [Play(status=429, headers=headers, chunks=[b'{"message":"slow down"}'])])
@@ -144,5 +145,6 @@ async def test_whose_account_it_is_is_not_told() -> None:
     told = dict(response.headers)
     assert told["x-skybridge-model"] == arn.replace("123456789012", "***")
     assert (told["openai-processing-ms"], told["x-ratelimit-limit-requests"]) == ("5", "7")
+    assert (told["x-codex-turn-state"], told["x-reasoning-included"]) == ("t", "true")  # which Codex reads
     accounts = ("organization", "organization-id", "workspace-id", "project", "cookie")
     assert not [name for name in told if name.endswith(accounts)]
