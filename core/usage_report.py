@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from time import gmtime, strftime
+from types import NoneType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -100,35 +102,31 @@ def _group(name: str) -> Group:
     return (lambda row: str(row["labels"].get(label, ""))) if label else GROUPS[name]
 
 
-# Members of a record that are texts; whole numbers; and whole numbers where they are known.
-_TEXTS: Final = (
+# Members of a record by what they are: texts, whole numbers, whole numbers where they are known.
+_TEXTS: Final = itemgetter(
     "key", "shown", "owner", "user_agent", "session", "model", "api_model", "backend", "region", "client_format",
     "operation", "outcome",
 )  # fmt: skip
-_WHOLE: Final = ("attempts", "wasted_tokens", "wasted_cost")
-_WHOLE_OR_NONE: Final = (*TOKENS, "cost", "compute_cost")
+_WHOLE: Final = itemgetter("attempts", "wasted_tokens", "wasted_cost")
+_WHOLE_IF_KNOWN: Final = itemgetter(*TOKENS, "cost")
 # The year 2999: what is later is no time of a request.
 _LATEST: Final = 3.25e10
 
 
 def is_record(row: Any) -> bool:
     """Whether a document is a usage record that can be added up: stores are other people's to write to, too."""
-    if not isinstance(row, dict):
+    try:
+        numbers = {*map(type, _WHOLE(row)), *map(type, (row["cost_parts"] or {}).values())}
+        known = {*map(type, _WHOLE_IF_KNOWN(row)), type(row.get("compute_cost"))}
+        texts = {*map(type, _TEXTS(row)), type(row.get("source", ""))}
+        first = row["first_byte_seconds"]
+        times = row["started"], row["seconds"], 0.0 if first is None else first
+        return (
+            texts == {str} and numbers == {int} and known <= {int, NoneType} and type(row["labels"]) is dict
+            and all(-_LATEST < moment < _LATEST for moment in times)
+        )  # fmt: skip
+    except (AttributeError, KeyError, TypeError):
         return False
-    times = [row.get("started"), row.get("seconds")]
-    if row.get("first_byte_seconds") is not None:
-        times.append(row["first_byte_seconds"])
-    parts, labels = row.get("cost_parts") or {}, row.get("labels")
-    return (
-        all(isinstance(row.get(name), str) for name in _TEXTS)
-        and isinstance(row.get("source", ""), str)
-        and all(isinstance(row.get(name), int) for name in _WHOLE)
-        and all(row.get(name) is None or isinstance(row[name], int) for name in _WHOLE_OR_NONE)
-        and all(isinstance(moment, (int, float)) and -_LATEST < moment < _LATEST for moment in times)
-        and isinstance(labels, dict)
-        and isinstance(parts, dict)
-        and all(isinstance(amount, int) for amount in parts.values())
-    )
 
 
 PARTS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
