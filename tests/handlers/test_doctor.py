@@ -178,3 +178,23 @@ async def test_a_store_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     assert (finding.backend, finding.ok) == ("store", False)
     assert "file is not a database" in finding.checks["configuration"]
     assert "FAILED" in table([finding]) and "-> Check SKYBRIDGE_STORE" in table([finding])
+
+
+async def test_a_routers_names_are_asked_of_the_vendors_that_they_are_of(tmp_path: Path) -> None:
+    """Its mapping does not say whose a name is, so each stands at the providers of both types."""
+
+    def whose(received: Received) -> Script:
+        named = "messages" if received.target.endswith("/messages") else "chat_completions"
+        return answer(named, "m", stream=bool(received.json.get("stream")), tool="tools" in received.json)
+
+    async with BackendServer(whose) as backend:
+        providers = [
+            {"name": "gpt", "type": "openai", "api_key": "k", "base_url": f"{backend.url}/v1"},
+            {"name": "claude", "type": "anthropic", "api_key": "k", "base_url": backend.url},
+        ]
+        mapping = {"a": ["gpt-4.1"], "b": ["claude-opus-4-5"], "c": ["own-name"]}
+        findings, _ = await examined(tmp_path, {"model_mapping": mapping, "providers": providers})
+        alone, _ = await examined(tmp_path, {"model_mapping": {"b": ["claude-opus-4-5"]}, "providers": providers[:1]})
+    pairs = [(each.backend, each.model) for each in findings]
+    assert pairs == [("gpt", "gpt-4.1"), ("claude", "claude-opus-4-5"), ("gpt", "own-name"), ("claude", "own-name")]
+    assert all(each.ok for each in findings) and [each.model for each in alone] == ["claude-opus-4-5"]
