@@ -32,6 +32,8 @@ _FORMATS: dict[str, str] = {
     "xai": "xai-responses-v1",
     "meta": "meta-responses-v1",
 }
+# The members of OpenRouter's entries.
+_KNOWN = frozenset({"type", "text", "signature", "summary", "data", "id", "format", "index"})
 # Vendors whose encrypted entry belongs to the summary before it: together they are one reasoning item.
 ITEM_VENDORS = frozenset({"openai", "xai", "meta"})
 
@@ -85,6 +87,9 @@ class DetailsReader:
         else:
             return
         self._last_key = key
+        if self.found and not _KNOWN.issuperset(detail):
+            last = self.found[-1]
+            last.extra = {**last.extra, **{name: value for name, value in detail.items() if name not in _KNOWN}}
 
     def _text(self, detail: JsonObject, origin: Origin | None, same: bool) -> None:
         text, signature = _string(detail.get("text")), _string(detail.get("signature"))

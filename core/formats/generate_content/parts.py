@@ -72,6 +72,8 @@ def _sign(block: Block, signature: str | None) -> None:
         block.signature, block.origin = canonical(signature), GOOGLE
     elif signature and isinstance(block, ServerToolCall | ServerToolResult):
         block.raw["thoughtSignature"] = canonical(signature)
+    elif signature and isinstance(block, Image | Audio | Video | Document):
+        block.extra["thoughtSignature"] = canonical(signature)
 
 
 def _read_text(fields: Fields, content: Any, _mint: Callable[[], str]) -> Block:
