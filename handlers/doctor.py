@@ -12,11 +12,11 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from core.chat.asking import candidates_for
 from core.configuration import Configuration
 from core.errors import GatewayError
 from core.gateway import Gateway, Ports
 from core.http import Request, Response
-from core.models.resolve import facts_for
 from core.passthrough import limit_member
 from core.ports import BackendRequest, Store, StoreFault
 from core.routing.registry import Backend, Candidate, Registry, Route
@@ -110,7 +110,7 @@ class Doctor:
             routes = routes[:_PROMISED]
         found: dict[tuple[str, str], Candidate] = {}
         for route in routes:
-            for candidate in route.candidates if route.translate else _meant(route):
+            for candidate in candidates_for(route):
                 found.setdefault((candidate.backend.name, candidate.api_model), candidate)
         used = {name for name, _ in found}
         spare = [Candidate(backend, "") for name, backend in registry.backends.items() if name not in used]
@@ -203,20 +203,6 @@ def _question(candidate: Candidate) -> dict[str, Any]:
     """The cheapest one, with the limit in the words of the candidate's server."""
     asked: dict[str, Any] = {"model": _NAME, "messages": [{"role": "user", "content": "Say ok."}]}
     return {**asked, limit_member(candidate): _LIMIT}
-
-
-def _meant(route: Route) -> Sequence[Candidate]:
-    """The candidates of a name in the router JSON, which stands at the providers of both types: one of Claude's is for
-    those that speak Messages, where there are any, and one of OpenAI's for the others."""
-    meant = []
-    for candidate in route.candidates:
-        spoken = _SPOKEN.get(facts_for(candidate.api_model).vendor)
-        if spoken in (None, candidate.backend.format):
-            meant.append(candidate)
-    return meant or route.candidates
-
-
-_SPOKEN = {"anthropic": "messages", "openai": "chat_completions"}
 
 
 def _embeds(candidate: Candidate) -> bool:

@@ -57,9 +57,25 @@ class Asked:
     dropped: list[str] = field(default_factory=list)
 
 
+def candidates_for(route: Route) -> Sequence[Candidate]:
+    """The candidates that can be asked for the route's name. In the router JSON each name stands at the providers of
+    both types: one of Claude's is for those that speak Messages, if there are any, one of OpenAI's for the others."""
+    if route.translate:
+        return route.candidates
+    meant = []
+    for candidate in route.candidates:
+        spoken = _SPOKEN.get(facts_for(candidate.api_model).vendor)
+        if spoken in (None, candidate.backend.format):
+            meant.append(candidate)
+    return meant or route.candidates
+
+
+_SPOKEN = {"anthropic": "messages", "openai": "chat_completions"}
+
+
 def first_candidate(route: Route) -> Candidate:
     """The one whose words the question is put in."""
-    return min(route.candidates, key=lambda candidate: candidate.priority)
+    return min(candidates_for(route), key=lambda candidate: candidate.priority)
 
 
 def ask(question: Question, route: Route, client: Request) -> Asked:

@@ -64,6 +64,20 @@ def test_the_router_form_asks_in_its_own_format() -> None:
         assert ask(Question("asked", [Said("user", "Hi")]), route, CLIENT).request.path == PATHS[format_name]
 
 
+@pytest.mark.parametrize(
+    ("name", "format_name"), [("claude-opus-4-5", "messages"), ("gpt-4.1", "chat_completions"), ("own", "messages")]
+)
+def test_the_router_form_asks_the_providers_of_the_names_vendor(name: str, format_name: str) -> None:
+    """Whose a name is that no table knows, nobody can tell: the first provider is asked."""
+    providers = [
+        {"name": kind, "type": kind, "api_key": "k", "base_url": "http://b", "priority": priority}
+        for kind, priority in (("openai", 1 if name.startswith("claude") else 2), ("anthropic", 1))
+    ]
+    registry = read_configuration({"model_mapping": {"asked": [name]}, "providers": providers}, {}).registry
+    route = registry.resolve("asked")
+    assert ask(Question("asked", [Said("user", "Hi")]), route, CLIENT).request.path == PATHS[format_name]
+
+
 def test_files_effort_and_defaults_go_along() -> None:
     route = route_of("anthropic", "claude-sonnet-4-5", max_tokens=77)
     asked = ask(Question("asked", [Said("user", "Look", [IMAGE])], effort="high"), route, CLIENT)
