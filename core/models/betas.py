@@ -64,6 +64,10 @@ RENAMED: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+# Bedrock takes it with the models that think within a budget and refuses it with newer ones: its own clients know which
+# they ask (https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html).
+_BY_MODEL: Final = "interleaved-thinking-2025-05-14"
+
 # Top-level members of a Messages request -> the betas, by prefix, of which one must have been sent with it.
 TOP_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "context_management": ("context-management-", "compact-"),
@@ -116,7 +120,7 @@ def accepted_betas(surface: str, betas: Iterable[str]) -> tuple[list[str], list[
 def without_refused(surface: str, betas: Iterable[str]) -> tuple[list[str], list[str]]:
     """The same split, but for clients that speak to the surface itself: what the table does not have is sent."""
     listed = list(betas)
-    _, dropped = accepted_betas(surface, [beta for beta in listed if beta in ACCEPTED])
+    _, dropped = accepted_betas(surface, [beta for beta in listed if beta in ACCEPTED and beta != _BY_MODEL])
     return [beta for beta in listed if beta not in dropped], dropped
 
 
