@@ -168,11 +168,11 @@ class Runtime:
 
     async def _poll_until_stopped(self) -> int:
         pollers = [asyncio.create_task(self._poll(first=number == 0)) for number in range(self._concurrency)]
-        done, pending = await asyncio.wait(pollers, return_when=asyncio.FIRST_EXCEPTION)
-        for poller in pending:
-            poller.cancel()
+        await asyncio.wait(pollers, return_when=asyncio.FIRST_EXCEPTION)
+        self.stop()
+        await asyncio.wait(pollers)
         await self._finish()
-        faults = [poller.exception() for poller in done if not poller.cancelled()]
+        faults = [poller.exception() for poller in pollers if not poller.cancelled()]
         for fault in filter(None, faults):
             log("error", "the runtime loop ended", **error_document(fault))
         return 1 if any(faults) else 0
@@ -186,7 +186,7 @@ class Runtime:
             log("error", "the last work failed", **error_document(fault))
 
     def stop(self) -> None:
-        """SIGTERM: who waits for an invocation stops at once, who has one answers it first."""
+        """SIGTERM, or a poller that failed: who waits for an invocation stops at once, who has one answers it first."""
         self._stopping = True
         for poller in self._idle:
             poller.cancel()
@@ -198,18 +198,21 @@ class Runtime:
         assert poller is not None
         api = RuntimeApi(self._address)
         warm = self._warm if first else None
-        while not self._stopping:
-            self._idle.add(poller)
-            invocation = await self._next(api, warm)
-            self._idle.discard(poller)
-            warm = None
-            self._set_trace_id(invocation.trace_id)
-            CURRENT.set(
-                LambdaInvocation(
-                    invocation.id, invocation.function_arn, invocation.trace_id or "", self._cold.take()
+        try:
+            while not self._stopping:
+                self._idle.add(poller)
+                invocation = await self._next(api, warm)
+                self._idle.discard(poller)
+                warm = None
+                self._set_trace_id(invocation.trace_id)
+                CURRENT.set(
+                    LambdaInvocation(
+                        invocation.id, invocation.function_arn, invocation.trace_id or "", self._cold.take()
+                    )
                 )
-            )
-            await handler.handle(api, invocation)
+                await handler.handle(api, invocation)
+        finally:
+            api.close()
 
     async def _next(self, api: RuntimeApi, warm: Callable[[], None] | None) -> Invocation:
         """An invocation. One of many pollers asks again for a while before it ends the others."""

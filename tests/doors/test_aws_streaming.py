@@ -12,7 +12,7 @@ import pytest
 
 from handlers.aws_invocation import Receive, Scope, Send
 from handlers.aws_response import MEGABYTE
-from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT, Runtime
+from handlers.aws_streaming import EXIT_AFTER_RESTORE, EXIT_BEFORE_SNAPSHOT, NEXT_PAUSES, Runtime
 from tests.doors import lambda_apps as apps
 from tests.doors.lambda_clients import Gate, hosted, spawned, url_client
 from tests.doors.lambda_emulator import INVOKE, LambdaEmulator, xray_header
@@ -168,6 +168,32 @@ async def test_eight_invocations_are_answered_at_once_by_one_process() -> None:
         await emulator.ready(8)
         emulator.terminate()
         assert await emulator.exited() == 0
+
+
+async def test_a_poller_that_is_turned_away_lets_the_answers_of_others_end() -> None:
+    """The platform takes one question at a time here, though it has been told to give two invocations at once."""
+    gone, done = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def work() -> None:
+            done.set()
+
+        scope["extensions"]["skybridge.after"].append(work)
+        await apps.start(send)
+        await apps.body(send, b"first ", more=True)
+        await gone.wait()
+        await apps.body(send, b"last")
+
+    async with hosted(lambda: app, {"AWS_LAMBDA_MAX_CONCURRENCY": "2"}) as emulator:
+        answer = asyncio.create_task(emulator.answer(load("function-url")))
+        while emulator.journal.count(("refused", "next")) < len(NEXT_PAUSES) + 1:
+            await asyncio.sleep(0.01)
+        assert emulator.runtime is not None and not done.is_set()
+        gone.set()
+        body, end = await answer
+        assert (body.endswith(b"first last"), end.error) == (True, None)
+        assert emulator.hosted is not None and await emulator.hosted == 1
+        assert done.is_set()
 
 
 @pytest.mark.parametrize(
