@@ -289,8 +289,9 @@ def _implicit_backend(name: str, variables: Mapping[str, str]) -> Backend:
 _ROUTER_TYPES = {"openai": ("openai", "chat_completions"), "anthropic": ("anthropic", "messages")}
 
 
-# This form goes to the next provider after every HTTP error: what one refuses, another one's model may take.
-_ROUTER_POLICY = Policy(move_on=tuple(range(400, 500)))
+# This form goes to the next provider after every HTTP error: what one refuses, another one's model may take. Providers
+# of one priority are tried in their order.
+_ROUTER_POLICY = Policy(strategy="ordered", move_on=tuple(range(400, 500)))
 
 
 def _read_router(document: Mapping[str, Any], variables: Mapping[str, str]) -> Registry:

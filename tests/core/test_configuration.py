@@ -146,7 +146,7 @@ def test_form_router_json() -> None:
     """The router JSON: by priority, one name for each provider of a format, never translated."""
     found = registry(ROUTER)
     route = found.resolve("gpt-4")
-    assert not route.translate and route.answer_model == "served"
+    assert not route.translate and (route.answer_model, route.policy.strategy) == ("served", "ordered")
     named = {item.backend.name: item.api_model for item in route.candidates}
     assert named == {"o1": "first", "a": "first", "o2": "second"}
     assert [item.backend.name for item in route.candidates] == ["o1", "a", "o2"]
