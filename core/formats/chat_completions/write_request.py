@@ -46,7 +46,7 @@ def write_request(conversation: Conversation, target: Target) -> Written:
     _put_stream(body, conversation, writing)
     writing.put_cache(body, conversation.cache, "")
     if conversation.betas:
-        writing.drop("anthropic-beta", "Chat Completions has no betas")
+        writing.drop("betas", "Chat Completions has no betas")
     extra = conversation.extra
     if not target.stream:  # its options without a stream are refused
         extra = {name: value for name, value in extra.items() if name != "stream_options"}

@@ -245,6 +245,8 @@ class _RequestWriter:
                 self._body[name] = value
             else:
                 self._drop(name, "the Responses API has no such member")
+        if self._conversation.betas:
+            self._drop("betas", "betas are Anthropic's own")
 
 
 def _effort_of(request: ReasoningRequest) -> Effort | None:

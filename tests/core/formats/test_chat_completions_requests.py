@@ -922,7 +922,7 @@ def test_what_has_no_place_is_dropped_with_a_warning() -> None:
         "messages[2].content[0].citations",
         "messages[2].content[1]",
         "container",
-        "anthropic-beta",
+        "betas",
         "stop",
         "reasoning.odd",
         "store",
