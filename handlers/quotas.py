@@ -13,6 +13,7 @@ from handlers.upkeep import NOTE_SECONDS
 
 # No request lives longer: Lambda's longest invocation, and a minute for what follows it.
 LEASE_SECONDS = 960.0
+MOST_SECONDS = 86_400
 # Over so many items a counter is spread that is found to be hot; and over how many it may be (handlers.io.shards).
 DEFAULT_SHARDS = 8
 MOST_SHARDS = 16
@@ -59,15 +60,16 @@ def read_quotas(section: Mapping[str, Any]) -> Quotas:
         return Quotas(
             limits.read_quota(section.get("keys") or {}, "quotas.keys"), named["owners"], named["models"],
             limits.read_quota(section.get("everyone") or {}, "quotas.everyone"), stance,
-            _seconds(section, "lease_seconds", LEASE_SECONDS), _seconds(section, "note_seconds", NOTE_SECONDS), shards,
+            _seconds(section, "lease_seconds", LEASE_SECONDS, least=1),
+            _seconds(section, "note_seconds", NOTE_SECONDS), shards,
         )  # fmt: skip
     except (ValueError, TypeError, AttributeError) as error:
         key, _, message = str(error).partition(": ")
         raise ConfigurationError(key, message) from error
 
 
-def _seconds(section: Mapping[str, Any], name: str, default: float) -> float:
+def _seconds(section: Mapping[str, Any], name: str, default: float, least: int = 0) -> float:
     value = section.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"quotas.{name}: expected a number of seconds; got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= MOST_SECONDS:
+        raise ValueError(f"quotas.{name}: expected a number of seconds from {least} to {MOST_SECONDS}; got {value!r}")
     return float(value)

@@ -46,6 +46,7 @@ class Upkeep:
         # Requests that nothing is noted of yet, in the order in which that is due, which a single timer looks at.
         self._begun: dict[str, tuple[float, UsageRecord, Hold]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._notes: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, record: UsageRecord, hold: Hold) -> None:
@@ -53,7 +54,8 @@ class Upkeep:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._note_seconds
         self._begun[record.request_id] = due, record, hold
-        if self._timer is None:
+        if self._timer is None or self._loop is not loop:  # a loop that has ended rings no more
+            self._loop = loop
             self._timer = loop.call_at(due, self._note_those_due, loop)
 
     def _note_those_due(self, loop: asyncio.AbstractEventLoop) -> None:

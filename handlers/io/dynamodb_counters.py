@@ -74,14 +74,25 @@ class DynamoCounters:
     async def totals(self, counters: Sequence[str], now: float) -> Mapping[str, int]:
         found = dict.fromkeys(counters, 0)
         for batch in batched(found, BATCH_READ, strict=False):
-            keys = {"Keys": [_key(counter) for counter in batch], "ConsistentRead": True}
-            answer = await self.table.call("BatchGetItem", named=False, RequestItems={self.table.name: keys})
-            for item in answer.get("Responses", {}).get(self.table.name, ()):
+            for item in await self._read_own([_key(counter) for counter in batch]):
                 counter = item["pk"]["S"][2:]
                 items = await self._read_items(counter) if "wide" in item else {0: item}
                 lapsed = sum(amount for each in items.values() for _, amount in _lapsed(each, now))
                 found[counter] = _found(items).used - lapsed
         return found
+
+    async def _read_own(self, keys: Sequence[Item]) -> list[Item]:
+        """Counters' own items, as far as there are any."""
+        found: list[Item] = []
+        left: Item = {self.table.name: {"Keys": keys, "ConsistentRead": True}}
+        for _ in range(_TRIES):
+            answer = await self.table.call("BatchGetItem", named=False, RequestItems=left)
+            found += answer.get("Responses", {}).get(self.table.name, ())
+            left = answer.get("UnprocessedKeys") or {}
+            if not left:
+                return found
+            await self.table.client.clock.sleep(0.05)
+        raise StoreFault(f"the DynamoDB table {self.table.name} does not answer reads")
 
     async def _take(self, hold: Hold, charge: Charge, now: float) -> int | Shortage:
         """Raises one counter; gives what it stands at then. A refusal shows the item: its lapsed holds are given back

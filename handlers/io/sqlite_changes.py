@@ -94,13 +94,13 @@ class Changes:
             else:
                 _tell([each], [outcome])
         if busy:
-            changes = [change for change, _ in busy]
-            waiting = loop.run_in_executor(self._thread, self._transact_in_time, changes, Turn(loop))
+            waiting = loop.run_in_executor(self._thread, self._transact_in_time, busy, Turn(loop))
             waiting.add_done_callback(lambda done: _tell(busy, done.exception() or done.result()))
 
-    def _transact_in_time(self, changes: Sequence[Change], turn: Turn) -> list[Any]:
+    def _transact_in_time(self, busy: Sequence[Asked], turn: Turn) -> list[Any]:
         turn.check(self._busy_seconds)
-        return transact(self._far, changes)
+        # Whoever has left may have undone by now what would only be done here.
+        return transact(self._far, [_nothing if future.cancelled() else change for change, future in busy])
 
 
 class Turn:
@@ -114,6 +114,10 @@ class Turn:
         """Raises sqlite3.OperationalError where that is too long ago: those before have waited in vain."""
         if self._loop.time() - self._asked > busy_seconds:
             raise sqlite3.OperationalError("too many calls wait for it")
+
+
+def _nothing(_connection: sqlite3.Connection, _counters: Counters) -> None:
+    """No change."""
 
 
 def transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Any]:

@@ -128,6 +128,19 @@ async def test_unprocessed_items_are_sent_again() -> None:
         await store.write("usage", {"a": {}})
 
 
+async def test_counters_that_were_not_read_are_asked_for_again() -> None:
+    def read(name: str, **more: Any) -> Play:
+        return play(200, {"Responses": {"skybridge": [{"pk": {"S": f"c:{name}"}, "total": {"N": "7"}}]}, **more})
+
+    left = {"UnprocessedKeys": {"skybridge": {"Keys": [{"pk": {"S": "c:b"}, "sk": {"S": "-"}}]}}}
+    store, transport = opened("dynamodb", [read("a", **left), read("b")])
+    assert await store.totals(("a", "b"), 0.0) == {"a": 7, "b": 7}
+    assert b"c:a" not in transport.requests[1].body
+    store, _ = opened("dynamodb", [read("a", **left)] * 30)
+    with pytest.raises(StoreFault, match="does not answer reads"):
+        await store.totals(("a", "b"), 0.0)
+
+
 async def test_pages_are_followed() -> None:
     def page(name: str, **more: Any) -> dict[str, Any]:
         return {"Items": [{"sk": {"S": name}, "body": {"S": "{}"}}], **more}

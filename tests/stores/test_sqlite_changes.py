@@ -120,6 +120,20 @@ async def test_whoever_has_gone_is_not_told(ground: Ground) -> None:
     assert ground.rows() == [1, 2]
 
 
+async def test_what_waits_for_another_process_is_not_done_for_whoever_has_gone(ground: Ground) -> None:
+    """What undoes it may have been quicker."""
+    free = threading.Event()
+    ground.thread.submit(free.wait)
+    ground.other.execute("BEGIN IMMEDIATE")
+    gone, stays = ground.changes.make(insert(1)), ground.changes.make(insert(2))
+    while ground.changes._asked:
+        await asyncio.sleep(0)
+    gone.cancel()
+    ground.other.execute("COMMIT")
+    free.set()
+    assert await stays == 2 and ground.rows() == [2]
+
+
 async def test_a_broken_file_is_everybodys_error(ground: Ground) -> None:
     ground.changes._near.close()
     made = await asyncio.gather(*(ground.changes.make(insert(n)) for n in range(2)), return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from core.bill import folder_of, usage_document
 from core.ports import Charge, Hold, Store, StoreFault
 from core.usage import UsageRecord
+from handlers.io.sqlite_store import SqliteStore
 from handlers.io.table_store import PURGE_AT_ONCE
 from handlers.upkeep import TEND_SECONDS, Upkeep
 from tests.gateways import RecordingLog
@@ -99,6 +101,26 @@ async def test_a_note_goes_with_its_record(store: Store) -> None:
     await ground.upkeep.forget([made])
     assert await store.read_all("notes:2023-11-15") == {}
     await ground.upkeep.forget([made])
+
+
+def test_a_loop_that_ended_leaves_requests_of_others_noted(tmp_path: Path) -> None:
+    async def begin(ground: Ground, name: str) -> None:
+        made = record(name)
+        assert made.hold is not None
+        ground.upkeep.begin(made, made.hold)
+
+    async def noted() -> object:
+        await begin(ground, "req_2")
+        while "req_2" not in ground.upkeep._notes:
+            await asyncio.sleep(0)
+        await asyncio.gather(*ground.upkeep._notes.values())
+        names = set(await ground.store.read_all("notes:2023-11-15"))
+        await ground.store.close()
+        return names
+
+    ground = Ground(SqliteStore(tmp_path / "made.db"), note_seconds=0.05)
+    asyncio.run(begin(ground, "req_1"))
+    assert asyncio.run(noted()) == {"req_1", "req_2"}
 
 
 async def test_a_short_request_is_never_noted(store: Store) -> None:
