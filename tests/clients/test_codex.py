@@ -31,8 +31,8 @@ env_key = "SKYBRIDGE_KEY"
 """
 FORMATS = ("responses", "chat_completions", "messages", "converse")
 
-# What a model that Codex does not know is offered, and what GPT-6 is: free text for a tool inside a namespace, which
-# is JavaScript.
+# What a model that Codex does not know is offered (GPT-5.5 may search for more tools, beside), and what GPT-6 is: free
+# text for a tool inside a namespace, which is JavaScript.
 COMMAND_TOOL = ToolUse("exec_command", {"cmd": COMMAND})
 SCRIPT = f"const done = await tools.exec_command({{cmd: '{COMMAND}'}}); text(done.output);"
 SCRIPT_TOOL = ToolUse("exec", {"input": SCRIPT})
@@ -52,7 +52,9 @@ async def run_a_command(configuration: str, key: str, folder: Path) -> Ran:
 
 
 @pytest.mark.parametrize("backend_format", FORMATS)
-@pytest.mark.parametrize(("model", "tool"), [("gpt-gateway", COMMAND_TOOL), ("gpt-6-astra", SCRIPT_TOOL)])
+@pytest.mark.parametrize(
+    ("model", "tool"), [("gpt-gateway", COMMAND_TOOL), ("gpt-5.5", COMMAND_TOOL), ("gpt-6-astra", SCRIPT_TOOL)]
+)
 async def test_codex_runs_a_command(backend_format: str, model: str, tool: ToolUse, tmp_path: Path) -> None:
     agent = Agent(backend_format, tool)
     async with (
