@@ -199,6 +199,11 @@ OVERRIDES: Final[dict[tuple[str, str], FormatRules]] = {
     ("messages", "bedrock"): BEDROCK_MESSAGES,
     ("messages", "databricks"): replace(MESSAGES, web_search=False),
     ("responses", "databricks"): replace(RESPONSES, web_search=False),
+    # Free-text tools are OpenAI's own, whatever model a server of this format has.
+    **{
+        ("chat_completions", provider): replace(CHAT_COMPLETIONS, native_custom_tools=False)
+        for provider in ("openrouter", "litellm", "databricks", "openai-compatible")
+    },
     # Vertex AI, which is reached by its address alone, has no `includeServerSideToolInvocations`.
     ("generate_content", "openai-compatible"): replace(GENERATE_CONTENT, search_beside_functions=False),
 }
