@@ -14,6 +14,11 @@ TOKENS: Final = (
     "reasoning_tokens",
 )  # fmt: skip
 
+# What clients and backends made up is cut off: with it, escapes and all, a record must fit into an item of DynamoDB's,
+# 400 KB, or nothing that waits with it could be written.
+LONGEST_TEXT: Final = 300
+MOST_TEXTS: Final = 30
+
 type Document = Mapping[str, Any]
 
 
@@ -34,18 +39,28 @@ def usage_document(record: UsageRecord, wasted_cost: int, compute_cost: int | No
     return {
         "id": record.request_id, "started": record.started, "operation": record.operation,
         "key": record.caller, "shown": record.key, "owner": record.owner, "labels": dict(record.labels),
-        "user_agent": record.user_agent, "session": record.session, "agent": record.agent,
-        "model": record.model, "api_model": record.api_model, "backend": record.backend, "region": record.region,
-        "tier": record.tier, "client_format": record.client_format, "backend_format": record.backend_format,
-        "streamed": record.streamed, "attempts": record.attempts, "status": record.status,
-        "outcome": record.outcome, "finish": record.finish, "dropped": record.dropped, "edits": record.edits,
-        "errors": record.errors, "first_byte_seconds": record.first_byte_seconds, "seconds": record.seconds,
+        "user_agent": _cut(record.user_agent), "session": _cut(record.session), "agent": _cut(record.agent),
+        "model": _cut(record.model), "api_model": _cut(record.api_model), "backend": record.backend,
+        "region": record.region, "tier": _cut(record.tier), "client_format": record.client_format,
+        "backend_format": record.backend_format, "streamed": record.streamed, "attempts": record.attempts,
+        "status": record.status, "outcome": record.outcome, "finish": record.finish,
+        "dropped": _few(record.dropped), "edits": _few(record.edits), "errors": _few(record.errors),
+        "first_byte_seconds": record.first_byte_seconds, "seconds": record.seconds,
         **{name: getattr(usage, name) for name in TOKENS},
         "cost": None if cost is None else cost.total,
         "cost_parts": None if cost is None else _parts(cost),
         "wasted_tokens": sum(wasted.usage.total_tokens for wasted in record.wasted), "wasted_cost": wasted_cost,
         "compute_cost": compute_cost, "source": record.source,
     }  # fmt: skip
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
+def _few(texts: list[str]) -> list[str]:
+    more = [f"and {len(texts) - MOST_TEXTS} more"] if len(texts) > MOST_TEXTS else []
+    return [*map(_cut, texts[:MOST_TEXTS]), *more] if texts else texts
 
 
 def _parts(cost: Cost) -> Mapping[str, int]:

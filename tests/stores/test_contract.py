@@ -234,3 +234,14 @@ async def test_picodollars_of_a_large_budget_are_exact(store: Store) -> None:
     assert isinstance(await store.reserve(hold("r2", Charge("usd", 1, million, None)), NOW), Taken)
     assert isinstance(await store.reserve(hold("r3", Charge("usd", 1, million, None)), NOW), Shortage)
     assert await total(store, "usd") == million
+
+
+async def test_a_record_of_made_up_names_fits(store: Store) -> None:
+    """Names, header values and messages of any length: nothing may keep what waits with it from being written."""
+    long = "\U0001f600" * 500_000
+    made = UsageRecord("r1", "generate", "messages", NOW, model=long, user_agent=long, session=long, agent=long)
+    made.api_model = made.tier = long
+    made.dropped = made.edits = made.errors = [long] * 900
+    await store.write(folder_of(day_of(NOW)), {"r1": usage_document(made, 0)}, NOW + 86_400)
+    (row,) = (await store.read_all(folder_of(day_of(NOW)))).values()
+    assert isinstance(row, dict) and row["dropped"][-1] == "and 870 more" and len(row["model"]) == 301
