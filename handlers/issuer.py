@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ class Issuer:
         self._clock = clock
         self._keys: Mapping[str, Key] = {}
         self._fetched_at: float | None = None
+        self._fetch: asyncio.Task[None] | None = None
+        self._fault: NotConfigured | BadToken | None = None
         self._verified: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def caller(self, token: str) -> Caller:
@@ -56,10 +59,13 @@ class Issuer:
     async def _key(self, key_id: str) -> Key:
         now = self._clock.time()
         age = KEYS_SECONDS if self._fetched_at is None else now - self._fetched_at
-        if age >= KEYS_SECONDS or (self._known(key_id) is None and age >= UNKNOWN_SECONDS):
-            await self._fetch_keys(key_id, now)
+        unknown = self._fault is None and self._known(key_id) is None
+        if age >= KEYS_SECONDS or (unknown and age >= UNKNOWN_SECONDS):
+            await self._fetch_once(now)
         key = self._known(key_id)
         if key is None:
+            if self._fault is not None:
+                raise NotConfigured(str(self._fault)) from self._fault
             raise BadToken("it is signed with a key that the issuer does not publish")
         return key
 
@@ -69,15 +75,23 @@ class Issuer:
             return next(iter(self._keys.values()))
         return self._keys.get(key_id)
 
-    async def _fetch_keys(self, key_id: str, now: float) -> None:
-        """An issuer that does not answer is asked again in a minute; until then the keys that there are go on."""
+    async def _fetch_once(self, now: float) -> None:
+        """All who need keys at the same time wait for one fetch, which goes on where one of them leaves."""
+        loop = asyncio.get_running_loop()
+        if self._fetch is None or self._fetch.done() or self._fetch.get_loop() is not loop:
+            self._fetch = loop.create_task(self._fetch_keys(now))
+        await asyncio.wait((self._fetch,))
+        self._fetch.result()
+
+    async def _fetch_keys(self, now: float) -> None:
+        """An issuer that does not answer is asked again in a minute where there are keys, which go on until then."""
+        self._fault = None
         try:
             discovery = await self._get(f"{self._url.rstrip('/')}/.well-known/openid-configuration")
             self._keys = read_keys(await self._get(str(discovery.get("jwks_uri", ""))))
-        except (NotConfigured, BadToken):
-            if self._known(key_id) is None:
-                raise
-            self._fetched_at = now - KEYS_SECONDS + UNKNOWN_SECONDS
+        except (NotConfigured, BadToken) as fault:
+            self._fault = fault
+            self._fetched_at = now - KEYS_SECONDS + UNKNOWN_SECONDS if self._keys else None
             return
         self._fetched_at = now
 

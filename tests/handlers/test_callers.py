@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -197,6 +198,30 @@ async def test_an_issuer_that_is_away_leaves_its_keys() -> None:
         issued.clock.now += seconds
         assert (await issued.ask(lasting)).id == "app-1"
     assert len(issued.transport.requests) == 6
+
+
+async def test_all_who_come_at_once_wait_for_one_fetch() -> None:
+    issued = Issued(issuer_plays(jwk()))
+    tokens = [token({**CLAIMS, "sub": f"app-{number}"}) for number in range(9)]
+    leaving = asyncio.create_task(issued.ask(tokens[0]))
+    await asyncio.sleep(0)
+    others = asyncio.gather(*map(issued.ask, tokens[1:]))
+    leaving.cancel()
+    assert [caller.id for caller in await others] == [f"app-{number}" for number in range(1, 9)]
+    assert len(issued.transport.requests) == 2
+
+
+async def test_an_issuer_that_is_away_is_asked_once_a_minute_whatever_keys_are_made_up() -> None:
+    issued = Issued([*issuer_plays(jwk()), Play(404, chunks=[b""]), *issuer_plays(jwk(), jwk(kid="new"))])
+    fresh = token({**CLAIMS, "exp": NOW + 9000}, {"alg": "RS256", "kid": "new"})
+    assert (await issued.ask(token())).id == "app-1"
+    issued.clock.now += 61
+    for _ in range(3):
+        with pytest.raises(NotConfigured, match="answered 404"):
+            await issued.ask(fresh)
+    assert len(issued.transport.requests) == 3
+    issued.clock.now += 60
+    assert (await issued.ask(fresh)).id == "app-1"
 
 
 async def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
