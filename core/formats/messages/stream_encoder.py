@@ -22,7 +22,7 @@ from core.formats.messages.answer_blocks import (
     write_citation,
 )
 from core.formats.messages.response import answer_usage, early_usage, message_id, write_stop
-from core.formats.messages.tool_input import dump_input
+from core.formats.messages.tool_input import dump_input, read_input
 from core.formats.messages.wire import PING, error_event
 from core.json_edit import split_half
 from core.usage import Usage
@@ -58,6 +58,7 @@ class StreamEncoder:
         self._unopened: Text | None = None
         self._told = False
         self._waiting: Reasoning | None = None
+        self._unfit = False  # whether the open call's arguments are no object
         self._half = ""  # of a surrogate pair, at the end of a delta of this kind
         self._half_kind = ""
 
@@ -167,7 +168,12 @@ class StreamEncoder:
             return "" if kind == "signature" or self._unopened is None else self._begin(self._unopened, event)
         if kind == "citation":
             return self._citation(event)
-        head = self._heads.get(kind) or self._head(kind)
+        head = self._heads.get(kind)
+        if head is None:
+            if kind == "arguments" and event.value.lstrip()[:1] not in ("", "{"):
+                self._open, self._unfit = False, True
+                return ""
+            head = self._head(kind)
         if event.piece != self._piece:
             # The neutral reasoning has several pieces; a thinking block has one text.
             self._piece = event.piece
@@ -201,7 +207,7 @@ class StreamEncoder:
         self._content.append(block)
         if not self._open:
             self._unopened = None
-            return ""
+            return self._wrapped(block) if self._unfit and isinstance(block, ToolCall) else ""
         last = ""
         if self._half:
             last, self._half = self._head(self._half_kind) + encode_basestring(self._half) + _DELTA_END, ""
@@ -211,6 +217,13 @@ class StreamEncoder:
             self._waiting = None if self._told else carrier_of(block)
             self._told = False
         return last + self._stop_block()
+
+    def _wrapped(self, call: ToolCall) -> str:
+        """The input of a call whose arguments are no object, as a whole answer has it: SDKs fail on the sum of them."""
+        self._unfit = False
+        return self._head("arguments") + encode_basestring(dump_input(read_input(call.arguments))) + _DELTA_END + (
+            self._stop_block()
+        )
 
     def _stop_block(self) -> str:
         self._open = False
