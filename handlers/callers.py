@@ -172,8 +172,9 @@ def _principal(request: Request, platform: str) -> Caller | None:
 
     https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
     """
-    if request.principal:
-        return Caller(request.principal, "iam", request.principal, request.principal)
+    if arn := request.principal:
+        # Who may assume a role names the session as they like: limits that hold are the role's, as an owner.
+        return Caller(arn, "iam", arn, arn.rpartition("/")[0] if ":assumed-role/" in arn else arn)
     encoded = request.headers.get("x-ms-client-principal")
     if not encoded or platform == "lambda":
         return None

@@ -41,7 +41,10 @@ async def identified(headers: dict[str, str], arn: str = "", platform: str = "ap
 
 
 async def test_an_iam_principal_is_a_caller() -> None:
-    assert await identified({}, ARN) == Caller(ARN, "iam", ARN, ARN)
+    role = "arn:aws:sts::123456789012:assumed-role/app"
+    assert await identified({}, ARN) == Caller(ARN, "iam", ARN, role)
+    user = "arn:aws:iam::123456789012:user/team/ann"
+    assert await identified({}, user) == Caller(user, "iam", user, user)
 
 
 @pytest.mark.parametrize("arn", [ARN, ""])
@@ -298,7 +301,7 @@ async def test_the_application_hands_the_principal_on_and_no_header_makes_one(tm
     await composition.app(scope, receive, send)
     store = SqliteStore(tmp_path / "made.db")
     (row,) = [row for day in (0, 1) for row in (await store.read_all(folder_of(_day(day)))).values()]
-    assert (row["key"], row["owner"], row["cost"]) == (ARN, ARN, 0)
+    assert (row["key"], row["owner"], row["cost"]) == (ARN, ARN.removesuffix("/session"), 0)
     accounts = composition.accounts
     assert accounts is not None and accounts.store is not None
     await accounts.store.close()
