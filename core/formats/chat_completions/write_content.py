@@ -133,8 +133,12 @@ def _of(source: Source, written: JsonObject, writing: Writing, path: str) -> Jso
 
 
 def _image_url(image: Image, writing: Writing, path: str) -> JsonObject:
-    detail = {} if image.detail is None else {"detail": image.detail}
-    return _of(image.source, {"url": _url(image.source, path), **detail}, writing, path)
+    detail = image.detail
+    if detail == "original" and not writing.same_format:
+        detail = "high"
+        writing.drop(f"{path}.detail", "GPT-5.4 and later alone take images at their original size")
+    shown = {} if detail is None else {"detail": detail}
+    return _of(image.source, {"url": _url(image.source, path), **shown}, writing, path)
 
 
 def _url(source: Source, path: str) -> str:
