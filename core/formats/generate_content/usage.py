@@ -114,4 +114,4 @@ def write_stop(stop: Stop, *, own: bool) -> JsonObject:
 
 def _count(raw: JsonObject, name: str) -> int | None:
     value = raw.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and 0 <= value < 2**53 else None

@@ -129,4 +129,4 @@ def _refusals(item: JsonObject) -> list[str]:
 
 def _count(value: Any) -> int | None:
     """A token count; a bool, a fraction or a negative number is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and 0 <= value < 2**53 else None

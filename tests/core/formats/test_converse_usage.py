@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from core.conversation import Stop
@@ -68,3 +70,17 @@ def test_stop_reasons() -> None:
     assert read_stop("stop_sequence", {"stop_sequence": "END"}).sequence == "END"
     assert read_stop("stop_sequence", {"stop_sequence": 1}).sequence is None
     assert write_stop(Stop("refusal"), same_format=True) == "content_filtered"
+
+
+@pytest.mark.parametrize("count", [-1, True, "7", 2**53, 10**300])
+@pytest.mark.parametrize(
+    ("format_name", "name"),
+    [
+        ("messages", "input_tokens"), ("chat_completions", "prompt_tokens"), ("responses", "input_tokens"),
+        ("converse", "inputTokens"), ("generate_content", "promptTokenCount"),
+    ],
+)  # fmt: skip
+def test_what_is_no_count_is_not_billed(format_name: str, name: str, count: object) -> None:
+    """A number that protobuf and stores could not hold would take along what is sent with it."""
+    usage = import_module(f"core.formats.{format_name}.usage").read_usage({name: count})
+    assert usage.input_tokens is None and usage.total_tokens == 0
