@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MOST_WAITING = 20_000
 # Of so many callers and models it is remembered what they are counted on.
 MOST_KNOWN = 2_000
+# Clients make up names for patterns of the configuration: those that fill the memory are not remembered.
+LONGEST_KNOWN = 500
 # So long a store that has not answered is not asked for limits: each question may take two seconds.
 AWAY_SECONDS = 5.0
 
@@ -153,7 +155,8 @@ class Accounts:
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         known = _Limited(caller, minute, subjects, counters, limits.has_budget(subjects))
-        self._known[caller.id, model] = known
+        if len(model) <= LONGEST_KNOWN:
+            self._known[caller.id, model] = known
         return known
 
     def _subjects(self, caller: Caller, model: str) -> list[Subject]:

@@ -401,6 +401,17 @@ async def test_who_is_named_is_not_among_the_others(store: SqliteStore) -> None:
     assert (await ask(bench, key="sk-sky-other")).status == 429
 
 
+async def test_long_names_that_clients_make_up_are_counted_and_not_remembered(store: SqliteStore) -> None:
+    made = document(quotas={"models": {"*": {"requests_per_minute": 1}}})
+    made["models"] = {"m*": made["models"]["m"]}
+    bench = AccountedBench(made, [whole()] * 2, store)
+    await bench.add_key()
+    for name, remembered in (("m-short", 1), ("m" * 5000, 1)):
+        body = request_body("messages").replace(b'"m"', json.dumps(name).encode(), 1)
+        statuses = [(await bench.post(path_of("messages"), body, x_api_key=SECRET)).status for _ in range(2)]
+        assert statuses == [200, 429] and len(bench.accounts._known) == remembered
+
+
 async def test_a_budget_needs_a_price(store: SqliteStore) -> None:
     bench = AccountedBench(document(prices={}), [whole()], store)
     await bench.add_key(quota={"usd_total": 5})
