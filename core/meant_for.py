@@ -42,10 +42,20 @@ def _samples(values: dict[str, Any], facts: ModelFacts) -> bool:
 
 
 def _forces(values: dict[str, Any], facts: ModelFacts) -> bool:
-    """A tool that must be called, or an answer whose beginning is given."""
+    """A tool that must be called, an answer whose beginning is given, or a system message that comes later on."""
+    if not facts.mid_system and _is_instructed_late(values):
+        return True
     if not facts.forced_tool_choice and _member(values, "tool_choice", "type") in _FORCED:
         return True
     return not facts.prefill and is_prefilled(values)
+
+
+def _is_instructed_late(values: dict[str, Any]) -> bool:
+    """Whether a system message stands among the others."""
+    messages = values.get("messages")
+    return isinstance(messages, list) and any(
+        isinstance(message, dict) and message.get("role") == "system" for message in messages
+    )
 
 
 def _member(values: dict[str, Any], name: str, inner: str) -> Any:

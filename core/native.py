@@ -78,8 +78,13 @@ def _needs_responses(generation: Generation, candidate: Candidate) -> bool:
 def _is_for_another_model(generation: Generation, candidate: Candidate) -> bool:
     """Whether a Messages request suits the model that it names, and not the one that answers in its place."""
     values = generation.document.values
-    if candidate.api_model == generation.model or not (_MODELS_DIFFER_ON & values.keys() or is_prefilled(values)):
+    if candidate.api_model == generation.model:
         return False
+    if not (_MODELS_DIFFER_ON & values.keys() or is_prefilled(values)):
+        # A system message among the others: to look into each would cost every long conversation.
+        body = generation.document.body
+        if b'"role":"system"' not in body and b'"role": "system"' not in body:
+            return False
     return cast(bool, import_module("core.meant_for").is_refused(generation, candidate))
 
 

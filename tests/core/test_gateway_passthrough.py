@@ -513,6 +513,7 @@ async def test_a_route_that_never_translates_leaves_tools_beside_reasoning_as_th
 
 OLD, NEW = "claude-sonnet-4-5", "claude-opus-5-5"
 BEGUN = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "Once"}]
+INSTRUCTED = [{"role": "user", "content": "x"}, {"role": "system", "content": "Be brief."}]  # as Claude Code does
 ADAPTIVE = {"thinking": {"type": "adaptive"}}
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 
@@ -538,6 +539,10 @@ TOOL = {"name": "f", "input_schema": {"type": "object"}}
         ("m", NEW, {"tool_choice": {"type": "auto"}}, True),
         ("m", NEW, {"tool_choice": {"type": "any"}, "tools": [TOOL]}, False),
         ("m", NEW, {"messages": BEGUN}, False),
+        ("m", OLD, {"messages": INSTRUCTED}, False),
+        ("m", "claude-sonnet-5", {"messages": INSTRUCTED, **ADAPTIVE}, False),
+        (OLD, OLD, {"messages": INSTRUCTED}, True),
+        ("m", NEW, {"messages": INSTRUCTED, **ADAPTIVE}, True),
     ],
 )
 async def test_what_was_meant_for_another_of_claudes_models_is_fitted_to_the_one_that_answers(
