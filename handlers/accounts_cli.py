@@ -14,6 +14,7 @@ from time import gmtime, strftime, strptime
 from typing import Any, Protocol
 
 from core.configuration import ConfigurationError
+from core.errors import ClientFault
 from core.key_terms import OVERLAP_SECONDS
 from core.keys import Key
 from core.limits import LIMITS, read_quota
@@ -191,7 +192,10 @@ async def _usage(options: argparse.Namespace, desk: Desk) -> int:
     if options.purge:
         while await desk.keys.store.purge(now):
             pass
-    report = (await read_usage(desk.keys.store, Report(query), now)).report
+    try:
+        report = (await read_usage(desk.keys.store, Report(query), now)).report
+    except ClientFault as fault:  # more groups than fit into memory
+        raise ConfigurationError("--by", fault.message) from fault
     if report.damaged:
         put(sys.stderr, f"skybridge: {report.damaged} damaged records are left out\n")
     rows = report.rows()

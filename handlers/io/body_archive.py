@@ -52,7 +52,7 @@ class BodyArchive:
         self._outside = outside
         self._place: Place | None = None
         seconds = outside.variables.get("SKYBRIDGE_BODY_ARCHIVE_SECONDS") or "60"
-        if not seconds.isdigit() or not int(seconds):
+        if not seconds.isdecimal() or not int(seconds):
             raise ConfigurationError("SKYBRIDGE_BODY_ARCHIVE_SECONDS", f"expected seconds; got {seconds!r}")
         shipping = Shipping("archive", BATCH_BYTES, MOST_BYTES, int(seconds), is_frozen(outside.variables))
         self.shipper: Shipper[Kept] = Shipper(shipping, self._send, outside.log)

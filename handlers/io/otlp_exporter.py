@@ -45,7 +45,7 @@ def read_settings(variables: Mapping[str, str], resource: Mapping[str, Value]) -
     if protocol not in ("", "http/json", "http/protobuf"):
         raise ConfigurationError("OTEL_EXPORTER_OTLP_PROTOCOL", f"only http/json can be sent; got {protocol!r}")
     milliseconds = _either(variables, "TIMEOUT") or "10000"
-    if not milliseconds.isdigit():
+    if not milliseconds.isdecimal():
         raise ConfigurationError("OTEL_EXPORTER_OTLP_TIMEOUT", f"expected milliseconds; got {milliseconds!r}")
     headers = [("content-type", "application/json"), ("user-agent", "skybridge-otlp")]
     headers.extend((name.lower(), value) for name, value in _pairs(_either(variables, "HEADERS")).items())
@@ -137,6 +137,6 @@ class OtlpExporter:
 
 def _number(variables: Mapping[str, str], name: str, default: int) -> int:
     value = variables.get(name) or str(default)
-    if not value.isdigit() or not int(value):
+    if not value.isdecimal() or not int(value):
         raise ConfigurationError(name, f"expected a number; got {value!r}")
     return int(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from core.bill import day_of, folder_of, usage_document
 from core.keys import Key
 from core.ports import StoredDocument
 from core.usage import Cost, Usage, UsageRecord
-from handlers import cli
+from core.usage_report import Report
+from handlers import accounts_cli, cli
 from handlers.io.clock import SystemClock, SystemRandom
 from handlers.io.sqlite_store import SqliteStore
 from handlers.key_desk import KeyDesk, KeyEnded
@@ -199,6 +201,18 @@ async def test_usage_is_added_up(run: Terminal, tmp_path: Path) -> None:
     reader = SqliteStore(tmp_path / "made.db")
     assert not await reader.read_all("usage:old")
     await reader.close()
+
+
+async def test_more_groups_than_fit_are_refused_in_words(
+    run: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    await _fill(tmp_path / "made.db")
+    monkeypatch.setattr(accounts_cli, "Report", partial(Report, most_groups=1))
+    store = f"sqlite:{tmp_path / 'made.db'}"
+    said = await asyncio.to_thread(run, "usage", "--store", store, "--by", "key", code=1)
+    assert said == "skybridge: --by: More than 1 rows: ask for fewer days or fewer groups.\n"
 
 
 async def test_names_that_clients_made_up_do_no_harm(run: Terminal, tmp_path: Path) -> None:

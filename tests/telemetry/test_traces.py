@@ -150,6 +150,7 @@ async def test_a_collector_that_is_not_there(tmp_path: Path, capsys: pytest.Capt
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "http://HOST:PORT"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "only http/json"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, "milliseconds"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_TIMEOUT": "²"}, "milliseconds"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "expected a number"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_SAMPLER": "maybe"}, "OTEL_TRACES_SAMPLER"),
         ({"SKYBRIDGE_METRICS": "graphite"}, "SKYBRIDGE_METRICS"),
