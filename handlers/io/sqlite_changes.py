@@ -19,8 +19,9 @@ from handlers.io.sqlite_counters import Counters
 type Change = Callable[[sqlite3.Connection, Counters], Any]
 type Asked = tuple[Change, asyncio.Future[Any]]
 
-# What SQLite raises, and Python for a number that SQLite has no room for and for a text that UTF-8 has no bytes for.
-FAILURES = (sqlite3.Error, OverflowError, ValueError)
+# What SQLite raises, and Python for a number that SQLite has no room for, for a text that UTF-8 has no bytes for, and
+# for what somebody else wrote into the file: nobody waits for ever.
+FAILURES = (sqlite3.Error, OverflowError, ValueError, TypeError, AttributeError, LookupError)
 
 # How often the thread moves what was appended into the file, in groups. Nobody writes meanwhile, so that it gets all
 # and the log begins at its start again: a page that is written in the place of another one takes a tenth of the time of

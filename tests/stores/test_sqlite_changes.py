@@ -235,6 +235,22 @@ async def test_a_text_that_utf8_has_no_bytes_for_is_a_fault_of_its_own_request(t
     await store.close()
 
 
+@pytest.mark.parametrize("amounts", ["[]", "{", '{"a": null}'])
+async def test_a_hold_that_somebody_else_wrote_is_a_fault_and_no_hang(tmp_path: Path, amounts: str) -> None:
+    store = SqliteStore(tmp_path / "made.db")
+    await store.prepare()
+    other = connect(tmp_path / "made.db", 1.0)
+    other.execute("INSERT INTO reservations (id, lease, amounts) VALUES ('odd', 1, ?)", (amounts,))
+    other.execute("INSERT INTO counters VALUES ('a', 1, NULL)")
+    other.close()
+    hold = Hold("r1", (Charge("a", 1),), 1e9)
+    with pytest.raises(StoreFault):
+        await asyncio.wait_for(store.reserve(hold, 5.0), 30)
+    with pytest.raises(StoreFault):
+        await store.totals(("a",), 5.0)
+    await store.close()
+
+
 async def test_what_lapsed_is_given_back_before_it_is_purged(tmp_path: Path) -> None:
     """A budget without an end is reserved from by a process that dies, and by nobody else for a long time."""
     store = SqliteStore(tmp_path / "made.db")
