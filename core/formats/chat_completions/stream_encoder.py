@@ -184,7 +184,7 @@ class StreamEncoder:
             self._citations = []
         if isinstance(block, Reasoning) and self._shows_reasoning:
             return self._reasoning_state(block)
-        if isinstance(block, ToolCall) and not (block.arguments or self._function or block.kind == "custom"):
+        if isinstance(block, ToolCall) and not (block.arguments or block.kind == "custom"):
             # A function's arguments are JSON: a call without any has an empty object.
             return self._head + self._call_prefix + b'"{}"' + self._call_suffix + self._tail
         return b""
