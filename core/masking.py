@@ -20,10 +20,10 @@ _SECRETS: Final = re.compile(
     r"|(?i:\bx-(?:amz|goog)-(?:signature|security-token)=)[^&\s\"'<>]+|[?&]sig=[^&\s\"'<>]+"
     r"|\b(?:AccountKey|SharedAccessKey)=[\w+/=]+|(?<=://)[^/\s:@\"]+:[^/\s@\"]+(?=@)"
 )
-# E-mail addresses, phone numbers with a country's prefix, payment cards, IBANs, US social security numbers, and
+# E-mail addresses (whose first part has a bound, or long dotted texts would take minutes), phone numbers with a country's prefix, payment cards, IBANs, US social security numbers, and
 # addresses of the Internet Protocol (the sixth version's in full, or shortened with at least three groups told).
 _PERSONAL: Final = re.compile(
-    r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"
+    r"\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+\b"
     r"|(?<![\w+])\+\d[\d ()/-]{7,}\d\b"
     r"|\b(?:\d[ -]?){13,19}\b"
     r"|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"
