@@ -20,8 +20,9 @@ _SECRETS: Final = re.compile(
     r"|(?i:\bx-(?:amz|goog)-(?:signature|security-token)=)[^&\s\"'<>]+|[?&]sig=[^&\s\"'<>]+"
     r"|\b(?:AccountKey|SharedAccessKey)=[\w+/=]+|(?<=://)[^/\s:@\"]+:[^/\s@\"]+(?=@)"
 )
-# E-mail addresses (whose first part has a bound, or long dotted texts would take minutes), phone numbers with a country's prefix, payment cards, IBANs, US social security numbers, and
-# addresses of the Internet Protocol (the sixth version's in full, or shortened with at least three groups told).
+# E-mail addresses (whose first part has a bound, or long dotted texts would take minutes), phone numbers with a
+# country's prefix, payment cards, IBANs, US social security numbers, and addresses of the Internet Protocol (the sixth
+# version's in full, or shortened with at least three groups told).
 _PERSONAL: Final = re.compile(
     r"\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+\b"
     r"|(?<![\w+])\+\d[\d ()/-]{7,}\d\b"
