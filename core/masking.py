@@ -15,7 +15,7 @@ MASK: Final = "***"
 _SECRETS: Final = re.compile(
     r"\b(?:sk|pk|rk|dapi|ghp|gho|xox[abp]|AIza)[-_]?[A-Za-z0-9_-]{16,}"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
+    r"|(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|(?i:\bx-(?:amz|goog)-(?:signature|security-token)=)[^&\s\"'<>]+|[?&]sig=[^&\s\"'<>]+"
     r"|\b(?:AccountKey|SharedAccessKey)=[\w+/=]+|(?<=://)[^/\s:@\"]+:[^/\s@\"]+(?=@)"
