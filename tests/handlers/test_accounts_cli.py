@@ -145,6 +145,17 @@ async def test_a_revocation_is_not_undone_by_a_change_that_was_under_way(tmp_pat
     await store.close()
 
 
+async def test_a_key_of_an_older_version_is_changed(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "made.db")
+    desk = KeyDesk(store, SystemClock(), SystemRandom(), RecordingLog(), "test")
+    _, key = await desk.issue(Key("key_one", "", "", "team-a", 1.5))
+    older = {name: value for name, value in key.document().items() if name not in ("name", "admin")}
+    await store.write("keys", {key.digest: older})
+    _, new = await desk.rotate("key_one", 60.0)
+    assert [each.digest for each in await desk.find("key_one")] == [key.digest, new.digest]
+    await store.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
