@@ -17,7 +17,7 @@ from core.masking import masked
         ("Authorization: Bearer abc.def-123456", "Authorization: ***"),
         ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0abc.c2ln", "***"),
         ("AKIAIOSFODNN7EXAMPLE", "***"),
-        ("eyJaaaaaaaa-" * 100_000, "eyJaaaaaaaa-" * 100_000),  # in no time
+        pytest.param("eyJaaaaaaaa-" * 100_000, "eyJaaaaaaaa-" * 100_000, id="long"),  # in no time
         ("s3/x?X-Amz-Signature=0a1b&X-Amz-Date=2026&x-goog-signature=2c", "s3/x?***&X-Amz-Date=2026&***"),
         ("https://a.blob/c?sv=1&sig=ab%2Fc%3D&se=2", "https://a.blob/c?sv=1***&se=2"),
         ("AccountKey=QUJD+/ab==;EndpointSuffix=core", "***;EndpointSuffix=core"),
@@ -34,7 +34,7 @@ def test_credentials_go(text: str, left: str) -> None:
     ("text", "left"),
     [
         ("write to ann.lee+x@mail.example.org.", "write to ***."),
-        ("a." * 100_000 + "ann@example.org", ("a." * 100_000)[:-61] + "***"),
+        pytest.param("a." * 100_000 + "ann@example.org", ("a." * 100_000)[:-61] + "***", id="long"),
         ("call +49 (30) 1234-5678 now", "call *** now"),
         ("card 4111 1111 1111 1111", "card ***"),
         ("DE89 3704 0044 0532 0130 00", "***"),
