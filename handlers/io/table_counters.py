@@ -294,8 +294,12 @@ def _found(counters: Mapping[int, _Counter]) -> Found:
 
 
 def _counter(entity: Entity, tag: str | None) -> _Counter:
-    holds = json.loads(joined("holds", entity))
-    total = int(entity["total" if "total" in entity else "room"])
+    """Raises StoreFault for what somebody else wrote: whoever asked must not wait for ever."""
+    try:
+        holds = json.loads(joined("holds", entity))
+        total = int(entity["total" if "total" in entity else "room"])
+    except (LookupError, TypeError, ValueError) as fault:
+        raise StoreFault("what the Azure table keeps is no counter") from fault
     most = entity.get("most")
     return _Counter(
         total, holds, entity.get("until"), tag, bool(entity.get("wide")), None if most is None else int(most)

@@ -211,6 +211,15 @@ def entity(total: int, **headers: str) -> Play:
     return play(200, {"total": str(total), "holds0": "{}"}, **headers)
 
 
+@pytest.mark.parametrize("odd", [{}, {"total": "x"}, {"total": None}, {"total": "1", "holds0": "{"}])
+async def test_what_somebody_else_wrote_as_a_counter_keeps_nobody_waiting(odd: dict[str, Any]) -> None:
+    """Table Storage, where the changes of a counter wait for those before them."""
+    store, _ = opened("tables", [play(200, {"holds0": "{}", **odd})] * 2)
+    for number in range(2):
+        with pytest.raises(StoreFault, match="is no counter"):
+            await asyncio.wait_for(store.reserve(one_hold(f"r{number}"), 1000.0), 30)
+
+
 async def test_a_process_that_is_alone_with_a_counter_need_not_read_it() -> None:
     """Table Storage: one round trip, until another process is found to write too."""
     plays = [entity(7, etag="e0"), play(204, etag="e1"), play(204, etag="e2")]
