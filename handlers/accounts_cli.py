@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from core.configuration import ConfigurationError
 from core.errors import ClientFault
-from core.key_terms import OVERLAP_SECONDS
+from core.key_terms import LONGEST_OVERLAP, OVERLAP_SECONDS
 from core.keys import Key
 from core.limits import LIMITS, read_quota
 from core.ports import StoreFault
@@ -167,6 +167,9 @@ async def _update(options: argparse.Namespace, desk: Desk) -> int:
 
 async def _rotate(options: argparse.Namespace, desk: Desk) -> int:
     overlap = options.overlap_hours * 3600
+    if overlap > LONGEST_OVERLAP:
+        most = f"{LONGEST_OVERLAP / 3600:g}"
+        raise ConfigurationError("--overlap-hours", f"expected at most {most}; got {options.overlap_hours:g}")
     secret, key = await desk.keys.rotate(options.key, overlap)
     desk.print(f"The old key ends at {_date(key.created + overlap)}.")
     return _show(secret, key, desk)

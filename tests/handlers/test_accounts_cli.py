@@ -163,6 +163,7 @@ async def test_a_key_of_an_older_version_is_changed(tmp_path: Path) -> None:
         (("keys", "create", "--label", "env"), "expected NAME=VALUE"),
         (("keys", "create", "--expires", "soon"), "expected YYYY-MM-DD"),
         (("keys", "revoke", "nobody"), "there is no key nobody"),
+        (("keys", "rotate", "nobody", "--overlap-hours", "1e9"), "--overlap-hours: expected at most 2160; got 1e+09"),
         (("usage", "--by", "moon"), "expected some of day, hour, key"),
         (("usage", "--where", "moon=1"), "skybridge: --where: moon is none of day, hour"),
         (("usage", "--where", "model"), "expected NAME=VALUE"),
