@@ -28,7 +28,7 @@ ERROR_BODY_SECONDS = 10.0
 ERROR_BODY_BYTES = 1024 * 1024
 # What a proxy says to the gateway, which is no client's business (RFC 9110, 15.5.8).
 PROXY_REFUSES = 407
-# A whole answer is held in memory; images come in tens of megabytes.
+# A whole answer is held in memory, and of a stream what comes before its content; images come in tens of megabytes.
 LARGEST_ANSWER = 128 * 1024 * 1024
 # Two attempts at once are looked at in turn, this many seconds each.
 HEDGE_SLICE = 0.02
@@ -232,6 +232,8 @@ class Attempts:
         """The request is over. Its parts refer to one another: without this, what it held (a body of 100 KB, and what
         was read from it) would lie there until the collector of cycles comes by."""
         self._prepare = self._transport_for = _over
+        for failure in self.failures:  # each knows the frames in which it was raised, and they what they worked on
+            failure.__traceback__ = failure.__cause__ = failure.__context__ = None
 
     def account_loss(self, candidate: Candidate, pipe: Pipe | None) -> None:
         """What an attempt used that did not end well, or that nobody gets an answer from."""
@@ -500,6 +502,9 @@ class Attempts:
     def _take(racer: _Racer, pipe: Pipe, data: bytes | None, now: float) -> None:
         if data:
             racer.pending.append(pipe.feed(data))
+            racer.size += len(data)
+            if racer.size > LARGEST_ANSWER:
+                raise upstream_fault("upstream", "The backend's stream is too large before any content.", 502)
         elif data is not None:
             racer.pending.append(pipe.close())
         if pipe.error is not None and not pipe.started:

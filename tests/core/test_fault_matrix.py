@@ -6,12 +6,15 @@ error arrives, one start event, no byte twice, usage recorded, nothing left open
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
+from core.attempts import LARGEST_ANSWER
 from core.conversation import Answer, Conversation, Message, Stop, Text
 from core.errors import upstream_fault
 from core.events import Event, Failed, Finished, PartDelta, Started, events_of
@@ -389,6 +392,34 @@ class TestStreams:
         await response.body.aclose()
         assert bench.transport.open == 0 and bench.gateway.in_flight.total == 0
         assert [record.outcome for record in bench.records] == ["abandoned"]
+
+
+@pytest.mark.parametrize(("client", "backend"), PAIRS, ids=[f"{one}>{other}" for one, other in PAIRS])
+@pytest.mark.parametrize("fault", ["status 500", "JSON that is no answer", "no head", "empty"])
+async def test_a_failed_request_is_let_go_at_once(client: str, backend: str, fault: str) -> None:
+    """Its body may be of megabytes, and the collector of cycles comes by after hundreds of requests."""
+    body = body_for(client, False)
+    path, query = path_of(client, False)
+    bench = (await ask(client, backend, [second(backend, False)], stream=False)).bench
+    bench.transport._plays.extend([EITHER[fault](backend)] * 2)
+    gc.collect()
+    gc.disable()
+    try:
+        known = sys.getrefcount(body)
+        for _ in range(2):
+            response = await bench.gateway.handle(Request("POST", path, query, {}, body))
+            assert response.status >= 400
+        bench.transport.requests.clear()
+        assert sys.getrefcount(body) == known
+    finally:
+        gc.enable()
+
+
+async def test_what_comes_before_the_content_of_a_stream_is_bounded() -> None:
+    endless = [b": still here", *[b"." * 2**22] * (LARGEST_ANSWER // 2**22)]
+    outcome = await ask("messages", "messages", [play("messages", endless), second("messages", True)])
+    assert_second(outcome, "messages", "messages", True)
+    assert outcome.bench.records[0].errors == ["b1: The backend's stream is too large before any content."]
 
 
 @pytest.mark.parametrize(("client", "backend"), PAIRS, ids=[f"{one}>{other}" for one, other in PAIRS])
