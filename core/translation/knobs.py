@@ -144,13 +144,14 @@ _NOTHING: Final[tuple[object, ...]] = (None, False, [], {}, "", ["text"])
 def refuse_members(conversation: Conversation, rules: FormatRules) -> None:
     """Raises, naming the parameter, Unsupported for what another format cannot do at all, and ClientFault for what
     no backend can."""
-    if conversation.format == rules.format:
-        return
-    for name in ("n", "logprobs", "top_logprobs"):
+    same = conversation.format == rules.format
+    for name in ("n",) if same else ("n", "logprobs", "top_logprobs"):  # a neutral answer is one
         wanted = getattr(conversation.sampling, name)
         if wanted and (name != "n" or wanted > 1):
             path = client_path(conversation.format, name)
             raise Unsupported(path, f"{path} is not supported by this model's backend.")
+    if same:
+        return
     if forces(conversation.tool_choice) and not conversation.tools:
         path = client_path(conversation.format, "tool_choice")
         raise ClientFault("bad_request", f"{path}: a tool must be called, and there are no tools.", param=path)

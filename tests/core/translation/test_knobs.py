@@ -159,9 +159,7 @@ def test_allowed_tools() -> None:
 @pytest.mark.parametrize(
     ("format_name", "members", "param"),
     [
-        ("chat_completions", {"sampling": Sampling(n=2)}, "n"),
         ("chat_completions", {"sampling": Sampling(logprobs=True)}, "logprobs"),
-        ("generate_content", {"sampling": Sampling(n=2)}, "generationConfig.candidateCount"),
         ("chat_completions", {"extra": {"modalities": ["text", "audio"]}}, "modalities"),
         ("responses", {"extra": {"background": True}}, "background"),
         ("responses", {"previous_response_id": "resp_1"}, "previous_response_id"),
@@ -181,6 +179,17 @@ def test_what_no_other_format_can_do(format_name: Any, members: dict[str, Any], 
         refuse_members(source, RULES["converse"])
     assert caught.value.param == param
     assert param in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("format_name", "param"), [("chat_completions", "n"), ("generate_content", "generationConfig.candidateCount")]
+)
+@pytest.mark.parametrize("target", ["chat_completions", "converse", "generate_content"])
+def test_a_translated_answer_is_one(format_name: Any, param: str, target: str) -> None:
+    """To a backend of the client's own format too: what was translated is told from the neutral answer."""
+    with pytest.raises(Unsupported) as caught:
+        refuse_members(conversation(format=format_name, sampling=Sampling(n=2)), RULES[target])
+    assert caught.value.param == param
 
 
 def test_values_that_ask_for_nothing_pass() -> None:
