@@ -89,7 +89,11 @@ def refused_path(format_name: FormatName, path: str) -> str:
     if path.startswith("messages["):
         path = client_path(format_name, "messages") + path.removeprefix("messages")
         return path.replace("].content", "].parts", 1) if format_name == "generate_content" else path
-    return client_path(format_name, path)
+    return client_path(format_name, "messages" if path in _MEDIA else path)
+
+
+# What writers call content of which they do not know the place.
+_MEDIA: Final = ("image", "document")
 
 
 # Other words for the same wish, by the one that warnings use: the first that stands in the request is named.
