@@ -1,48 +1,34 @@
 """Structured output for models that have none: a tool that must be called with the answer, unpacked again.
 
-Only possible where no other tool is on offer and the model can be made to call one; otherwise the schema is shown to
-the model in words, with a warning. "Any JSON object" without a schema is asked for in words where the format has no
-word for it.
+Only possible where no other tool is on offer and the model can be made to call one; otherwise the request is refused,
+because prose in the place of JSON would be a silent loss. "Any JSON object" without a schema is asked for in words
+where the format has no word for it.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Final, TypeIs
 
-from core.conversation import (
-    Answer,
-    Block,
-    Conversation,
-    JsonObject,
-    Message,
-    Text,
-    Tool,
-    ToolCall,
-    ToolChoice,
-    leading_system,
-)
+from core.conversation import Answer, Block, Conversation, Message, Text, Tool, ToolCall, ToolChoice, leading_system
+from core.errors import Unsupported
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.models.facts import ModelFacts
 from core.slotted import replace
 from core.stop import Stop
 from core.translation.losses import Losses
+from core.translation.paths import client_path
 from core.translation.rules import FormatRules
 from core.translation.strict_schemas import StrictLimits, closed_schema, has_strict_limits
 
 TOOL_NAME: Final = "structured_output"
 JSON_ONLY: Final = "Answer with one valid JSON object and nothing else: no prose, no code fence."
-SCHEMA_ONLY: Final = (
-    "Your final answer must be one valid JSON value and nothing else: no prose, no code fence. It must match this JSON "
-    "schema:\n"
-)
 
 
 def with_structured_output(
     conversation: Conversation, rules: FormatRules, facts: ModelFacts, losses: Losses
 ) -> tuple[Conversation, bool]:
     """The conversation with its output format in a form that the target takes, and whether the answer comes as
-    a call of `TOOL_NAME`."""
+    a call of `TOOL_NAME`. Raises Unsupported."""
     wanted = conversation.output_format
     if wanted is None or wanted.kind == "text":
         return conversation, False
@@ -55,9 +41,12 @@ def with_structured_output(
     native = facts.structured_output_on_bedrock if rules.bedrock_schemas else facts.structured_output
     if native and beside and _is_enforced(conversation, rules, facts):
         return conversation, False
-    if conversation.tools or not (facts.tools and facts.forced_tool_choice):
-        losses.add("output_format", "the target does not enforce this schema: the model was asked in words to keep it")
-        return _asked_in_words(conversation, wanted.schema), False
+    path = client_path(conversation.format, "output_format")
+    lacks = "enforces no schema like this one" if native and beside else "has no structured output"
+    if conversation.tools:
+        raise Unsupported(path, f"The model {lacks} beside tools.")
+    if not (facts.tools and facts.forced_tool_choice):
+        raise Unsupported(path, f"The model {lacks}.")
     schema = wanted.schema if wanted.schema is not None else {"type": "object"}
     description = wanted.description or "Takes the answer, in the form that was asked for."
     tool = Tool(TOOL_NAME, description, schema)
@@ -73,12 +62,11 @@ def _is_enforced(conversation: Conversation, rules: FormatRules, facts: ModelFac
     return StrictLimits().takes(closed_schema(wanted.schema))
 
 
-def _asked_in_words(conversation: Conversation, schema: JsonObject | None = None) -> Conversation:
+def _asked_in_words(conversation: Conversation) -> Conversation:
     head = leading_system(conversation.messages)
-    request = JSON_ONLY if schema is None else SCHEMA_ONLY + json.dumps(schema, ensure_ascii=False)
     messages = [
         *conversation.messages[:head],
-        Message("system", [Text(request)], slot="system"),
+        Message("system", [Text(JSON_ONLY)], slot="system"),
         *conversation.messages[head:],
     ]
     return replace(conversation, messages=messages, output_format=None)

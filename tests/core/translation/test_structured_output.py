@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from core.conversation import Answer, OutputFormat, Text, Tool, ToolCall, ToolChoice
+from core.errors import Unsupported
 from core.events import Event, Finished, PartDelta, PartEnded, PartStarted
 from core.models.resolve import facts_for
 from core.stop import Stop
 from core.translation.losses import Losses
 from core.translation.rules import RULES
-from core.translation.structured_output import JSON_ONLY, SCHEMA_ONLY, TOOL_NAME, OutputRestorer, with_structured_output
+from core.translation.structured_output import JSON_ONLY, TOOL_NAME, OutputRestorer, with_structured_output
 from core.usage import Usage
 from tests.core.translation.cases import conversation, said, shape
 
@@ -59,13 +58,11 @@ def test_json_in_words() -> None:
 @pytest.mark.parametrize(
     ("model", "tools"), [("nova-pro", [Tool("look")]), ("llama3-1-8b", []), ("titan-text-express", [])]
 )
-def test_a_model_that_can_neither_enforce_nor_call_is_shown_the_schema(model: str, tools: list[Tool]) -> None:
-    losses = Losses("messages")
-    source = conversation(said("user", "u"), output_format=SCHEMA, tools=tools)
-    written, as_call = with_structured_output(source, RULES["converse"], facts_for(model), losses)
-    assert not as_call and written.output_format is None and written.tools == tools
-    assert shape(written.messages) == [("system", [SCHEMA_ONLY + json.dumps(SCHEMA.schema)]), ("user", ["u"])]
-    assert [warning.path for warning in losses.dropped] == ["output_config.format"]
+def test_a_model_that_can_neither_enforce_nor_call_refuses(model: str, tools: list[Tool]) -> None:
+    source = conversation(output_format=SCHEMA, tools=tools)
+    with pytest.raises(Unsupported) as caught:
+        with_structured_output(source, RULES["converse"], facts_for(model), Losses("messages"))
+    assert caught.value.param == "output_config.format"
 
 
 def test_the_call_becomes_text_again() -> None:
@@ -99,9 +96,8 @@ def test_a_schema_that_anthropic_refuses_is_a_tools() -> None:
     source = conversation(format="responses", output_format=OutputFormat("json_schema", RECURSIVE))
     _, as_call = with_structured_output(source, RULES["messages"], facts_for("claude-opus-4-6"), Losses("responses"))
     assert as_call
-    losses = Losses("responses")
-    newer, as_call = with_structured_output(source, RULES["messages"], facts_for("claude-opus-5-5"), losses)
-    assert not as_call and newer.output_format is None and losses.dropped
+    with pytest.raises(Unsupported, match="no schema like this"):
+        with_structured_output(source, RULES["messages"], facts_for("claude-opus-5-5"), Losses("responses"))
     own = conversation(format="converse", output_format=OutputFormat("json_schema", RECURSIVE))
     assert with_structured_output(own, RULES["messages"], facts_for("claude-opus-5-5"), Losses("converse"))[0] is own
     elsewhere = with_structured_output(source, RULES["converse"], facts_for("gpt-oss-120b"), Losses("responses"))
