@@ -16,7 +16,18 @@ from core.routes import Endpoint, match
 from core.routing.policy import Attempt
 from core.telemetry.otlp import trace_request
 from core.telemetry.sampling import read_sampler
-from core.telemetry.spans import CLIENT, SERVER, RequestTrace, Span, TracePorts, begin, route_of, server_of
+from core.telemetry.spans import (
+    CLIENT,
+    SERVER,
+    RequestTrace,
+    Span,
+    TracePorts,
+    answer_attributes,
+    begin,
+    route_of,
+    server_of,
+)
+from core.usage import Usage
 from tests.core import test_continuation as continuation
 from tests.core.telemetry.collector import attributes_of, parsed, spans_of
 from tests.core.telemetry.records import made_record
@@ -243,3 +254,8 @@ def _attempt(backend: Any, number: int) -> Attempt:
 def _left_open(trace: RequestTrace, attempt: Attempt) -> None:
     """An attempt that is cut off without a word, as by a cancellation in mid-connect."""
     trace.begun(attempt, BackendRequest("POST", "http://h:81/x", [], b"", parts=[BackendRequest("POST", "u", [], b"")]))
+
+
+def test_counts_that_nobody_told_are_no_attributes() -> None:
+    told = answer_attributes(made_record(usage=Usage(output_tokens=3)))
+    assert {name for name in told if name.startswith("gen_ai.usage")} == {"gen_ai.usage.output_tokens"}
