@@ -24,9 +24,10 @@ _MAXIMA: Final[Mapping[str, tuple[str, ...]]] = {
     "converse": ("inferenceConfig.maxTokens",), "generate_content": ("generationConfig.maxOutputTokens",),
     "invoke": ("max_tokens", "inferenceConfig.maxTokens"),
 }  # fmt: skip
+# Vendors whose limit holds for the reasoning too.
+_COUNT_WITHIN: Final = frozenset({"openai", "google"})
 # Where clients ask for reasoning: by a level, or so many tokens. A translation may put them on top of the answer's
 # (core.translation.knobs).
-_COUNT_WITHIN: Final = frozenset({"openai", "google"})
 _EFFORTS: Final = (
     "reasoning_effort", "reasoning.effort", "output_config.effort", "generationConfig.thinkingConfig.thinkingLevel",
 )  # fmt: skip

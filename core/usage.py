@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 CLIENT_LEFT = 499
 
 
+def token_count(value: Any) -> int | None:
+    """A number of tokens as a backend states it; None for what is none: a bool, a fraction, a negative number, or one
+    that is larger than JSON carries exactly."""
+    return value if type(value) is int and 0 <= value < 2**53 else None
+
+
 @slotted
 class Usage:
     """Tokens of one answer. None means that the backend did not say; `raw` is its own usage object, `tier` the service

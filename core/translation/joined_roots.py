@@ -14,18 +14,18 @@ from typing import Any, Final
 from core.conversation import JsonObject, Tool
 from core.slotted import replace
 from core.translation.losses import Losses
+from core.translation.strict_schemas import COMBINED
 
 _ALL: Final = "allOf"
 _LISTS: Final = (_ALL, "anyOf", "oneOf")
 _ADVICE: Final = ("anyOf", "oneOf", "not", "enum")
-_LEFT_OUT: Final = frozenset({*_LISTS, *_ADVICE, "$ref"})
 _MAX_DEPTH: Final = 8
 
 
 def joined_tool(tool: Tool, losses: Losses) -> Tool:
     """The tool with one object at the top of its schema, not strict any more: what was to be enforced has changed."""
     schema = tool.parameters
-    if schema is None or _LEFT_OUT.isdisjoint(schema):
+    if schema is None or COMBINED.isdisjoint(schema):
         return tool
     joined = _joined(schema, schema, _MAX_DEPTH)
     advice = {name: schema[name] for name in _ADVICE if name in schema}
@@ -40,7 +40,7 @@ def joined_tool(tool: Tool, losses: Losses) -> Tool:
 
 def _joined(schema: JsonObject, root: JsonObject, depth: int) -> JsonObject:
     """`schema` and all that it is combined of, in one object. `root` is where references lead."""
-    result = {name: value for name, value in schema.items() if name not in _LEFT_OUT}
+    result = {name: value for name, value in schema.items() if name not in COMBINED}
     if depth == 0:
         return result
     if "$ref" in schema:

@@ -44,7 +44,7 @@ _FORMATS_OF_OPENAI: Final = frozenset(
 MAX_STRICT_TOOLS: Final = 20
 _DEFINITIONS: Final = ("$defs", "definitions")
 # What a schema of arguments may not be combined of at its top, but in Gemini's format.
-_COMBINED: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "enum", "$ref"})
+COMBINED: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "enum", "$ref"})
 _ANY_ROOT: Final = ("generate_content",)
 _WANT_PROPERTIES: Final = ("chat_completions", "responses")
 _SUBSCHEMAS: Final = ("items", "not", "additionalItems")
@@ -230,7 +230,7 @@ def strict_tools(
     schema that OpenAI would refuse is not enforced, which is a warning. In the Responses format OpenAI's models are
     strict about every schema that they can enforce, unless they are told not to be."""
     tools = conversation.tools
-    if rules.format not in _ANY_ROOT and any([not _COMBINED.isdisjoint(tool.parameters or ()) for tool in tools]):
+    if rules.format not in _ANY_ROOT and any([not COMBINED.isdisjoint(tool.parameters or ()) for tool in tools]):
         # Some MCP servers' tools alone are like that.
         joined: Callable[[Tool, Losses], Tool] = import_module("core.translation.joined_roots").joined_tool
         tools = [joined(tool, losses) for tool in tools]

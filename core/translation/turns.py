@@ -87,9 +87,6 @@ def placed_system(
     return result
 
 
-_SYSTEM: Final = ("system", "developer")
-
-
 def _may_stand(messages: list[Message], index: int, rules: FormatRules, facts: ModelFacts) -> bool:
     """Whether a system message may stay at `index`: behind a user turn and before the assistant's
     (https://platform.claude.com/docs/en/api/messages)."""
@@ -97,8 +94,8 @@ def _may_stand(messages: list[Message], index: int, rules: FormatRules, facts: M
         return True
     if rules.mid_system == "never" or not facts.mid_system:
         return False
-    before = next((message.role for message in reversed(messages[:index]) if message.role not in _SYSTEM), "")
-    behind = next((message.role for message in messages[index + 1 :] if message.role not in _SYSTEM), "assistant")
+    before = next((message.role for message in reversed(messages[:index]) if message.role not in SYSTEM_ROLES), "")
+    behind = next((message.role for message in messages[index + 1 :] if message.role not in SYSTEM_ROLES), "assistant")
     return before in ("user", "tool") and behind == "assistant"
 
 

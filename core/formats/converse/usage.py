@@ -10,7 +10,7 @@ from typing import Any
 
 from core.json_edit import JsonObject
 from core.stop import Stop, StopReason
-from core.usage import Usage
+from core.usage import Usage, token_count
 
 STOP_REASONS: dict[str, StopReason] = {
     "end_turn": "end_turn",
@@ -43,12 +43,12 @@ def read_usage(raw: Any) -> Usage:
     """Usage of a `usage` object; counts that are absent or no integers are None."""
     if not isinstance(raw, dict):
         return Usage()
-    written = _count(raw.get("cacheWriteInputTokens"))
+    written = token_count(raw.get("cacheWriteInputTokens"))
     short, long = _writes_by_ttl(raw.get("cacheDetails"), written)
     return Usage(
-        input_tokens=_count(raw.get("inputTokens")),
-        output_tokens=_count(raw.get("outputTokens")),
-        cache_read_tokens=_count(raw.get("cacheReadInputTokens")),
+        input_tokens=token_count(raw.get("inputTokens")),
+        output_tokens=token_count(raw.get("outputTokens")),
+        cache_read_tokens=token_count(raw.get("cacheReadInputTokens")),
         cache_write_5m_tokens=short,
         cache_write_1h_tokens=long,
         raw=raw,
@@ -80,7 +80,7 @@ def _writes_by_ttl(details: Any, total: int | None) -> tuple[int | None, int | N
     if not isinstance(details, list):
         return total, None
     long = sum(
-        _count(entry.get("inputTokens")) or 0
+        token_count(entry.get("inputTokens")) or 0
         for entry in details
         if isinstance(entry, dict) and entry.get("ttl") == "1h"
     )
@@ -113,7 +113,3 @@ def write_stop(stop: Stop, *, same_format: bool) -> str:
     if same_format and stop.raw:
         return stop.raw
     return STOP_WORDS[stop.reason]
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**53 else None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from core.json_edit import JsonObject
 from core.stop import Stop, StopReason
-from core.usage import Usage
+from core.usage import Usage, token_count
 
 FINISH_REASONS: Final[dict[str, StopReason]] = {
     "STOP": "end_turn",
@@ -55,9 +55,9 @@ def read_usage(raw: Any) -> Usage:
     """The counts of a `usageMetadata` object; what is absent is None."""
     if not isinstance(raw, dict):
         return Usage()
-    prompt, tools = _count(raw, "promptTokenCount"), _count(raw, "toolUsePromptTokenCount")
-    cached, thoughts = _count(raw, "cachedContentTokenCount"), _count(raw, "thoughtsTokenCount")
-    written = _count(raw, "candidatesTokenCount")
+    prompt, tools = token_count(raw.get("promptTokenCount")), token_count(raw.get("toolUsePromptTokenCount"))
+    cached, thoughts = token_count(raw.get("cachedContentTokenCount")), token_count(raw.get("thoughtsTokenCount"))
+    written = token_count(raw.get("candidatesTokenCount"))
     usage = Usage(cache_read_tokens=cached, reasoning_tokens=thoughts, raw=raw)
     if prompt is not None or tools is not None:
         usage.input_tokens = max(0, (prompt or 0) + (tools or 0) - (cached or 0))
@@ -110,8 +110,3 @@ def write_stop(stop: Stop, *, own: bool) -> JsonObject:
     if stop.explanation:
         written["finishMessage"] = stop.explanation
     return written
-
-
-def _count(raw: JsonObject, name: str) -> int | None:
-    value = raw.get(name)
-    return value if type(value) is int and 0 <= value < 2**53 else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.json_edit import JsonObject
 from core.stop import Stop, StopReason
-from core.usage import Usage
+from core.usage import Usage, token_count
 
 STOP_REASONS: dict[str, StopReason] = {
     "end_turn": "end_turn",
@@ -40,12 +40,12 @@ def read_usage(raw: Any) -> Usage:
     if raw.get("speed") == "fast":  # which has a price of its own, as tiers have
         tier = "fast"
     return Usage(
-        input_tokens=_count(raw.get("input_tokens")),
-        output_tokens=_count(raw.get("output_tokens")),
-        cache_read_tokens=_count(raw.get("cache_read_input_tokens")),
+        input_tokens=token_count(raw.get("input_tokens")),
+        output_tokens=token_count(raw.get("output_tokens")),
+        cache_read_tokens=token_count(raw.get("cache_read_input_tokens")),
         cache_write_5m_tokens=short,
         cache_write_1h_tokens=long,
-        reasoning_tokens=_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
+        reasoning_tokens=token_count(details.get("thinking_tokens")) if isinstance(details, dict) else None,
         raw=raw,
         tier=tier if isinstance(tier, str) else None,
     )
@@ -105,16 +105,12 @@ def settled_stop(stop: Stop, *, called: bool) -> Stop:
 
 
 def _cache_writes(raw: JsonObject) -> tuple[int | None, int | None]:
-    total = _count(raw.get("cache_creation_input_tokens"))
+    total = token_count(raw.get("cache_creation_input_tokens"))
     split = raw.get("cache_creation")
     if not isinstance(split, dict):
         return total, None
-    short = _count(split.get("ephemeral_5m_input_tokens"))
-    long = _count(split.get("ephemeral_1h_input_tokens"))
+    short = token_count(split.get("ephemeral_5m_input_tokens"))
+    long = token_count(split.get("ephemeral_1h_input_tokens"))
     if total is not None and total != (short or 0) + (long or 0):
         return max(total - (long or 0), 0), long
     return short, long
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**53 else None

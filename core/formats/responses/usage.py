@@ -9,7 +9,7 @@ from typing import Any
 
 from core.json_edit import JsonObject
 from core.stop import Stop, StopReason
-from core.usage import Usage
+from core.usage import Usage, token_count
 
 # The reasons of `incomplete_details`; `steered` and `max_messages` end a turn that could go on.
 _INCOMPLETE: dict[str, StopReason] = {
@@ -53,16 +53,16 @@ def read_usage(usage: Any) -> Usage:
     details = details if isinstance(details, dict) else {}
     output_details = usage.get("output_tokens_details")
     output_details = output_details if isinstance(output_details, dict) else {}
-    whole = _count(usage.get("input_tokens"))
-    read = _count(details.get("cached_tokens"))
-    written = _count(details.get("cache_write_tokens"))
+    whole = token_count(usage.get("input_tokens"))
+    read = token_count(details.get("cached_tokens"))
+    written = token_count(details.get("cache_write_tokens"))
     return Usage(
         input_tokens=None if whole is None else max(whole - (read or 0) - (written or 0), 0),
-        output_tokens=_count(usage.get("output_tokens")),
+        output_tokens=token_count(usage.get("output_tokens")),
         cache_read_tokens=read,
         # OpenAI keeps a written prefix for 30 minutes at least; the nearest price class is the short one.
         cache_write_5m_tokens=written,
-        reasoning_tokens=_count(output_details.get("reasoning_tokens")),
+        reasoning_tokens=token_count(output_details.get("reasoning_tokens")),
         raw=usage,
     )
 
@@ -125,8 +125,3 @@ def _refusals(item: JsonObject) -> list[str]:
         return []
     parts = [part for part in content if isinstance(part, dict) and part.get("type") == "refusal"]
     return [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]
-
-
-def _count(value: Any) -> int | None:
-    """A token count; a bool, a fraction or a negative number is none."""
-    return value if type(value) is int and 0 <= value < 2**53 else None
